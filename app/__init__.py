@@ -1,0 +1,14 @@
+"""The platform without its delivery mechanisms.
+
+    api/        HTTP in, HTTP out. One module per dialect, and what they share.
+    cli/        The command line `muster`.
+    kinds/      What each kind of job does to one item. One module per kind.
+    jobs/       The life of a job: states, SQL, live progress, dispatch, use cases.
+    screening/  Names, watchlists, candidates, scores. Knows nothing about jobs.
+    accounts/   Tenants, users, keys, and what each may do.
+    sample/     A small watchlist and a generator of people, for the demo.
+
+Imports point downwards in that order; `workers` is the other door into `kinds` and `jobs`, as
+`api` is the first. `app` never imports `workers`: the names of the tasks are constants in
+jobs/dispatch.py. tests/contract/test_layers.py holds us to it.
+"""

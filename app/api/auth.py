@@ -1,0 +1,76 @@
+"""Who is calling, and whether they may: a decorator for routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from hashlib import sha256
+from typing import ParamSpec, TypeVar
+
+from flask import g, request
+
+from app.accounts import service as accounts
+from app.accounts.model import Caller
+from app.api import tokens
+from app.api.context import resources
+from app.errors import Forbidden, InvalidToken, MissingToken
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+KEY_PREFIX = "sk_"
+
+#: A key is looked up again after this long, so a revoked one works for at most so many seconds.
+KEY_SECONDS = 5.0
+_KEYS_AT_MOST = 5_000
+_known_keys: dict[tuple[bytes, str | None], tuple[float, Caller]] = {}
+
+
+def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the route run only for callers with the permission."""
+
+    def decorate(route: Callable[P, R]) -> Callable[P, R]:
+        @wraps(route)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            caller = identify()
+            if permission not in caller.permissions:
+                raise Forbidden(
+                    f"This needs the permission {permission}, which your token does not carry.",
+                    required_permission=permission,
+                )
+            g.caller = caller
+            return route(*args, **kwargs)
+
+        # A contract test walks the URL map and looks for this.
+        guarded.required_permission = permission  # type: ignore[attr-defined]  # our own mark
+        return guarded
+
+    return decorate
+
+
+def identify() -> Caller:
+    """Return who sent the request. Raises MissingToken, InvalidToken or ExpiredToken."""
+    header = request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if not header:
+        raise MissingToken("Send your token as: Authorization: Bearer <token>.")
+    if scheme.lower() != "bearer" or not token:
+        raise InvalidToken("The Authorization header must read: Bearer <token>.")
+    if token.startswith(KEY_PREFIX):
+        return _by_key(token)
+    return tokens.read_access(token)
+
+
+def _by_key(key: str) -> Caller:
+    # The digest, so that no key lies about in memory. A key may be bound to addresses.
+    seen = sha256(key.encode("utf-8", "surrogateescape")).digest(), request.remote_addr
+    known = _known_keys.get(seen)
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
+    caller = accounts.authenticate_key(resources().db, key, request.remote_addr)
+    if len(_known_keys) >= _KEYS_AT_MOST:
+        _known_keys.clear()
+    _known_keys[seen] = (time.monotonic() + KEY_SECONDS, caller)
+    return caller

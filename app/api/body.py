@@ -1,0 +1,104 @@
+"""Reading a JSON body, strictly: what is wrong with it is said, and nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.api.context import resources
+from app.errors import InvalidParameter, MalformedJson, TooLarge
+
+#: NUL, or a surrogate that may or may not be half a pair: worth a closer look.
+_SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+#: What of a body that is too large is still read and thrown away, so that a client which writes
+#: first and reads then gets the answer instead of a broken connection.
+_DRAIN_FACTOR = 4
+
+
+class _BadNumberError(ValueError):
+    pass
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def read_json() -> tuple[Any, bool]:
+    """Return the body's value, and whether every text in it can be stored for certain.
+
+    Raises InvalidParameter, TooLarge or MalformedJson.
+    """
+    if not request.is_json:
+        raise InvalidParameter("Send the body as Content-Type: application/json.")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in {"utf-8", "utf8", "us-ascii", "ascii"}:
+        raise InvalidParameter("Send the body in UTF-8; other charsets are not read.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise InvalidParameter("Send the body without Content-Encoding; it is not unpacked.")
+    raw = read_body()
+    return parse(raw), not _SUSPICIOUS.search(raw)
+
+
+def read_body() -> bytes:
+    """Return the body, or raise TooLarge."""
+    limit = resources().settings.max_body_bytes
+    try:
+        raw = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        _drain(limit)
+        raise TooLarge(f"The body may hold at most {limit:,} bytes.", max_bytes=limit) from error
+    return raw
+
+
+def _drain(limit: int) -> None:
+    stream = request.environ["wsgi.input"]
+    left = min(limit * _DRAIN_FACTOR, request.content_length or limit)
+    try:
+        while left > 0 and (part := stream.read(min(1 << 18, left))):
+            left -= len(part)
+    except OSError:
+        # The client is gone already.
+        return
+
+
+def parse(raw: bytes) -> Any:
+    """Return the JSON value, or raise MalformedJson saying where it goes wrong.
+
+    Stricter than Python's own reader: a key may stand in an object only once, and NaN and
+    Infinity are not JSON.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not UTF-8 at byte {error.start}.") from error
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        message = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise MalformedJson(message) from error
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+    except (_DuplicateKeyError, _BadNumberError) as error:
+        raise MalformedJson(str(error)) from error
+    except ValueError as error:
+        # A whole number of thousands of digits, which Python refuses to read.
+        raise MalformedJson("The body holds a number that is too long.") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        shown = ascii(twice[:40])
+        raise _DuplicateKeyError(f"The key {shown} stands more than once in one object.")
+    return read
+
+
+def _no_constant(word: str) -> Any:
+    raise _BadNumberError(f"{word} is not a JSON value.")

@@ -1,0 +1,53 @@
+"""GET /healthz: does this process answer? GET /readyz: can it do its work?"""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import Any
+
+import redis
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from app import migrate
+from app.api.context import resources
+from app.errors import DatabaseUnavailable
+from app.version import VERSION
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """Say that the process answers, and nothing about the servers behind it."""
+    return {"status": "ok", "version": VERSION}
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """503 only when Postgres is away: without the broker jobs are still accepted and kept."""
+    checks = {"database": _database(), "broker": _broker()}
+    if checks["database"]["status"] != "ok":
+        return {"status": "unavailable", "checks": checks}, HTTPStatus.SERVICE_UNAVAILABLE
+    degraded = any(check["status"] != "ok" for check in checks.values())
+    return {"status": "degraded" if degraded else "ok", "checks": checks}
+
+
+def _database() -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        missing = migrate.pending(resources().db)
+    except DatabaseUnavailable:
+        return {"status": "unavailable"}
+    if missing:
+        return {"status": "migrations_pending", "pending": missing}
+    return {"status": "ok", "latency_ms": round(1000 * (time.monotonic() - began), 1)}
+
+
+def _broker() -> dict[str, Any]:
+    try:
+        resources().redis.ping()
+    except redis.RedisError:
+        return {"status": "unavailable"}
+    return {"status": "ok"}

@@ -1,0 +1,330 @@
+"""Dialect A: batch screening under /kyc."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, request
+from marshmallow import ValidationError
+
+from app.api import errors, kyc_entities, kyc_render, kyc_results
+from app.api.auth import requires
+from app.api.body import read_json
+from app.api.context import caller, request_id, resources
+from app.api.paging import make_cursor, read_cursor, read_limit
+from app.errors import (
+    IllegalTransition,
+    InvalidEntities,
+    InvalidParameter,
+    JobNotFound,
+    ListUnavailable,
+    TimedOut,
+)
+from app.jobs import service
+from app.jobs.model import Job
+from app.jobs.progress import Snapshot
+from app.jobs.states import JobState
+from app.kinds import kyc
+from schemas.kyc import RetrySchema
+
+bp = Blueprint("kyc", __name__, url_prefix="/kyc")
+errors.shape("/kyc", kyc_render.error)
+
+#: The seed's advice to pollers: every 5 to 10 seconds.
+POLL_SECONDS = 5
+
+_RETRY = RetrySchema()
+_RETRIED = {
+    "failed": ("failed",),
+    "cancelled": ("cancelled",),
+    "unfinished": ("failed", "cancelled"),
+}
+#: From this score on a single check is called high risk: an identifier, or as good as the name.
+_HIGH_RISK = 0.95
+
+
+@bp.post("/jobs")
+@requires("kyc:create")
+def submit() -> Response:
+    """Accept a batch of entities for screening, and answer before any is screened."""
+    body, storable = read_json()
+    entities = kyc_entities.read_batch(body, max_entities=resources().settings.max_entities)
+    lenient = _is_lenient()
+    options = _options(body)
+    items = kyc_entities.read_items(
+        entities, known_lists=_known_lists(), storable=storable, lenient=lenient
+    )
+    job = service.submit(
+        resources(),
+        kyc.plan(
+            resources(),
+            tenant_id=caller().tenant_id,
+            created_by=caller().uid,
+            items=items,
+            threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
+            labels=options.get("labels"),
+        ),
+    )
+    response = _created(job)
+    if lenient:
+        response.headers["Preference-Applied"] = "handling=lenient"
+    return response
+
+
+@bp.get("/jobs/<job_id>")
+@requires("kyc:read")
+def show(job_id: str) -> Response:
+    """Say how far the job is, and with its end what was found."""
+    snapshot = service.watch(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
+    etag = f'"{snapshot.version}"'
+    if etag in request.headers.get("If-None-Match", ""):
+        response = Response(status=HTTPStatus.NOT_MODIFIED)
+    elif snapshot.state is JobState.COMPLETED and _flag("results", default=True):
+        job = service.find(resources(), caller().tenant_id, kyc.NAME, job_id)
+        body = kyc_render.job(Snapshot.of(job), datetime.now(UTC))
+        pages = service.results(resources(), job)
+        response = Response(kyc_render.with_results(body, pages), mimetype="application/json")
+    else:
+        response = jsonify(kyc_render.job(snapshot, datetime.now(UTC)))
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = "private, no-cache"
+    if not snapshot.state.is_final:
+        response.headers["Retry-After"] = str(POLL_SECONDS)
+    return response
+
+
+@bp.get("/jobs")
+@requires("kyc:read")
+def list_jobs() -> Response:
+    """List the tenant's jobs, newest first."""
+    limit = read_limit()
+    jobs = service.list_jobs(
+        resources(),
+        caller().tenant_id,
+        kyc.NAME,
+        states=_states(),
+        before=read_cursor(),
+        limit=limit + 1,
+    )
+    page, more = jobs[:limit], len(jobs) > limit
+    now = datetime.now(UTC)
+    return jsonify(
+        status="success",
+        jobs=[kyc_render.job(Snapshot.of(job), now) for job in page],
+        count=len(page),
+        next_cursor=make_cursor(page[-1]) if more else None,
+    )
+
+
+@bp.get("/jobs/<job_id>/results")
+@requires("kyc:read")
+def results(job_id: str) -> Response:
+    """Stream what is finished so far."""
+    job = service.find(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
+    return kyc_results.respond(job)
+
+
+@bp.post("/jobs/<job_id>/cancel")
+@requires("kyc:create")
+def cancel(job_id: str) -> Response:
+    """Stop the job; what is finished stays."""
+    job = service.cancel(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
+    stopped = job.state.is_final
+    return jsonify(
+        status="success",
+        job_id=job.external_id,
+        job_status=kyc_render.STATUS_WORDS[job.state],
+        cancel_requested=True,
+        message="Job cancelled" if stopped else "Cancellation requested",
+    )
+
+
+@bp.post("/jobs/<job_id>/retry")
+@requires("kyc:create")
+def retry(job_id: str) -> Response:
+    """Screen the entities that failed, or were never begun, again: as a new job, lists of today."""
+    wanted = _optional_body().get("items", "unfinished")
+    today = kyc.plan(resources(), tenant_id=caller().tenant_id, created_by=caller().uid, items=())
+    job = service.retry(
+        resources(),
+        caller().tenant_id,
+        kyc.NAME,
+        _known(job_id),
+        statuses=_RETRIED[wanted],
+        options={"lists": today.options["lists"]},
+        created_by=caller().uid,
+    )
+    return _created(job)
+
+
+@bp.post("")
+@requires("kyc:create")
+def check() -> Response:
+    """Screen one entity while the caller waits: a job of one item, ahead of all batches."""
+    began = time.monotonic()
+    body, storable = read_json()
+    if not isinstance(body, dict):
+        raise InvalidEntities("The body must be a JSON object: one entity.")
+    options = _options(body)
+    items = kyc_entities.read_items(
+        [body], known_lists=_known_lists(), storable=storable, lenient=False
+    )
+    job = service.submit(
+        resources(),
+        kyc.plan(
+            resources(),
+            tenant_id=caller().tenant_id,
+            created_by=caller().uid,
+            items=items,
+            threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
+            interactive=True,
+        ),
+    )
+    detail = _finished(job)
+    return jsonify(
+        status="success",
+        data=_by_list(detail, body),
+        meta={
+            "request_id": request_id(),
+            "timestamp": kyc_render.stamp(datetime.now(UTC)),
+            "duration_ms": round(1000 * (time.monotonic() - began)),
+            "job_id": job.external_id,
+            "engine_version": detail["engine_version"],
+        },
+    )
+
+
+@bp.get("/lists")
+@requires("kyc:read")
+def lists() -> Response:
+    """Say which lists are loaded, in which version, with how many entries."""
+    loaded = [
+        {
+            "list_name": version.name,
+            "description": version.title,
+            "version": version.version,
+            "published_at": version.published_at and kyc_render.stamp(version.published_at),
+            "loaded_at": kyc_render.stamp(version.loaded_at),
+            "entities": version.entries,
+        }
+        for version in kyc.loaded_lists(resources())
+    ]
+    return jsonify(status="success", lists=loaded, count=len(loaded))
+
+
+def _created(job: Job) -> Response:
+    response = jsonify(kyc_render.created(Snapshot.of(job), datetime.now(UTC)))
+    response.headers["Location"] = f"/kyc/jobs/{job.external_id}"
+    response.headers["Retry-After"] = str(POLL_SECONDS)
+    return response
+
+
+def _known(job_id: str) -> str:
+    """The id in the form in which it is stored; one that cannot be an id names no job."""
+    try:
+        return str(UUID(job_id)) if len(job_id) == 36 else _no_job()
+    except ValueError:
+        return _no_job()
+
+
+def _no_job() -> str:
+    raise JobNotFound("There is no such job for this tenant.")
+
+
+def _known_lists() -> Collection[str]:
+    return kyc.known_lists(resources())
+
+
+def _options(body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return kyc_entities.read_options(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{p}: {m}" for p, m in kyc_entities.flatten(error.messages))
+        raise InvalidParameter(f"The request is not valid: {problems}.") from error
+
+
+def _optional_body() -> dict[str, Any]:
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return {}
+    body, _ = read_json()
+    try:
+        return _RETRY.load(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{p}: {m}" for p, m in kyc_entities.flatten(error.messages))
+        raise InvalidParameter(f"The request is not valid: {problems}.") from error
+
+
+def _is_lenient() -> bool:
+    """Prefer: handling=lenient (RFC 7240)."""
+    preferences = ",".join(request.headers.getlist("Prefer")).replace(" ", "").lower()
+    return "handling=lenient" in preferences.split(",")
+
+
+def _flag(name: str, *, default: bool) -> bool:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if text.lower() not in {"true", "false"}:
+        raise InvalidParameter(f"{name} must be true or false.")
+    return text.lower() == "true"
+
+
+def _states() -> Collection[JobState]:
+    wanted = request.args.get("job_status")
+    if wanted is None:
+        return tuple(JobState)
+    states = [state for state, word in kyc_render.STATUS_WORDS.items() if word == wanted]
+    if not states:
+        words = ", ".join(dict.fromkeys(kyc_render.STATUS_WORDS.values()))
+        raise InvalidParameter(f"job_status must be one of: {words}.")
+    return states
+
+
+def _finished(job: Job) -> dict[str, Any]:
+    """Wait for the one result, or cancel the job and say that it took too long."""
+    row = service.wait_for_item(resources(), job, seconds=resources().settings.sync_seconds)
+    if row is None:
+        try:
+            service.cancel(resources(), job.tenant_id, kyc.NAME, job.external_id)
+        except IllegalTransition:
+            # It ended in this very moment.
+            row = service.wait_for_item(resources(), job, seconds=0)
+    if row is None:
+        raise TimedOut("The check was not done in time, and was cancelled. Try again in a moment.")
+    if row["error_code"] is not None:
+        raise ListUnavailable(row["error_message"])
+    detail: dict[str, Any] = row["result"]
+    return detail
+
+
+def _by_list(detail: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """One `result` where one list was asked for, else `results` by list."""
+    found = {
+        name: [match for match in detail["matches"] if match["list_name"] == name]
+        for name in detail["list_versions"]
+    }
+    by_list = {
+        name: {
+            "list_name": name,
+            "list_version": detail["list_versions"][name],
+            "is_match": bool(matches),
+            "match_count": len(matches),
+            "matches": matches,
+        }
+        for name, matches in found.items()
+    }
+    best = max((match["confidence_score"] for match in detail["matches"]), default=0.0)
+    risk = "low" if not best else "high" if best >= _HIGH_RISK else "medium"
+    summary = {
+        "lists_checked": len(by_list),
+        "total_matches": detail["match_count"],
+        "overall_risk_level": risk,
+    }
+    if len(by_list) == 1:
+        return {"result": next(iter(by_list.values())), "summary": summary}
+    return {"results": by_list, "summary": summary}

@@ -1,0 +1,158 @@
+"""From the JSON of POST /kyc/jobs to items: everything that may be wrong with it is said here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from marshmallow import ValidationError
+
+from app.errors import InvalidEntities, TooManyEntities
+from app.jobs.model import NewItem
+from app.jobs.service import encode_item
+from schemas.kyc import EntitySchema, JobOptionsSchema
+from schemas.kyc_fast import Entity
+from schemas.kyc_fast import read_entities as read_fast
+
+#: Problems told of one request: enough to see the pattern, and not a second batch.
+DETAILS = 100
+
+_ENTITY = EntitySchema()
+_OPTIONS = JobOptionsSchema()
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field of one entity."""
+
+    index: int
+    entity_id: str | None
+    path: str
+    message: str
+
+    def to_wire(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def read_batch(body: Any, *, max_entities: int) -> list[Any]:
+    """Return the raw entities of the body.
+
+    Raises InvalidEntities if there are none, and TooManyEntities.
+    """
+    if not isinstance(body, dict):
+        raise InvalidEntities("The body must be a JSON object that holds `entities`.")
+    entities = body.get("entities")
+    if not isinstance(entities, list):
+        raise InvalidEntities("`entities` is missing or not a list.")
+    if not entities:
+        raise InvalidEntities("`entities` is empty: there is nothing to screen.")
+    if len(entities) > max_entities:
+        raise TooManyEntities(
+            f"A job may hold at most {max_entities:,} entities; {len(entities):,} were sent.",
+            max_entities=max_entities,
+            received=len(entities),
+        )
+    return entities
+
+
+def read_options(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return threshold and labels, where given. Raises marshmallow's ValidationError."""
+    return _OPTIONS.load({name: body[name] for name in ("threshold", "labels") if name in body})
+
+
+def read_items(
+    entities: Sequence[Any], *, known_lists: Collection[str], storable: bool, lenient: bool
+) -> list[NewItem]:
+    """Return one item for each entity.
+
+    All or nothing: if one entity is invalid, raises InvalidEntities with the first problems and
+    the number of entities that have any. With `lenient` the invalid ones become items that fail
+    with a reason, and the others run.
+    """
+    # Only where no text needs a closer look: the fast reader does not take one.
+    fast = read_fast(list(entities)) if storable else None
+    if fast is not None and _is_fine(fast, known_lists):
+        return [NewItem(entity.entity_id, _payload(entity)) for entity in fast]
+    return _read_slowly(entities, known_lists, lenient=lenient)
+
+
+def _is_fine(entities: Sequence[Entity], known_lists: Collection[str]) -> bool:
+    ids = [entity.entity_id for entity in entities if entity.entity_id is not None]
+    if len(set(ids)) != len(ids):
+        return False
+    return all(name in known_lists for entity in entities if entity.lists for name in entity.lists)
+
+
+def _payload(entity: Entity) -> bytes:
+    entity.entity_id = None  # it is the item's ref
+    return _encode(entity)
+
+
+def _read_slowly(
+    entities: Sequence[Any], known_lists: Collection[str], *, lenient: bool
+) -> list[NewItem]:
+    items: list[NewItem] = []
+    problems: list[Problem] = []
+    invalid = 0
+    seen: dict[str, int] = {}
+    for index, raw in enumerate(entities):
+        found: list[Problem] = []
+        loaded: dict[str, Any] = {}
+        name = _entity_id(raw)
+        try:
+            loaded = _ENTITY.load(raw)
+        except ValidationError as error:
+            found += [Problem(index, name, *each) for each in flatten(error.messages)]
+        for number, wanted in enumerate(loaded.get("lists", ())):
+            if wanted not in known_lists:
+                path = f"lists[{number}]" if raw.get("lists") else "list_name"
+                found.append(Problem(index, name, path, f"unknown list '{wanted}'"))
+        if name is not None:
+            if name in seen:
+                message = f"already used by the entity at index {seen[name]}"
+                found.append(Problem(index, name, "entity_id", message))
+            seen.setdefault(name, index)
+        ref = loaded.pop("entity_id", name)
+        if found:
+            invalid += 1
+            problems += found[: DETAILS - len(problems)]
+            why = "; ".join(f"{each.path}: {each.message}" for each in found[:10])
+            items.append(NewItem(ref, encode_item({"invalid": why})))
+        else:
+            items.append(NewItem(ref, encode_item(loaded)))
+    if invalid and not lenient:
+        raise InvalidEntities(
+            f"{invalid:,} of {len(entities):,} entities {'is' if invalid == 1 else 'are'} invalid.",
+            problems=problems,
+            invalid_count=invalid,
+        )
+    return items
+
+
+def _entity_id(raw: Any) -> str | None:
+    """The entity's name for itself, if it is one that can be repeated and stored."""
+    name = raw.get("entity_id") if isinstance(raw, dict) else None
+    try:
+        return _ENTITY.fields["entity_id"].deserialize(name)
+    except ValidationError:
+        return None
+
+
+def flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (path, message) for marshmallow's nested messages, as `subject.identifiers[0].type`."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            if key == "_schema":
+                yield from flatten(inner, path)
+            elif isinstance(key, int):
+                yield from flatten(inner, f"{path}[{key}]")
+            else:
+                yield from flatten(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(messages, list):
+        for message in messages:
+            yield from flatten(message, path)
+    else:
+        yield path or "entity", str(messages)

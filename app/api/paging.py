@@ -1,0 +1,43 @@
+"""Lists page by key: a limit, and a cursor that says where the last page ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from uuid import UUID
+
+from flask import request
+
+from app.errors import InvalidParameter
+from app.jobs.model import Job
+
+
+def read_limit(*, default: int = 20, largest: int = 100) -> int:
+    """Return `?limit=`, or raise InvalidParameter."""
+    text = request.args.get("limit")
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= largest:
+        raise InvalidParameter(f"limit must be a whole number from 1 to {largest:,}.")
+    return int(text)
+
+
+def read_cursor() -> tuple[datetime, UUID] | None:
+    """Return the place that `?cursor=` stands for, or raise InvalidParameter."""
+    text = request.args.get("cursor")
+    if text is None:
+        return None
+    try:
+        at, job_id = base64.urlsafe_b64decode(text.encode("ascii")).decode("ascii").split(" ")
+        place = datetime.fromisoformat(at), UUID(job_id)
+    except (ValueError, UnicodeError, binascii.Error):
+        place = None
+    if place is None or place[0].tzinfo is None:
+        raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
+    return place
+
+
+def make_cursor(job: Job) -> str:
+    """Return the cursor of the page that begins behind this job."""
+    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode()

@@ -1,0 +1,79 @@
+"""`muster screen`: one name, answered at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from app.cli.http import DETAILS, Api, ApiFailure, api_options
+from app.cli.output import counted, note, print_json, print_table, visible
+from app.cli.results import MATCH_COLUMNS, match_cells
+from app.cli.sentences import Failure
+
+ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--birth-date", metavar="DATE", help="YYYY-MM-DD, YYYY-MM or YYYY.")
+@click.option("--nationality", metavar="CODE", help="Two letters, such as US.")
+@click.option("--type", "entity_type", type=click.Choice(ENTITY_TYPES), help="What is asked about.")
+@click.option("--list", "list_names", multiple=True, metavar="NAME", help="Repeatable; else all.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which it is a match.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
+@api_options
+def screen(
+    api: Api,
+    name: str,
+    birth_date: str | None,
+    nationality: str | None,
+    entity_type: str | None,
+    list_names: tuple[str, ...],
+    threshold: float | None,
+    as_json: bool,
+) -> None:
+    """Screen one name and print who on the lists it may be.
+
+    \b
+    Examples:
+      muster screen "Ivan Petrov" --birth-date 1965 --nationality RU
+      muster screen "Acme Shipping LLC" --type company --list ofac --threshold 0.7
+    """
+    subject = {
+        "full_name": name,
+        "birth_date": birth_date,
+        "nationality": nationality,
+        "entity_type": entity_type,
+    }
+    body: dict[str, Any] = {"subject": {k: v for k, v in subject.items() if v is not None}}
+    if list_names:
+        body["lists"] = list_names
+    if threshold is not None:
+        body["threshold"] = threshold
+    try:
+        answer = api.post_json("/kyc", body)
+    except ApiFailure as failure:
+        raise _explained(failure) from failure
+    if as_json:
+        print_json(answer)
+        return
+
+    data = answer["data"]
+    checked = data["results"].values() if "results" in data else [data["result"]]
+    matches = [match for result in checked for match in result["matches"]]
+    matches.sort(key=lambda match: -match["confidence_score"])
+    if matches:
+        print_table(MATCH_COLUMNS, [match_cells(match) for match in matches])
+    else:
+        lists = counted(data["summary"]["lists_checked"], "list", "lists")
+        click.echo(f"No match on {lists}.")
+    shown, total = len(matches), data["summary"]["total_matches"]
+    if total > shown:
+        note(f"… and {total - shown:,} more; a higher --threshold leaves the better ones.")
+
+
+def _explained(failure: ApiFailure) -> Failure:
+    details = failure.details if isinstance(failure.details, list) else []
+    said = [f"  {visible(str(detail.get('message')))}" for detail in details[:DETAILS]]
+    return Failure("\n".join([failure.message, *said]))

@@ -1,0 +1,121 @@
+"""Postgres: one pool per process, explicit transactions, SQL in .sql files."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import RealDictCursor, register_uuid
+
+from app.errors import DatabaseUnavailable
+
+Cursor = RealDictCursor
+
+# Columns of type uuid arrive as UUID, and UUID may be passed as a parameter.
+register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it bare
+
+#: The world, not a bug: the server is gone, restarting or full.
+CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+#: A connection unused for longer is asked whether it still lives before it is trusted again.
+IDLE_SECONDS = 2.0
+
+_QUERY = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+class Database:
+    """Hands out transactions. Opens no connection until the first one is asked for.
+
+    A caller that finds the pool empty waits for a connection, rather than failing or opening one
+    more than Postgres was sized for. Works behind a transaction-pooling proxy: nothing is kept in
+    the session.
+    """
+
+    def __init__(self, url: str, max_connections: int = 8, name: str = "muster") -> None:
+        self._url = url
+        self._name = name
+        self._size = max_connections
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[tuple[Connection, float]] = []
+        self._slots = threading.BoundedSemaphore(self._size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """Commit when the block ends, roll back when it raises.
+
+        Raises DatabaseUnavailable if Postgres cannot be reached or goes away.
+        """
+        if self._pid != os.getpid():
+            # A forked child must never share its parent's sockets.
+            self._reset()
+        with self._slots:
+            try:
+                connection = self._take()
+                try:
+                    with connection, connection.cursor(cursor_factory=RealDictCursor) as tx:
+                        yield tx
+                finally:
+                    self._give_back(connection)
+            except CONNECTION_ERRORS as error:
+                raise DatabaseUnavailable("the database cannot be reached") from error
+
+    def _take(self) -> Connection:
+        while self._idle:
+            connection, since = self._idle.pop()
+            if time.monotonic() - since < IDLE_SECONDS or _is_alive(connection):
+                return connection
+            connection.close()
+        return psycopg2.connect(
+            self._url,
+            connect_timeout=3,
+            application_name=self._name,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.closed == 0 and connection.info.transaction_status == 0:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            for connection, _ in self._idle:
+                connection.close()
+        self._reset()
+
+
+def _is_alive(connection: Connection) -> bool:
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except CONNECTION_ERRORS:
+        return False
+    return True
+
+
+def load_queries(package: str, filename: str = "store.sql") -> dict[str, str]:
+    """Read a .sql file into a mapping of query name to SQL text."""
+    text = resources.files(package).joinpath(filename).read_text(encoding="utf-8")
+    _header, *parts = _QUERY.split(text)
+    return dict(zip(parts[::2], (sql.strip() for sql in parts[1::2]), strict=True))
+
+
+def one(tx: Cursor) -> Mapping[str, Any]:
+    """Return the row that the query promised."""
+    row = tx.fetchone()
+    assert row is not None, "the query promised exactly one row"
+    return row

@@ -1,0 +1,155 @@
+"""Every error the platform raises on purpose.
+
+* AppError
+  - Misconfigured              the deployment is wrong; fail at boot
+  - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
+                               InvalidCredentials
+  - Forbidden                  the caller may not do this
+  - NotFound
+      JobNotFound
+  - Conflict                   the thing exists, but not in a state for this
+      IllegalTransition
+  - Invalid                    the request is wrong, and saying it again will not help
+      MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
+      WatchlistRejected        a list file that will not be loaded
+  - TooLarge                   the body is over the limit
+  - Unavailable                try again later
+      BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
+  - ItemError                  one item is bad; the job carries on
+  - JobError                   the whole job cannot be done
+
+None of them knows about HTTP: app/api/errors.py translates. Messages are for a person and carry
+no personal data: they reach logs.
+"""
+
+from __future__ import annotations
+
+
+class AppError(Exception):
+    """Base class. `code` is part of the public API: never reuse or rename one."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class Misconfigured(AppError):
+    code = "misconfigured"
+
+
+class Unauthenticated(AppError):
+    code = "unauthenticated"
+
+
+class MissingToken(Unauthenticated):
+    code = "missing_token"
+
+
+class InvalidToken(Unauthenticated):
+    code = "invalid_token"
+
+
+class ExpiredToken(Unauthenticated):
+    code = "expired_token"
+
+
+class InvalidCredentials(Unauthenticated):
+    code = "invalid_credentials"
+
+
+class Forbidden(AppError):
+    """Carries `required_permission`."""
+
+    code = "insufficient_permissions"
+
+
+class NotFound(AppError):
+    code = "not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class Conflict(AppError):
+    code = "conflict"
+
+
+class IllegalTransition(Conflict):
+    """Carries the `state` the job is in."""
+
+    code = "invalid_state"
+
+
+class Invalid(AppError):
+    code = "invalid_request"
+
+
+class MalformedJson(Invalid):
+    code = "malformed_json"
+
+
+class InvalidParameter(Invalid):
+    code = "invalid_parameter"
+
+
+class InvalidEntities(Invalid):
+    """Carries `problems`, a list of {index, entity_id, path, message}, and `invalid_count`."""
+
+    code = "invalid_entities"
+
+
+class TooManyEntities(Invalid):
+    """Carries `max_entities` and `received`."""
+
+    code = "too_many_entities"
+
+
+class WatchlistRejected(Invalid):
+    """A list file that is broken, or not what it says it is; the loaded version stays in force."""
+
+    code = "watchlist_rejected"
+
+
+class TooLarge(AppError):
+    code = "payload_too_large"
+
+
+class Unavailable(AppError):
+    code = "unavailable"
+
+
+class BrokerUnavailable(Unavailable):
+    code = "broker_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+
+
+class TimedOut(Unavailable):
+    code = "timed_out"
+
+
+class ListUnavailable(Unavailable):
+    """A list that exists and is not loaded, in a call that waits for its answer."""
+
+    code = "list_unavailable"
+
+
+class ItemError(AppError):
+    """One item cannot be worked on. `code` becomes the item's error code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class JobError(AppError):
+    """The whole job cannot be done. `code` and message become the job's error."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,28 @@
+"""Assembling the web application."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app import logs
+from app.api import errors, health, kyc, kyc_auth, tokens
+from app.api.context import attach
+from app.resources import Resources
+from app.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the WSGI application; with no settings given, from the environment."""
+    if settings is None:
+        settings = Settings.from_env()
+        logs.configure(settings.log_level)
+    app = Flask("app", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.url_map.strict_slashes = False
+    tokens.configure(app, settings)
+    attach(app, Resources.open(settings))
+    errors.register(app)
+    for blueprint in (health.bp, kyc_auth.bp, kyc.bp):
+        app.register_blueprint(blueprint)
+    return app

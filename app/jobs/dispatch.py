@@ -1,0 +1,107 @@
+"""The wire between web and workers: task names, queues, and one chord per pass.
+
+The web sends tasks by name, so it never imports `workers`. Both sides import the names from here,
+which keeps "find usages" honest. Messages carry ids and numbers, for they are shown in Flower, in
+logs and in the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import redis
+from celery import Celery, Signature, chord
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from app.errors import BrokerUnavailable
+from app.jobs.model import Job
+
+RUN_CHUNK = "jobs.run_chunk"
+FINISH_PASS = "jobs.finish_pass"
+SWEEP = "jobs.sweep"
+MAINTAIN = "jobs.maintain"
+
+#: Callbacks and the sweep have a queue and a worker of their own: redelivered chunks go to the
+#: front of a queue, and starved callbacks that shared it for over a minute.
+CONTROL = "control"
+INTERACTIVE = "interactive"
+SCREENING = "screening"
+VERIFICATIONS = "verifications"
+DOCUMENTS = "documents"
+FACES = "faces"
+
+#: A worker that serves several takes from the first that holds something, in this order.
+QUEUES = tuple(
+    Queue(name, routing_key=name)
+    for name in (CONTROL, INTERACTIVE, SCREENING, VERIFICATIONS, DOCUMENTS, FACES)
+)
+
+
+def dispatch(celery: Celery, job: Job, chunks: Sequence[int]) -> None:
+    """Send one pass: a chord of the chunks, closed by `finish_pass`.
+
+    The errback is the same `finish_pass`: however the pass ends, what is left is the same
+    question. Raises BrokerUnavailable.
+    """
+    header = [_chunk(celery, job, number) for number in chunks]
+    body = _finish(celery, job)
+    body.on_error(_finish(celery, job))
+    try:
+        chord(header, app=celery)(body)
+    except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
+        # RuntimeError is how Celery's Redis backend says "cannot connect".
+        raise BrokerUnavailable("the queue cannot be reached") from error
+
+
+def _chunk(celery: Celery, job: Job, number: int) -> Signature[Any]:
+    return celery.signature(
+        RUN_CHUNK,
+        kwargs={"job_id": str(job.id), "pass_no": job.pass_no, "chunk_no": number},
+        immutable=True,
+        queue=job.queue,
+        # What Flower and the logs call it: one name per kind, not one per chunk.
+        shadow=f"{job.kind}.chunk",
+    )
+
+
+def _finish(celery: Celery, job: Job) -> Signature[Any]:
+    return celery.signature(
+        FINISH_PASS,
+        kwargs={"job_id": str(job.id), "pass_no": job.pass_no},
+        immutable=True,
+        queue=CONTROL,
+        shadow=f"{job.kind}.finish_pass",
+    )
+
+
+def in_flight(client: redis.Redis, job_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of the jobs have a message in a queue, or with a worker, at this moment.
+
+    Reads the queues themselves: the only evidence that a message was not lost. Raises
+    redis.RedisError.
+    """
+    wanted = {str(job_id).encode(): job_id for job_id in job_ids}
+    found: set[UUID] = set()
+
+    def look(message: bytes | str) -> None:
+        assert isinstance(message, bytes), "the client decodes no responses"
+        for text in [text for text in wanted if text in message]:
+            found.add(wanted.pop(text))
+
+    for queue in QUEUES:
+        start = 0
+        while wanted and (page := client.lrange(queue.name, start, start + _PAGE - 1)):
+            for message in page:
+                look(message)
+            start += _PAGE
+    if wanted:
+        for _, message in client.hscan_iter("unacked", count=_PAGE):
+            look(message)
+    return found
+
+
+#: Messages read from a queue at a time: about a megabyte.
+_PAGE = 500

@@ -1,0 +1,131 @@
+"""What a job, an item and a result are. Frozen: the database is where they change. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from app.jobs.states import JobState
+
+
+class ItemStatus(StrEnum):
+    """How work on one item ended. An item without a result is pending, or was never begun."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of a job, as a kind gets it to work on."""
+
+    position: int
+    ref: str | None
+    payload: Mapping[str, Any]
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one item: either `detail`, or an error code and message for a person."""
+
+    position: int
+    status: ItemStatus
+    detail: Mapping[str, Any] | None = None
+    matches: int = 0
+    error_code: str | None = None
+    error_message: str | None = None
+    attempts: int = 1
+
+    @classmethod
+    def success(cls, item: Item, detail: Mapping[str, Any], matches: int = 0) -> Result:
+        return cls(item.position, ItemStatus.SUCCEEDED, detail, matches)
+
+    @classmethod
+    def failure(cls, item: Item, code: str, message: str) -> Result:
+        return cls(item.position, ItemStatus.FAILED, error_code=code, error_message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """One item as submitted: what the caller calls it, and its payload as JSON text."""
+
+    ref: str | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as asked for, before it has an id."""
+
+    tenant_id: UUID
+    kind: str
+    dialect: str
+    queue: str
+    chunk_size: int
+    options: Mapping[str, Any]
+    items: Sequence[NewItem]
+    created_by: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    retry_of: UUID | None = None
+    #: Expected seconds per item where no finished job tells it yet.
+    calibrated_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request to do one kind of work to every item it names."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: str
+    dialect: str
+    external_id: str
+    month: date
+    state: JobState
+    version: int
+    options: Mapping[str, Any]
+    labels: Mapping[str, str]
+    queue: str
+    chunk_size: int
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    matches: int
+    pass_no: int
+    pass_began_at: int
+    idle_passes: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    estimated_at: datetime | None
+    retry_of: UUID | None
+    created_by: str
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def done(self) -> int:
+        """Items with a result."""
+        return self.succeeded + self.failed
+
+    @property
+    def chunk_count(self) -> int:
+        return -(-self.total // self.chunk_size)
+
+    def chunk(self, number: int) -> range:
+        """Return the item positions of one chunk. The last chunk may be short."""
+        start = number * self.chunk_size
+        return range(start, min(start + self.chunk_size, self.total))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Job:
+        values = {each.name: row[each.name] for each in fields(cls)}
+        return cls(**{**values, "state": JobState(values["state"])})

@@ -1,0 +1,119 @@
+"""Live progress in Redis: what a poll needs, as absolute values. Cheap to write, safe to lose.
+
+Postgres holds the truth. Nothing in Redis means "ask Postgres", never "zero"; the newer version
+wins, so that writing twice or late changes nothing; and what is shown of a job that still moves
+goes by itself after a few seconds, so that a write which never arrived cannot mislead for longer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources as package
+from typing import Any, Self
+from uuid import UUID
+
+import redis
+
+from app.jobs.model import Job
+from app.jobs.states import JobState
+
+log = logging.getLogger(__name__)
+
+#: How long the picture of a job that still moves may be trusted, and one that has ended.
+LIVE_MS = 5_000
+FINAL_MS = 3_600_000
+
+#: After Redis failed, this process does without for a moment instead of waiting each time.
+_REST_SECONDS = 1.0
+
+_SHOW = package.files("app.jobs").joinpath("progress.lua").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A job as a poll shows it, without its results. Ids, counts and times only."""
+
+    id: UUID
+    external_id: str
+    state: JobState
+    version: int
+    total: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    matches: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    estimated_at: datetime | None
+    retry_of: UUID | None
+    error_code: str | None
+    error_message: str | None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        return cls(*(getattr(job, name) for name in cls.__slots__))
+
+    def to_json(self) -> str:
+        return json.dumps([getattr(self, name) for name in self.__slots__], default=_plain)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        values = dict(zip(cls.__slots__, json.loads(text), strict=True))
+        for name in ("id", "retry_of"):
+            values[name] = values[name] and UUID(values[name])
+        for name in ("created_at", "updated_at", "started_at", "finished_at", "estimated_at"):
+            values[name] = values[name] and datetime.fromisoformat(values[name])
+        return cls(**{**values, "state": JobState(values["state"])})
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+class Progress:
+    """The live pictures of jobs. No method raises when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._show = client.register_script(_SHOW)
+        self._resting_until = 0.0
+
+    def show(self, job: Job) -> None:
+        """Show the job as it is in this row, unless a newer one is shown."""
+        if time.monotonic() < self._resting_until:
+            return
+        snapshot = Snapshot.of(job)
+        keep = FINAL_MS if job.state.is_final else LIVE_MS
+        try:
+            self._show(
+                keys=[_key(job.tenant_id, job.dialect, job.external_id)],
+                args=[job.version, snapshot.to_json(), keep],
+            )
+        except redis.RedisError as error:
+            self._rest(error)
+
+    def read(self, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot | None:
+        """Return the job's live picture, or None: then Postgres is to be asked."""
+        if time.monotonic() < self._resting_until:
+            return None
+        try:
+            text = self._client.hget(_key(tenant_id, dialect, external_id), "job")
+        except redis.RedisError as error:
+            self._rest(error)
+            return None
+        return None if text is None else Snapshot.from_json(text)
+
+    def _rest(self, error: redis.RedisError) -> None:
+        self._resting_until = time.monotonic() + _REST_SECONDS
+        log.warning("progress.unavailable", extra={"reason": type(error).__name__})
+
+
+def _key(tenant_id: UUID, dialect: str, external_id: str) -> str:
+    return f"progress:{tenant_id}:{dialect}:{external_id}"

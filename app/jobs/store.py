@@ -1,0 +1,368 @@
+"""Jobs, items and results in Postgres. Every function runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, date, datetime
+from io import BytesIO
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg2.extras import Json, execute_values
+
+from app.db import Cursor, load_queries, one
+from app.errors import JobNotFound
+from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
+from app.jobs.states import NEXT, Event, JobState, moves
+
+QUERIES = load_queries("app.jobs")
+
+_OPEN = [str(state) for state in NEXT]
+_FINAL = [str(state) for state in JobState if state.is_final]
+
+
+def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job:
+    """Write the job's row alone; its items follow in the same transaction."""
+    job_id = uuid4()
+    tx.execute(
+        QUERIES["insert_job"],
+        {
+            "id": job_id,
+            "tenant_id": new_job.tenant_id,
+            "kind": new_job.kind,
+            "dialect": new_job.dialect,
+            "external_id": str(job_id),
+            "options": Json(new_job.options),
+            "labels": Json(new_job.labels),
+            "queue": new_job.queue,
+            "chunk_size": new_job.chunk_size,
+            "total": total,
+            "created_by": new_job.created_by,
+            "retry_of": new_job.retry_of,
+        },
+    )
+    return Job.from_row(one(tx))
+
+
+def copy_items(tx: Cursor, job: Job, items: Sequence[NewItem]) -> None:
+    """Write the items by COPY, the fastest way into Postgres."""
+    head = f"{job.kind}\t{job.month}\t{job.id}\t".encode()
+    lines = [
+        b"%b%d\t%b\t%b\n"
+        % (
+            head,
+            position,
+            rb"\N" if item.ref is None else _escaped(item.ref.encode()),
+            # JSON text holds no raw tabs or line ends, so only backslashes need doubling.
+            item.payload.replace(b"\\", b"\\\\"),
+        )
+        for position, item in enumerate(items)
+    ]
+    tx.copy_expert(QUERIES["copy_items"].rstrip(";"), BytesIO(b"".join(lines)), size=1 << 18)
+
+
+def _escaped(text: bytes) -> bytes:
+    return (
+        text.replace(b"\\", b"\\\\")
+        .replace(b"\t", b"\\t")
+        .replace(b"\n", b"\\n")
+        .replace(b"\r", b"\\r")
+    )
+
+
+def estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
+    """Work out when the job should be done, from what is ahead of it and the measured pace."""
+    tx.execute(
+        QUERIES["estimate"],
+        {"id": job.id, "kind": job.kind, "calibrated_seconds": calibrated_seconds},
+    )
+    return Job.from_row(one(tx))
+
+
+def copy_items_of(tx: Cursor, job: Job, source: Job, statuses: Collection[str]) -> int:
+    """Copy the source's items of these statuses into `job` and return how many there were.
+
+    `cancelled` stands for items that never got a result.
+    """
+    tx.execute(
+        QUERIES["copy_items_of"],
+        {
+            **_of(job),
+            "source_id": source.id,
+            "source_month": source.month,
+            "statuses": list(statuses),
+        },
+    )
+    return tx.rowcount
+
+
+def find_job(tx: Cursor, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+    """Return the tenant's job. Someone else's job is as good as no job at all."""
+    tx.execute(
+        QUERIES["find_job"],
+        {"tenant_id": tenant_id, "dialect": dialect, "external_id": external_id},
+    )
+    row = tx.fetchone()
+    if row is None:
+        raise JobNotFound("there is no such job")
+    return Job.from_row(row)
+
+
+def load_job(tx: Cursor, job_id: UUID) -> Job:
+    """Return any tenant's job: for workers, which act for the platform."""
+    tx.execute(QUERIES["load_job"], {"id": job_id})
+    return _known(tx)
+
+
+def lock_job(tx: Cursor, job_id: UUID) -> Job:
+    """Return any tenant's job, and keep others from changing it until the transaction ends."""
+    tx.execute(QUERIES["lock_job"], {"id": job_id})
+    return _known(tx)
+
+
+def _known(tx: Cursor) -> Job:
+    row = tx.fetchone()
+    if row is None:
+        raise JobNotFound("there is no such job")
+    return Job.from_row(row)
+
+
+def list_jobs(
+    tx: Cursor,
+    tenant_id: UUID,
+    dialect: str,
+    *,
+    states: Collection[JobState],
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Job]:
+    """Return the tenant's jobs, newest first, from before the given place on."""
+    at, job_id = before or (datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+    tx.execute(
+        QUERIES["list_jobs"],
+        {
+            "tenant_id": tenant_id,
+            "dialect": dialect,
+            "states": [str(state) for state in states],
+            "before": at,
+            "before_id": job_id,
+            "limit": limit,
+        },
+    )
+    return [Job.from_row(row) for row in tx.fetchall()]
+
+
+def advance(
+    tx: Cursor, job_id: UUID, event: Event, *, error: tuple[str, str] | None = None
+) -> Job | None:
+    """Move the job as the event says, or return None if it may not happen where the job is.
+
+    The only writer of jobs.state. Callers that lose a race get None, never an exception: in a
+    system with redelivery, losing a race is an ordinary day.
+    """
+    sources = moves(event)
+    code, message = error or (None, None)
+    tx.execute(
+        QUERIES["advance"],
+        {
+            "id": job_id,
+            "sources": [str(state) for state in sources],
+            "targets": [str(state) for state in sources.values()],
+            "final": _FINAL,
+            "error_code": code,
+            "error_message": message,
+        },
+    )
+    row = tx.fetchone()
+    return None if row is None else Job.from_row(row)
+
+
+def count_results(tx: Cursor, job: Job) -> int:
+    tx.execute(QUERIES["count_results"], _of(job))
+    return int(one(tx)["results"])
+
+
+def claim_chunk(
+    tx: Cursor,
+    job: Job,
+    chunk_no: int,
+    *,
+    holder: str,
+    pass_no: int,
+    seconds: float,
+    dead_holder: str | None = None,
+) -> int | None:
+    """Claim the chunk; return how often it was begun without ending, or None if it is held."""
+    tx.execute(
+        QUERIES["claim_chunk"],
+        {
+            "job_id": job.id,
+            "chunk_no": chunk_no,
+            "pass_no": pass_no,
+            "holder": holder,
+            "seconds": seconds,
+            "dead_holder": dead_holder,
+        },
+    )
+    row = tx.fetchone()
+    return None if row is None else int(row["starts"])
+
+
+def show_claim(tx: Cursor, job: Job, chunk_no: int) -> tuple[str, float] | None:
+    """Return who holds the chunk, and for how many seconds more."""
+    tx.execute(QUERIES["show_claim"], {"job_id": job.id, "chunk_no": chunk_no})
+    row = tx.fetchone()
+    return None if row is None else (row["holder"], row["seconds_left"])
+
+
+def renew_claim(tx: Cursor, job: Job, chunk_no: int, *, holder: str, seconds: float) -> bool:
+    """Hold the chunk for longer, or return False if somebody else has it by now."""
+    tx.execute(
+        QUERIES["renew_claim"],
+        {"job_id": job.id, "chunk_no": chunk_no, "holder": holder, "seconds": seconds},
+    )
+    return tx.fetchone() is not None
+
+
+def release_claim(tx: Cursor, job: Job, chunk_no: int, *, holder: str) -> None:
+    tx.execute(QUERIES["release_claim"], {"job_id": job.id, "chunk_no": chunk_no, "holder": holder})
+
+
+def live_claims(tx: Cursor, job: Job) -> int:
+    """Return how many chunks of the job are in somebody's hands."""
+    tx.execute(QUERIES["live_claims"], {"job_id": job.id})
+    return int(one(tx)["claims"])
+
+
+def load_outstanding(tx: Cursor, job: Job, positions: range) -> list[Item]:
+    """Return the items of the slice that have no result yet."""
+    tx.execute(
+        QUERIES["load_outstanding"],
+        {**_of(job), "start": positions.start, "stop": positions.stop},
+    )
+    return [Item(**row) for row in tx.fetchall()]
+
+
+def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
+    tx.execute(QUERIES["count_attempt"], {**_of(job), "positions": list(positions)})
+
+
+def save_results(
+    tx: Cursor, job: Job, results: Iterable[Result], *, pass_no: int
+) -> tuple[int, int, int]:
+    """Write the results that are not there yet; return how many succeeded, failed, matched."""
+    rows = [
+        (
+            job.kind,
+            job.month,
+            job.id,
+            result.position,
+            result.status,
+            result.matches,
+            None if result.detail is None else _json(result.detail),
+            result.error_code,
+            result.error_message,
+            result.attempts,
+            pass_no,
+        )
+        for result in results
+    ]
+    if not rows:
+        return 0, 0, 0
+    query = QUERIES["save_results"]
+    written = execute_values(tx, query, rows, page_size=len(rows), fetch=True)
+    succeeded = sum(row["status"] == ItemStatus.SUCCEEDED for row in written)
+    return succeeded, len(written) - succeeded, sum(row["matches"] for row in written)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def add_counts(tx: Cursor, job: Job, *, succeeded: int, failed: int, matches: int) -> Job | None:
+    """Add to the job's counts, or return None if the job has ended: then nothing may be added."""
+    tx.execute(
+        QUERIES["add_counts"],
+        {
+            "id": job.id,
+            "succeeded": succeeded,
+            "failed": failed,
+            "matches": matches,
+            "open": _OPEN,
+        },
+    )
+    row = tx.fetchone()
+    return None if row is None else Job.from_row(row)
+
+
+def begin_pass(tx: Cursor, job: Job, *, worked: bool) -> Job:
+    """Number the next pass. `worked` says that workers ran the last one to its end."""
+    tx.execute(QUERIES["begin_pass"], {"id": job.id, "worked": worked})
+    return Job.from_row(one(tx))
+
+
+def outstanding_chunks(tx: Cursor, job: Job) -> list[int]:
+    tx.execute(QUERIES["outstanding_chunks"], {**_of(job), "chunk_size": job.chunk_size})
+    return [row["chunk_no"] for row in tx.fetchall()]
+
+
+def beat(tx: Cursor, job_id: UUID) -> None:
+    """Record a sign of life."""
+    tx.execute(QUERIES["beat"], {"id": job_id})
+
+
+def mark_undelivered(tx: Cursor, job_id: UUID) -> None:
+    tx.execute(QUERIES["mark_undelivered"], {"id": job_id, "open": _OPEN})
+
+
+def list_silent(tx: Cursor, *, seconds: float, limit: int) -> list[Job]:
+    tx.execute(QUERIES["list_silent"], {"seconds": seconds, "limit": limit})
+    return [Job.from_row(row) for row in tx.fetchall()]
+
+
+def list_overdue(tx: Cursor, *, limit: int) -> list[UUID]:
+    tx.execute(QUERIES["list_overdue"], {"limit": limit})
+    return [row["id"] for row in tx.fetchall()]
+
+
+def list_draining(tx: Cursor, *, limit: int) -> list[UUID]:
+    tx.execute(QUERIES["list_draining"], {"limit": limit})
+    return [row["id"] for row in tx.fetchall()]
+
+
+def forget_claims(tx: Cursor) -> int:
+    """Delete the claims of jobs that have ended, and return how many there were."""
+    tx.execute(QUERIES["forget_claims"])
+    return tx.rowcount
+
+
+def lightly(tx: Cursor) -> None:
+    """Let the transaction commit without waiting for the disk.
+
+    For what a crash of Postgres may undo: whatever is committed in earnest after it takes it
+    along, since the log is written in order.
+    """
+    tx.execute(QUERIES["lightly"])
+
+
+def list_results(
+    tx: Cursor, job: Job, *, after: int, limit: int, statuses: Collection[ItemStatus]
+) -> list[dict[str, Any]]:
+    """Return one page of result rows; `result` is JSON text as the kind wrote it."""
+    tx.execute(
+        QUERIES["list_results"],
+        {**_of(job), "after": after, "limit": limit, "statuses": [str(s) for s in statuses]},
+    )
+    return [dict(row) for row in tx.fetchall()]
+
+
+def ensure_partitions(tx: Cursor) -> int:
+    """Make room for the coming months; return how many partitions were made."""
+    tx.execute(QUERIES["ensure_partitions"])
+    return int(one(tx)["made"])
+
+
+def _of(job: Job) -> dict[str, str | date | UUID]:
+    """The whole partition key: without it Postgres would look into every partition."""
+    return {"kind": job.kind, "month": job.month, "job_id": job.id}

@@ -1,0 +1,238 @@
+-- Queries for app/jobs/store.py. One function there per query here, same name.
+
+-- name: insert_job
+INSERT INTO jobs (id, tenant_id, kind, dialect, external_id, month, options, labels, queue,
+                  chunk_size, total, created_by, retry_of)
+VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(dialect)s, %(external_id)s,
+        date_trunc('month', now() AT TIME ZONE 'UTC')::date, %(options)s, %(labels)s, %(queue)s,
+        %(chunk_size)s, %(total)s, %(created_by)s, %(retry_of)s)
+RETURNING *;
+
+-- name: copy_items
+COPY items (kind, month, job_id, position, ref, payload) FROM STDIN;
+
+-- name: estimate
+-- What stands ahead in the queue, and the median pace of the last finished jobs of the kind.
+UPDATE jobs
+   SET estimated_at = created_at + make_interval(secs => (ahead.items + jobs.total)
+                      * coalesce(pace.seconds, %(calibrated_seconds)s))
+  FROM (SELECT coalesce(sum(total - succeeded - failed), 0) AS items
+          FROM jobs
+         WHERE kind = %(kind)s AND id <> %(id)s AND created_at <= now()
+           AND state IN ('queued', 'running')) AS ahead,
+       (SELECT percentile_cont(0.5) WITHIN GROUP (
+                   ORDER BY extract(epoch FROM finished_at - started_at) / total) AS seconds
+          FROM (SELECT started_at, finished_at, total
+                  FROM jobs
+                 WHERE kind = %(kind)s AND state = 'completed'
+                 ORDER BY finished_at DESC
+                 LIMIT 20) AS recent) AS pace
+ WHERE jobs.id = %(id)s
+RETURNING jobs.*;
+
+-- name: copy_items_of
+-- For a retry: the chosen items of another job, renumbered from 0 in their order.
+INSERT INTO items (kind, month, job_id, position, ref, payload)
+SELECT %(kind)s, %(month)s, %(job_id)s,
+       row_number() OVER (ORDER BY items.position) - 1, items.ref, items.payload
+  FROM items
+  LEFT JOIN results USING (kind, month, job_id, position)
+ WHERE items.kind = %(kind)s AND items.month = %(source_month)s AND items.job_id = %(source_id)s
+   AND coalesce(results.status, 'cancelled') = ANY (%(statuses)s);
+
+-- name: find_job
+SELECT * FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s AND external_id = %(external_id)s;
+
+-- name: load_job
+SELECT * FROM jobs WHERE id = %(id)s;
+
+-- name: lock_job
+SELECT * FROM jobs WHERE id = %(id)s FOR NO KEY UPDATE;
+
+-- name: list_jobs
+SELECT * FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s
+   AND state = ANY (%(states)s::job_state[])
+   AND (created_at, id) < (%(before)s, %(before_id)s)
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s;
+
+-- name: advance
+-- Compare-and-set: the row moves only from a state in which the event may happen. What never got
+-- a result is accounted for in the same statement that ends the job.
+WITH moved AS (
+    SELECT id,
+           (%(targets)s::job_state[])[array_position(%(sources)s::job_state[], state)] AS becomes
+      FROM jobs
+     WHERE id = %(id)s AND state = ANY (%(sources)s::job_state[])
+       FOR NO KEY UPDATE)
+UPDATE jobs
+   SET state = becomes,
+       version = version + 1,
+       updated_at = clock_timestamp(),
+       heartbeat_at = clock_timestamp(),
+       started_at = CASE WHEN becomes = 'running' THEN coalesce(started_at, clock_timestamp())
+                         ELSE started_at END,
+       finished_at = CASE WHEN becomes = ANY (%(final)s::job_state[]) THEN clock_timestamp() END,
+       cancelled = CASE WHEN becomes IN ('cancelled', 'failed', 'rejected')
+                        THEN total - succeeded - failed - expired ELSE cancelled END,
+       expired = CASE WHEN becomes = 'expired'
+                      THEN total - succeeded - failed - cancelled ELSE expired END,
+       spent_seconds = spent_seconds + CASE
+           WHEN active_since IS NOT NULL AND becomes NOT IN ('running', 'pausing', 'cancelling')
+           THEN extract(epoch FROM clock_timestamp() - active_since) ELSE 0 END,
+       active_since = CASE WHEN becomes IN ('running', 'pausing', 'cancelling')
+                           THEN coalesce(active_since, clock_timestamp()) END,
+       error_code = CASE WHEN becomes = 'failed' THEN %(error_code)s END,
+       error_message = CASE WHEN becomes = 'failed' THEN %(error_message)s END
+  FROM moved
+ WHERE jobs.id = moved.id
+RETURNING jobs.*;
+
+-- name: count_results
+SELECT count(*) AS results FROM results
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s;
+
+-- name: claim_chunk
+-- A free chunk, one whose claim has expired, or one whose holder is known to be dead.
+INSERT INTO chunk_claims (job_id, chunk_no, pass_no, holder, expires_at)
+VALUES (%(job_id)s, %(chunk_no)s, %(pass_no)s, %(holder)s,
+        clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (job_id, chunk_no) DO UPDATE
+   SET pass_no = excluded.pass_no, holder = excluded.holder, expires_at = excluded.expires_at,
+       starts = chunk_claims.starts + 1
+ WHERE chunk_claims.expires_at < clock_timestamp() OR chunk_claims.holder = %(dead_holder)s
+RETURNING starts;
+
+-- name: show_claim
+SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float AS seconds_left
+  FROM chunk_claims
+ WHERE job_id = %(job_id)s AND chunk_no = %(chunk_no)s;
+
+-- name: renew_claim
+UPDATE chunk_claims
+   SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+ WHERE job_id = %(job_id)s AND chunk_no = %(chunk_no)s AND holder = %(holder)s
+RETURNING holder;
+
+-- name: release_claim
+DELETE FROM chunk_claims
+ WHERE job_id = %(job_id)s AND chunk_no = %(chunk_no)s AND holder = %(holder)s;
+
+-- name: live_claims
+SELECT count(*) AS claims FROM chunk_claims
+ WHERE job_id = %(job_id)s AND expires_at >= clock_timestamp();
+
+-- name: load_outstanding
+-- NOT IN over one slice: planned as a hashed subplan, whatever the statistics say.
+SELECT position, ref, payload, attempts
+  FROM items
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND position >= %(start)s AND position < %(stop)s
+   AND position NOT IN (
+       SELECT position FROM results
+        WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+          AND position >= %(start)s AND position < %(stop)s)
+ ORDER BY position;
+
+-- name: count_attempt
+UPDATE items SET attempts = attempts + 1
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND position = ANY (%(positions)s);
+
+-- name: save_results
+-- A redelivered chunk writes the same rows again; the first writer wins and only it is counted.
+INSERT INTO results (kind, month, job_id, position, status, matches, result,
+                     error_code, error_message, attempts, pass_no)
+VALUES %s
+ON CONFLICT (kind, month, job_id, position) DO NOTHING
+RETURNING status, matches;
+
+-- name: add_counts
+UPDATE jobs
+   SET succeeded = succeeded + %(succeeded)s,
+       failed = failed + %(failed)s,
+       matches = matches + %(matches)s,
+       version = version + 1,
+       updated_at = clock_timestamp(),
+       heartbeat_at = clock_timestamp()
+ WHERE id = %(id)s AND state = ANY (%(open)s::job_state[])
+RETURNING *;
+
+-- name: begin_pass
+UPDATE jobs
+   SET pass_no = pass_no + 1,
+       idle_passes = CASE WHEN %(worked)s AND succeeded + failed = pass_began_at
+                          THEN idle_passes + 1 ELSE 0 END,
+       pass_began_at = succeeded + failed,
+       heartbeat_at = clock_timestamp()
+ WHERE id = %(id)s
+RETURNING *;
+
+-- name: outstanding_chunks
+SELECT DISTINCT position / %(chunk_size)s AS chunk_no
+  FROM items
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND position NOT IN (
+       SELECT position FROM results
+        WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s)
+ ORDER BY chunk_no;
+
+-- name: beat
+UPDATE jobs SET heartbeat_at = clock_timestamp() WHERE id = %(id)s;
+
+-- name: mark_undelivered
+-- The broker did not take it: the next sweep looks into it at once.
+UPDATE jobs SET heartbeat_at = '-infinity' WHERE id = %(id)s AND state = ANY (%(open)s::job_state[]);
+
+-- name: list_silent
+-- Jobs that ought to move and show no sign of life.
+SELECT * FROM jobs
+ WHERE state IN ('queued', 'running', 'pausing', 'cancelling')
+   AND heartbeat_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+   AND NOT EXISTS (SELECT FROM chunk_claims
+                    WHERE job_id = jobs.id AND expires_at >= clock_timestamp())
+ ORDER BY heartbeat_at
+ LIMIT %(limit)s;
+
+-- name: list_overdue
+SELECT id FROM jobs
+ WHERE state IN ('running', 'pausing', 'cancelling') AND allowed_seconds IS NOT NULL
+   AND spent_seconds + extract(epoch FROM clock_timestamp() - active_since) > allowed_seconds
+ LIMIT %(limit)s;
+
+-- name: list_draining
+-- Asked to stop, and nothing in hand any more.
+SELECT id FROM jobs
+ WHERE state IN ('pausing', 'cancelling')
+   AND NOT EXISTS (SELECT FROM chunk_claims
+                    WHERE job_id = jobs.id AND expires_at >= clock_timestamp())
+ LIMIT %(limit)s;
+
+-- name: forget_claims
+-- Left behind by workers that died in jobs which have ended since.
+DELETE FROM chunk_claims
+ USING jobs
+ WHERE jobs.id = chunk_claims.job_id AND jobs.finished_at IS NOT NULL
+   AND chunk_claims.expires_at < clock_timestamp() - interval '1 hour';
+
+-- name: lightly
+-- This transaction may be lost in a crash of Postgres, so it need not wait for the disk.
+SET LOCAL synchronous_commit TO off;
+
+-- name: list_results
+-- In the order of submission; result stays text, for it goes out as it came in.
+SELECT results.position, items.ref, results.status, results.matches,
+       results.result::text AS result, results.error_code, results.error_message,
+       results.attempts, results.finished_at
+  FROM results JOIN items USING (kind, month, job_id, position)
+ WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
+   AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+   AND results.position > %(after)s
+   AND results.status = ANY (%(statuses)s)
+ ORDER BY results.position
+ LIMIT %(limit)s;
+
+-- name: ensure_partitions
+SELECT ensure_partitions(now()::date, 3) AS made;

@@ -1,0 +1,14 @@
+"""What each kind of job does to one item.
+
+To add a kind: write app/kinds/<kind>.py, list it below, give it a schema and an endpoint under
+the same file name. Nothing in jobs/ or workers/ needs to change.
+"""
+
+from __future__ import annotations
+
+from app.kinds import kyc
+from app.kinds.base import Kind
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (kyc.KIND,)}
+
+__all__ = ["KINDS", "Kind"]

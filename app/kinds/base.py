@@ -1,0 +1,32 @@
+"""The contract between a kind of job and the machinery that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.jobs.model import Item, Job, Result
+from app.resources import Resources
+
+#: Does the work for a few items and returns one result for each. An item that cannot be worked on
+#: is a failed result; an exception means the work itself is in trouble.
+Process = Callable[[Sequence[Item]], Sequence[Result]]
+
+
+def _nothing(resources: Resources) -> None:
+    """Most kinds have nothing to warm up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    #: Called once per chunk: load indexes and models here, not once per item. Raises JobError
+    #: when no item of the job can be worked on.
+    prepare: Callable[[Resources, Job], Process]
+    #: The queues its chunks travel on, so that a worker knows which kinds it may be asked for.
+    queues: frozenset[str]
+    #: Items given to one call of the process. Between two calls the chunk can be saved, paused
+    #: and cancelled, so a call should take a fraction of a second.
+    batch_size: int
+    #: Called when a worker process starts, so that the first job does not pay for loading.
+    warm: Callable[[Resources], None] = _nothing

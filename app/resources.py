@@ -1,0 +1,132 @@
+"""The connections one process holds: the same for web, worker and command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import redis
+from celery import Celery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.db import Database
+from app.jobs.dispatch import MAINTAIN, QUEUES, SWEEP
+from app.jobs.progress import Progress
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    settings: Settings
+    db: Database
+    redis: redis.Redis
+    celery: Celery
+    progress: Progress
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Build everything, connect nothing: each part dials on first use."""
+        client = redis.Redis.from_url(
+            settings.redis_url,
+            socket_timeout=settings.redis_timeout,
+            socket_connect_timeout=settings.redis_timeout,
+            # The caller decides what to do without Redis; trying again here would hold it up.
+            retry=Retry(NoBackoff(), 0),
+        )
+        return cls(
+            settings=settings,
+            db=Database(settings.database_url, settings.db_connections),
+            redis=client,
+            celery=make_celery(settings),
+            progress=Progress(client),
+        )
+
+    def close(self) -> None:
+        self.db.close()
+        self.redis.close()
+        self.celery.close()
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return the Celery app. Every line below has cost somebody a lost or a doubled task.
+
+    docs/reliability.md says which, and tests/integration/test_celery_traps.py shows each.
+    """
+    celery = Celery("muster")
+    celery.conf.update(
+        broker_url=settings.redis_url,
+        result_backend=f"app.jobs.backend:SendOnlyBackend+{settings.redis_url}",
+        task_serializer="json",
+        accept_content=["json"],
+        result_serializer="json",
+        task_queues=QUEUES,
+        task_default_queue=QUEUES[0].name,
+        task_create_missing_queues=False,
+        timezone="UTC",
+        # A chunk is acknowledged when it is done, so a killed worker's chunk comes back.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # One chunk in hand and none in reserve: a reserved one is redelivered while it waits.
+        worker_prefetch_multiplier=1,
+        # With results kept, dying between "store" and "count the part" lost the chord.
+        task_ignore_result=True,
+        # It looks results up, and so believes a chunk done whose part was never counted.
+        worker_deduplicate_successful_tasks=False,
+        # Chunks cancelled because Redis went away for a moment were not run again.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Counters and callbacks of a chord must outlive the longest pause between two chunks.
+        result_chord_expires=7 * 24 * 3600,
+        result_expires=24 * 3600,
+        # An endless loop in one item costs its process, not the worker.
+        task_time_limit=_hard_limit(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport(settings),
+        # A request must not wait the default 20 s because Redis is away.
+        task_publish_retry=False,
+        broker_connection_timeout=settings.redis_timeout,
+        redis_socket_timeout=10.0,
+        redis_socket_connect_timeout=settings.redis_timeout,
+        redis_retry_on_timeout=False,
+        result_backend_transport_options={
+            "retry_policy": {"max_retries": 0, "interval_start": 0, "interval_step": 0}
+        },
+        # SIGTERM becomes SIGQUIT (REMAP_SIGTERM): chunks in hand get this long, then go back.
+        worker_soft_shutdown_timeout=settings.worker_grace_seconds,
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=True,
+        task_send_sent_event=False,
+        event_queue_expires=60.0,
+        beat_schedule={
+            "sweep": _every(SWEEP, settings.sweep_seconds),
+            "maintain": _every(MAINTAIN, 3600.0),
+        },
+    )
+    return celery
+
+
+def _transport(settings: Settings) -> dict[str, Any]:
+    return {
+        "visibility_timeout": settings.visibility_timeout,
+        # kombu looks for lost messages every interval x throttle seconds: 100 by default.
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        # Callers who wait first, whatever else is queued.
+        "queue_order_strategy": "priority",
+        # Above the longest blocking read: redis-py's own 5 s would break it off.
+        "socket_timeout": 10.0,
+        "socket_connect_timeout": settings.redis_timeout,
+    }
+
+
+def _hard_limit(settings: Settings) -> float:
+    """Between what a chunk may work and the moment it is given to another worker."""
+    return (settings.chunk_seconds + settings.visibility_timeout) / 2
+
+
+def _every(task: str, seconds: float) -> dict[str, Any]:
+    # One that waited longer than its interval is dropped: the next one does the same.
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}

@@ -1,0 +1,141 @@
+"""Turning a name as written into tokens that can be compared, each with a weight.
+
+What counts is decided here: "Dr. Osama bin Laden" becomes osama (1.0), bin (0.25), laden (1.0);
+"OOO Gazprom Export" becomes gazprom (1.0), export (0.5) and the legal form LLC.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from anyascii import anyascii
+
+from app.screening.arabic import romanise
+from app.screening.model import EntityType
+from app.screening.words import (
+    ABBREVIATIONS,
+    CRAFT_PREFIXES,
+    HONORIFICS,
+    LEGAL_FORM_WORDS,
+    LEGAL_FORMS,
+    LEGAL_FORMS_IN_FRONT,
+    PARTICLES,
+    VAGUE_FORM,
+    WEAK_WORDS,
+)
+
+#: What is beyond is not read. No listed name comes near; hostile input would cost time.
+MAX_LETTERS = 600
+MAX_TOKENS = 32
+MAX_TOKEN_LETTERS = 24
+
+ORDINARY = 1.0
+INITIAL = 0.45
+PARTICLE = 0.25
+#: A word this heavy identifies somebody; lighter ones only agree or disagree.
+STRONG = 0.7
+
+#: "zhang" is a word of its own in Chinese, though nothing separates it from the next.
+_SYLLABLES = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3])")
+_ARABIC = re.compile("[\u0600-\u06ff]")
+_APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose
+_ACRONYM = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b\.?)?")
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedName:
+    """A name ready to be compared with names of the same entity type.
+
+    `strong` counts the tokens that weigh enough to identify; `weight` is the sum of all.
+    """
+
+    tokens: tuple[str, ...]
+    weights: tuple[float, ...]
+    legal_forms: frozenset[str]
+    numbers: frozenset[str]
+    weight: float
+    strong: int
+
+    @property
+    def unspaced(self) -> str:
+        return "".join(self.tokens)
+
+
+def fold(name: str) -> str:
+    """Return the name in lower-case ASCII words.
+
+    >>> fold("  José  D'Angelo & Söhne S.A. ")
+    'jose dangelo and sohne sa'
+    """
+    text = name[:MAX_LETTERS]
+    if not text.isascii():
+        # Compatibility forms may grow ("ﷺ" becomes eighteen letters), hence the second cut.
+        text = unicodedata.normalize("NFKC", text)[: 2 * MAX_LETTERS]
+        if _ARABIC.search(text):
+            text = romanise(text)
+        text = anyascii(_SYLLABLES.sub(r" \1 ", text))
+    text = _APOSTROPHES.sub("", text.lower())
+    text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)
+    return _SEPARATORS.sub(" ", text.replace("&", " and ")).strip()
+
+
+def prepare(name: str, entity_type: EntityType) -> PreparedName:
+    """Split the name and weigh its words by the rules of its entity type."""
+    words = [word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[:MAX_TOKENS]]
+    legal_forms: frozenset[str] = frozenset()
+    if entity_type is EntityType.PERSON:
+        tokens = [word for word in words if word not in HONORIFICS] or words
+        weights = [_person_weight(token) for token in tokens]
+    elif entity_type is EntityType.ORGANISATION:
+        tokens, legal_forms = _without_legal_forms(words)
+        weights = [_organisation_weight(token) for token in tokens]
+    else:
+        tokens = [word for word in words if word not in CRAFT_PREFIXES] or words
+        weights = [ORDINARY] * len(tokens)
+    return PreparedName(
+        tokens=tuple(tokens),
+        weights=tuple(weights),
+        legal_forms=legal_forms,
+        numbers=frozenset(token for token in tokens if token.isdigit()),
+        weight=sum(weights),
+        strong=sum(weight >= STRONG for weight in weights),
+    )
+
+
+def _person_weight(token: str) -> float:
+    if token in PARTICLES:
+        return PARTICLE
+    return INITIAL if len(token) == 1 else ORDINARY
+
+
+def _organisation_weight(token: str) -> float:
+    return WEAK_WORDS.get(token, INITIAL if len(token) == 1 else ORDINARY)
+
+
+def _without_legal_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
+    """Split a company's words into its name proper and the classes of its legal forms."""
+    kept: list[str] = []
+    forms: set[str] = set()
+    at = 0
+    while at < len(words):
+        length, form = _legal_form(words, at)
+        if form:
+            forms.add(form)
+        else:
+            kept.append(ABBREVIATIONS.get(words[at], words[at]))
+        at += length
+    # A company may be called nothing but "Company".
+    return kept or words, frozenset(forms - {VAGUE_FORM})
+
+
+def _legal_form(words: list[str], at: int) -> tuple[int, str | None]:
+    """Return how many words from here are a legal form, and its class; or one word and None."""
+    longest = min(LEGAL_FORM_WORDS.get(words[at], 0), len(words) - at)
+    for length in range(longest, 0, -1):
+        form = LEGAL_FORMS.get(" ".join(words[at : at + length]))
+        if form and (at > 0 or length > 1 or words[at] in LEGAL_FORMS_IN_FRONT):
+            return length, form
+    return 1, None

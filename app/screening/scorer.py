@@ -1,0 +1,172 @@
+"""The score of two names: the definition that everything faster must equal.
+
+Words are paired one to one, best pairs first. The score is the weighted mean similarity of the
+pairs; words left over on the query's side count heavily against it, on the list's side lightly
+(lists give full names, clients often short ones). Then a few factors take away from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.screening.model import EntityType, TokenPair
+from app.screening.names import STRONG, PreparedName, prepare
+from app.screening.tokens import (
+    INITIAL,
+    JOINED_FLOOR,
+    JOINED_LETTERS,
+    SOUND,
+    joined,
+    similarity,
+    sounds,
+)
+
+#: A word of the query that the listed name lacks, beside 1.0 for one that it has.
+QUERY_LEFTOVER = 0.8
+#: A word of the listed name that the query lacks.
+LISTED_LEFTOVER = 0.2
+
+#: Two people who share one name of two are two people.
+ONE_STRONG_PAIR = 0.62
+#: The same, where the query is only one word: it may be the name that the list leads with.
+ONE_WORD_QUERY = 0.81
+#: "Snow Storm 1" is not "Snow Storm 2".
+NUMBERS_DIFFER = 0.7
+LEGAL_FORMS_DIFFER = 0.9
+
+_CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Words `query_at` of the query stand for words `listed_at` of the listed name."""
+
+    similarity: float
+    query_at: tuple[int, ...]
+    listed_at: tuple[int, ...]
+    weight: float
+
+
+def name_score(query: str, listed: str, entity_type: EntityType) -> float:
+    """Return how alike two names as written are, in [0, 1]."""
+    return score(prepare(query, entity_type), prepare(listed, entity_type), entity_type)
+
+
+def score(query: PreparedName, listed: PreparedName, entity_type: EntityType) -> float:
+    """Return how alike two prepared names are, in [0, 1]. A name of no words is like nothing."""
+    if not query.tokens or not listed.tokens:
+        return 0.0
+    if same_words(query, listed):
+        words = 1.0
+    else:
+        words = _pairs_score(query, listed)
+    return words * _factor(query, listed, entity_type)
+
+
+def same_words(query: PreparedName, listed: PreparedName) -> bool:
+    """Say whether the names differ only in the order of words, or in their spacing."""
+    return query.unspaced == listed.unspaced or sorted(query.tokens) == sorted(listed.tokens)
+
+
+def _pairs_score(query: PreparedName, listed: PreparedName) -> float:
+    agreement = weight = query_left = listed_left = 0.0
+    strong = 0
+    query_left, listed_left = query.weight, listed.weight
+    for pair in pairs(query, listed):
+        agreement += pair.similarity * pair.weight
+        weight += pair.weight
+        strong += pair.weight >= STRONG
+        query_left -= sum(query.weights[at] for at in pair.query_at)
+        listed_left -= sum(listed.weights[at] for at in pair.listed_at)
+    if not weight:
+        return 0.0
+    total = weight + QUERY_LEFTOVER * query_left + LISTED_LEFTOVER * listed_left
+    return agreement / total * strength_factor(query.strong, listed.strong, strong)
+
+
+def strength_factor(query_strong: int, listed_strong: int, strong_pairs: int) -> float:
+    """Return what the score keeps when too few of the words that identify were paired."""
+    if strong_pairs >= 2 or min(query_strong, listed_strong) == 0:
+        return 1.0
+    if query_strong < 2 and listed_strong < 2:
+        return 1.0
+    return ONE_WORD_QUERY if strong_pairs == 1 and query_strong == 1 else ONE_STRONG_PAIR
+
+
+def _factor(query: PreparedName, listed: PreparedName, entity_type: EntityType) -> float:
+    factor = 1.0
+    if query.numbers and listed.numbers and not query.numbers & listed.numbers:
+        factor *= NUMBERS_DIFFER
+    if entity_type in _CRAFT and query.numbers != listed.numbers:
+        factor *= NUMBERS_DIFFER
+    if query.legal_forms and listed.legal_forms and not query.legal_forms & listed.legal_forms:
+        factor *= LEGAL_FORMS_DIFFER
+    return factor
+
+
+def pairs(query: PreparedName, listed: PreparedName) -> list[Pair]:
+    """Pair the words one to one, the heaviest agreement first."""
+    found = sorted(
+        _possible_pairs(query, listed), key=lambda pair: pair.similarity * pair.weight, reverse=True
+    )
+    query_used: set[int] = set()
+    listed_used: set[int] = set()
+    kept = []
+    for pair in found:
+        if query_used.isdisjoint(pair.query_at) and listed_used.isdisjoint(pair.listed_at):
+            query_used.update(pair.query_at)
+            listed_used.update(pair.listed_at)
+            kept.append(pair)
+    return kept
+
+
+def _possible_pairs(query: PreparedName, listed: PreparedName) -> Iterator[Pair]:
+    for i, left in enumerate(query.tokens):
+        for j, right in enumerate(listed.tokens):
+            alike = similarity(left, right)
+            if alike:
+                yield Pair(alike, (i,), (j,), (query.weights[i] + listed.weights[j]) / 2)
+    for i, j, alike in _joined_pairs(query.tokens, listed.tokens):
+        weight = query.weights[i] + query.weights[i + 1] + listed.weights[j]
+        yield Pair(alike, (i, i + 1), (j,), weight / 2)
+    for j, i, alike in _joined_pairs(listed.tokens, query.tokens):
+        weight = query.weights[i] + listed.weights[j] + listed.weights[j + 1]
+        yield Pair(alike, (i,), (j, j + 1), weight / 2)
+
+
+def _joined_pairs(
+    split: tuple[str, ...], whole: tuple[str, ...]
+) -> Iterator[tuple[int, int, float]]:
+    """Find two neighbours in `split` that are written as one word in `whole`."""
+    for at in range(len(split) - 1):
+        both = joined(split, at)
+        if both is None:
+            continue
+        for other, word in enumerate(whole):
+            if len(word) >= JOINED_LETTERS:
+                alike = similarity(both, word)
+                if alike >= JOINED_FLOOR:
+                    yield at, other, alike
+
+
+def explain(query: PreparedName, listed: PreparedName) -> tuple[TokenPair, ...]:
+    """Say which words were paired, and how they are alike."""
+    told = []
+    for pair in sorted(pairs(query, listed), key=lambda pair: pair.query_at):
+        left = " ".join(query.tokens[at] for at in pair.query_at)
+        right = " ".join(listed.tokens[at] for at in pair.listed_at)
+        told.append(TokenPair(left, right, _how(pair, left, right), round(pair.similarity, 4)))
+    return tuple(told)
+
+
+def _how(pair: Pair, left: str, right: str) -> str:
+    if len(pair.query_at) != len(pair.listed_at):
+        return "joined"
+    if left == right:
+        return "equal"
+    if pair.similarity == INITIAL and 1 in (len(left), len(right)):
+        return "initial"
+    if pair.similarity == SOUND and sounds(left) == sounds(right):
+        return "sound"
+    return "spelling"

@@ -1,0 +1,150 @@
+"""List versions and their entries in Postgres. Every function runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any
+
+import msgspec
+from psycopg2.extras import Json
+
+from app.db import Cursor, load_queries, one
+from app.screening.model import Entry, ListVersion
+
+QUERIES = load_queries("app.screening", "store.sql")
+
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    id: int
+    name: str
+    title: str
+    version: str
+    format: str
+    published_at: datetime | None
+    source: str
+    sha256: str
+    validators: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    added: int
+    removed: int
+    changed: int
+
+
+def current_versions(tx: Cursor) -> dict[str, ListVersion]:
+    """Return the version in force of every loaded list."""
+    tx.execute(QUERIES["current_versions"])
+    return {row["name"]: ListVersion(**row) for row in tx.fetchall()}
+
+
+def get_version(tx: Cursor, version_id: int) -> ListVersion | None:
+    tx.execute(QUERIES["get_version"], {"id": version_id})
+    row = tx.fetchone()
+    return None if row is None else ListVersion(**row)
+
+
+def list_versions(tx: Cursor, name: str) -> list[ListVersion]:
+    """Return every loaded version of a list, the newest first."""
+    tx.execute(QUERIES["list_versions"], {"name": name})
+    return [ListVersion(**row) for row in tx.fetchall()]
+
+
+def get_validators(tx: Cursor, name: str) -> Mapping[str, Any]:
+    tx.execute(QUERIES["get_validators"], {"name": name})
+    row = tx.fetchone()
+    return {} if row is None else row["validators"]
+
+
+def set_validators(tx: Cursor, name: str, validators: Mapping[str, Any]) -> None:
+    tx.execute(QUERIES["set_validators"], {"name": name, "validators": Json(validators)})
+
+
+def lock_list(tx: Cursor, name: str) -> None:
+    """Keep others from loading this list until the transaction ends."""
+    tx.execute(QUERIES["lock_list"], {"name": name})
+
+
+def reserve_id(tx: Cursor) -> int:
+    """Return an id that no other version will have."""
+    tx.execute(QUERIES["reserve_id"])
+    return int(one(tx)["id"])
+
+
+def insert_version(tx: Cursor, new: NewVersion) -> None:
+    """Add a version that is not in force yet."""
+    tx.execute(
+        QUERIES["insert_version"],
+        {
+            "id": new.id,
+            "name": new.name,
+            "title": new.title,
+            "version": new.version,
+            "format": new.format,
+            "published_at": new.published_at,
+            "source": new.source,
+            "sha256": new.sha256,
+            "validators": Json(new.validators),
+        },
+    )
+
+
+def copy_line(version_id: int, entry: Entry) -> bytes:
+    """Return the entry as one line for `copy_entries`."""
+    body = msgspec.json.encode(entry)
+    columns = (str(version_id).encode(), entry.id.encode(), body)
+    return b"\t".join(column.replace(b"\\", b"\\\\") for column in columns) + b"\n"
+
+
+def copy_entries(tx: Cursor, lines: IO[bytes]) -> None:
+    tx.copy_expert(QUERIES["copy_entries"], lines)
+
+
+def analyze_entries(tx: Cursor) -> None:
+    tx.execute(QUERIES["analyze_entries"])
+
+
+def compare_versions(tx: Cursor, before: int | None, after: int) -> Difference:
+    tx.execute(QUERIES["compare_versions"], {"before": before, "after": after})
+    return Difference(**one(tx))
+
+
+def finish_version(
+    tx: Cursor, version_id: int, entries: int, difference: Difference, seconds_per_entity: float
+) -> None:
+    tx.execute(
+        QUERIES["finish_version"],
+        {
+            "id": version_id,
+            "entries": entries,
+            "added": difference.added,
+            "removed": difference.removed,
+            "changed": difference.changed,
+            "seconds_per_entity": seconds_per_entity,
+        },
+    )
+
+
+def retire_current(tx: Cursor, name: str) -> None:
+    tx.execute(QUERIES["retire_current"], {"name": name})
+
+
+def make_current(tx: Cursor, version_id: int) -> None:
+    """Put a version in force; the one before must have been retired."""
+    tx.execute(QUERIES["make_current"], {"id": version_id})
+
+
+def load_entries(tx: Cursor, version_id: int) -> Iterator[Entry]:
+    """Yield the entries of a version, in the order of their ids, without holding them all."""
+    # A cursor of the server: the rows come as they are read.
+    with tx.connection.cursor("entries") as rows:
+        rows.itersize = 5000
+        rows.execute(QUERIES["load_entries"], {"id": version_id})
+        for (text,) in rows:
+            yield _decode(text)

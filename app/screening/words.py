@@ -1,0 +1,39 @@
+"""The word lists of `words.json`, in the shapes `names` asks them in.
+
+Everything there is spelt as `names.fold` leaves it: lower case, ASCII, one space.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+_DATA = json.loads(resources.files("app.screening").joinpath("words.json").read_text("utf-8"))
+
+#: "limited liability company" -> "LLC". Forms of one class are the same form in another language.
+LEGAL_FORMS: dict[str, str] = {
+    form: kind for kind, forms in _DATA["legal_forms"].items() for form in forms
+}
+#: The longest form, in words, that begins with this word.
+LEGAL_FORM_WORDS: dict[str, int] = {}
+for _form in LEGAL_FORMS:
+    _first, _length = _form.split()[0], len(_form.split())
+    LEGAL_FORM_WORDS[_first] = max(_length, LEGAL_FORM_WORDS.get(_first, 0))
+
+#: Every other form of one word must follow a name: "AS" alone is somebody called As.
+LEGAL_FORMS_IN_FRONT = frozenset(_DATA["legal_forms_in_front"])
+
+#: The vaguest class: it is dropped from the name, and never contradicts another class.
+VAGUE_FORM = "COMPANY"
+
+HONORIFICS = frozenset(_DATA["honorifics"])
+PARTICLES = frozenset(_DATA["particles"])
+CRAFT_PREFIXES = frozenset(_DATA["craft_prefixes"])
+
+#: Company words that say little, and what they weigh beside 1.0 for an ordinary word.
+WEAK_WORDS: dict[str, float] = {
+    word: float(weight) for weight, words in _DATA["weak_words"].items() for word in words
+}
+ABBREVIATIONS: dict[str, str] = {
+    short: word for word, shorts in _DATA["abbreviations"].items() for short in shorts
+}

@@ -1,0 +1,279 @@
+"""The only module that reads the environment.
+
+Each field says which variable sets it, what it is when unset, and why it exists; docs/settings.md
+is generated from here (`python -m app.settings > docs/settings.md`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.errors import Misconfigured
+
+#: Secrets that stand in somebody's documentation. None of them ever starts a server.
+KNOWN_SECRETS = frozenset({"secret", "change-me", "changeme", "password", "muster", "dev"})
+SECRET_LENGTH = 32
+
+
+def _setting(
+    variable: str, parse: Callable[[str], Any], why: str, default: Any = None, secret: bool = False
+) -> Any:
+    meta = {"variable": variable, "parse": parse, "why": why, "default": default, "secret": secret}
+    return field(metadata=meta, repr=not secret)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low:,} and {high:,}")
+        return value
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low:g} and {high:g} seconds")
+        return value
+
+    return parse
+
+
+def _environment(text: str) -> str:
+    if text not in {"production", "development"}:
+        raise ValueError("must be production or development")
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < SECRET_LENGTH or text.lower() in KNOWN_SECRETS or len(set(text)) < 8:
+        raise ValueError(
+            f"must be a random text of at least {SECRET_LENGTH} characters; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a deployment can change. Built once at the edge and passed in."""
+
+    database_url: str = _setting(
+        "DATABASE_URL", str, "Postgres, as postgresql://user:password@host:port/name.", secret=True
+    )
+    redis_url: str = _setting(
+        "REDIS_URL", str, "Redis or Valkey, as redis://host:port/0.", secret=True
+    )
+    jwt_secret: str = _setting(
+        "MUSTER_JWT_SECRET",
+        _secret,
+        "Signs access tokens. Whoever knows it can be anybody: no default, and known or short"
+        " values are refused.",
+        secret=True,
+    )
+    environment: str = _setting(
+        "MUSTER_ENV",
+        _environment,
+        "`production` or `development`. Only development prints ready tokens.",
+        "production",
+    )
+    flower_auth: str = _setting(
+        "MUSTER_FLOWER_AUTH",
+        str,
+        "`user:password` for Flower, which does not start without it.",
+        "",
+        secret=True,
+    )
+    log_level: str = _setting("MUSTER_LOG_LEVEL", str, "DEBUG, INFO, WARNING or ERROR.", "INFO")
+
+    access_token_seconds: int = _setting(
+        "MUSTER_ACCESS_TOKEN_SECONDS",
+        _whole(60, 86_400),
+        "How long an access token is good for. It cannot be revoked sooner.",
+        3600,
+    )
+    refresh_token_seconds: int = _setting(
+        "MUSTER_REFRESH_TOKEN_SECONDS",
+        _whole(60, 90 * 86_400),
+        "How long a refresh token is good for.",
+        7 * 86_400,
+    )
+    max_body_bytes: int = _setting(
+        "MUSTER_MAX_BODY_BYTES",
+        _whole(1_000, 1_000_000_000),
+        "A larger JSON body is answered 413 before it is read to its end.",
+        32 * 1024 * 1024,
+    )
+    max_entities: int = _setting(
+        "MUSTER_MAX_ENTITIES", _whole(1, 10_000), "Entities in one job.", 10_000
+    )
+    sync_seconds: float = _setting(
+        "MUSTER_SYNC_SECONDS",
+        _seconds(0.1, 60),
+        "How long a single check waits for its result before it is cancelled and answered 503.",
+        10.0,
+    )
+    db_connections: int = _setting(
+        "MUSTER_DB_CONNECTIONS",
+        _whole(1, 200),
+        "Postgres connections one process may hold. At least one for each web thread.",
+        8,
+    )
+    redis_timeout: float = _setting(
+        "MUSTER_REDIS_TIMEOUT",
+        _seconds(0.05, 10),
+        "How long the web waits for Redis before it does without.",
+        0.5,
+    )
+
+    chunk_size: int = _setting(
+        "MUSTER_CHUNK_SIZE",
+        _whole(1, 10_000),
+        "Entities that one screening task takes. Larger costs less, smaller spreads better.",
+        250,
+    )
+    chunk_seconds: float = _setting(
+        "MUSTER_CHUNK_SECONDS",
+        _seconds(0.5, 600),
+        "A chunk hands back the rest after this much work, so that a lost worker costs little.",
+        10.0,
+    )
+    flush_seconds: float = _setting(
+        "MUSTER_FLUSH_SECONDS",
+        _seconds(0.05, 10),
+        "How often a chunk saves its results, counts them, and looks whether to stop.",
+        0.5,
+    )
+    claim_seconds: float = _setting(
+        "MUSTER_CLAIM_SECONDS",
+        _seconds(1, 600),
+        "How long a chunk stays claimed by a worker that no longer speaks. Longer than the"
+        " slowest item, shorter than the visibility timeout.",
+        15.0,
+    )
+    visibility_timeout: float = _setting(
+        "MUSTER_VISIBILITY_TIMEOUT",
+        _seconds(2, 3600),
+        "Seconds until Redis hands an unacknowledged chunk to another worker. Longer than a"
+        " chunk works plus one item.",
+        25.0,
+    )
+    max_attempts: int = _setting(
+        "MUSTER_MAX_ATTEMPTS",
+        _whole(1, 10),
+        "How often an item may take its worker down before it fails as attempts_exhausted.",
+        3,
+    )
+    sweep_seconds: float = _setting(
+        "MUSTER_SWEEP_SECONDS", _seconds(0.2, 300), "How often the sweep looks for lost work.", 5.0
+    )
+    stale_seconds: float = _setting(
+        "MUSTER_STALE_SECONDS",
+        _seconds(0.5, 3600),
+        "A job whose heart has not beaten for this long is looked into by the sweep.",
+        10.0,
+    )
+    worker_grace_seconds: float = _setting(
+        "MUSTER_WORKER_GRACE_SECONDS",
+        _seconds(0, 600),
+        "How long a worker told to stop lets its chunks run on before it hands them back. Keep"
+        " it under the stop grace of whatever runs the worker.",
+        3.0,
+    )
+    index_dir: Path = _setting(
+        "MUSTER_INDEX_DIR",
+        Path,
+        "Where workers keep the indexes they build; may be deleted at any time.",
+        Path("var/index"),
+    )
+    list_max_bytes: int = _setting(
+        "MUSTER_LIST_MAX_BYTES",
+        _whole(1_000, 10_000_000_000),
+        "A list file larger than this is refused.",
+        512 * 1024 * 1024,
+    )
+    list_timeout: float = _setting(
+        "MUSTER_LIST_TIMEOUT",
+        _seconds(0.1, 3600),
+        "How long a publisher may stay silent before a download is given up.",
+        30.0,
+    )
+
+    def __post_init__(self) -> None:
+        if self.claim_seconds >= self.visibility_timeout:
+            raise Misconfigured(
+                "MUSTER_CLAIM_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT: a chunk"
+                " handed to another worker must find the old claim expired"
+            )
+        if self.chunk_seconds >= self.visibility_timeout:
+            raise Misconfigured(
+                "MUSTER_CHUNK_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT, or"
+                " healthy chunks run twice"
+            )
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Read every setting, or raise Misconfigured naming all that are missing or wrong."""
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for each in dataclasses.fields(cls):
+            meta = each.metadata
+            text = env.get(meta["variable"], "")
+            if not text:
+                if meta["default"] is None:
+                    wrong.append(f"{meta['variable']} is not set: {meta['why']}")
+                values[each.name] = meta["default"]
+                continue
+            try:
+                values[each.name] = meta["parse"](text)
+            except ValueError as error:
+                shown = "" if meta["secret"] else f" (it is {text!r})"
+                wrong.append(f"{meta['variable']}{shown}: {error}")
+        if wrong:
+            raise Misconfigured("\n".join(wrong))
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """Return the variables from which `from_env` makes the same settings: for a child."""
+        return {f.metadata["variable"]: str(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def build(cls, **given: Any) -> Settings:
+        """Return settings with the defaults for all that is not given: for tests and tools."""
+        defaults = {f.name: f.metadata["default"] for f in dataclasses.fields(cls)}
+        return cls(**{**defaults, **given})
+
+
+def reference() -> str:
+    """Return the reference page of every setting, as Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting is an environment variable. This page is generated from `app/settings.py`",
+        "(`python -m app.settings > docs/settings.md`); a test holds the two together.",
+        "",
+        "| variable | default | what it is for |",
+        "| --- | --- | --- |",
+    ]
+    for each in dataclasses.fields(Settings):
+        meta = each.metadata
+        default = meta["default"]
+        shown = "**required**" if default is None else f"`{default}`" if default != "" else "none"
+        lines.append(f"| `{meta['variable']}` | {shown} | {meta['why']} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201  # the page is this command's output

@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Muster on this machine: `python3 dev.py demo` needs nothing but Python 3.11 or newer."""
+
+import sys
+
+# This file must parse on an old Python, to be able to say that it is too old.
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit("Muster needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031
+
+from devtools.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,289 @@
+"""The commands of dev.py, one function each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from app import embedded
+from app.errors import AppError
+from devtools import environment, procfile, stack, state
+from devtools.follow import Follower
+from devtools.guard import delete
+from devtools.processes import Child, stop_in_order, stop_marked
+from devtools.signals import Interrupted
+from devtools.state import Refused
+from devtools.supervisor import ProgramFailed, Supervisor, supervising
+
+DEV = frozenset({"dev"})
+#: Beyond what a stop can take, so that `down` waits for one in progress.
+STOP_SECONDS = 20.0
+
+EPILOG = """\
+Servers of your own: set DATABASE_URL and REDIS_URL, and none is started here.
+Other settings: docs/settings.md and docs/development.md.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="dev.py",
+        description="Muster on this machine: set up, try, develop, test.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("demo", help="start everything, screen 1,000 entities, show the matches")
+    up_parser = commands.add_parser("up", help="start everything, until Ctrl-C")
+    up_parser.add_argument("--quiet", action="store_true", help="do not show what programs log")
+    commands.add_parser("down", help="stop what runs here, or what a crash left behind")
+    commands.add_parser("status", help="show what runs here")
+    commands.add_parser("setup", help="make the virtual environment, and nothing else")
+    commands.add_parser("check", help="ruff, ruff format and mypy, as CI runs them")
+    for name, what in (("test", "pytest"), ("bench", "a benchmark, by name")):
+        each = commands.add_parser(name, help=f"run {what}; all arguments are passed on")
+        each.add_argument("rest", nargs=argparse.REMAINDER)
+
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown and given.command not in {"test", "bench"}:
+        parser.error(f"unknown argument: {unknown[0]}")
+    try:
+        state.prepare()
+        match given.command:
+            case "demo":
+                return demo()
+            case "up":
+                return up(quiet=given.quiet)
+            case "down":
+                return down()
+            case "status":
+                return status()
+            case "setup":
+                return setup()
+            case "check":
+                return check()
+            case "test":
+                # The wheel of Valkey brings a plugin that needs packages we leave out.
+                replace_with("-m", "pytest", "-p", "no:valkey", *arguments[1:])
+            case _:
+                replace_with("-m", "benchmarks", *arguments[1:])
+    except (Refused, ProgramFailed, AppError) as error:
+        say(f"\ndev.py: {error}")
+        return 1
+    except (Interrupted, KeyboardInterrupt):
+        say("\nStopped; nothing is left running.")
+        return 130
+
+
+# The platform
+
+
+def up(quiet: bool) -> int:
+    """Start every program of the Procfile, and keep them running until told to stop."""
+    with platform("up") as supervisor:
+        plan = stack.Plan(
+            programs=tuple(procfile.read(state.ROOT / "Procfile")),
+            home=state.servers_home(),
+            keys=state.load_secrets(),
+            durable=True,
+            web_port=stack.WEB_PORT,
+            flower_port=stack.FLOWER_PORT,
+        )
+        running = stack.start(supervisor, plan, Clock().lap)
+        write_run_env(running)
+        say(banner(running))
+        follower = Follower([] if quiet else plan.programs)
+        try:
+            while True:
+                supervisor.pause(0.5)
+                follower.show_news()
+        except Interrupted:
+            say("\nStopping ...")
+    say("Nothing is left running. The data is kept for the next `dev.py up`.")
+    return 0
+
+
+def demo() -> int:
+    """Start the platform on throwaway data, and let app.demo show what it does."""
+    start = time.monotonic()
+    with platform("demo") as supervisor:
+        home = embedded.make_home(embedded.scratch())
+        supervisor.delete_at_the_end(home)
+        plan = stack.Plan(
+            programs=("web", "worker", "control", "beat"),
+            home=home,
+            keys=state.new_secrets(),
+            durable=False,
+        )
+        running = stack.start(supervisor, plan, Clock().lap)
+        show = [str(environment.python()), "-m", "app.demo"]
+        # SIGINT, so that it can put the terminal back in order.
+        process = supervisor.launch(
+            show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT
+        )
+        result = supervisor.finish(process)
+        took = time.monotonic() - start
+    say(f"\nFrom start to end: {took:.1f} s. Nothing is left running.")
+    return result
+
+
+@contextmanager
+def platform(command: str) -> Iterator[Supervisor]:
+    """Hold the lock, clear up after a crash, and have the environment ready."""
+    run = state.read_run() or {}
+    where = f" at {run['url']}" if "url" in run else ""
+    refusal = (
+        f"Muster is already running here{where}. Stop it first: Ctrl-C in its terminal, or"
+        " `python3 dev.py down`."
+    )
+    with state.locked("lock", refusal) as lock:
+        clear_up()
+        with supervising(lock, record=True) as supervisor:
+            supervisor.write_down(command=command)
+            make_environment(supervisor)
+            yield supervisor
+
+
+def banner(running: stack.Stack) -> str:
+    return f"""
+Muster is running. Ctrl-C stops it.
+
+  API       {running.url}
+  Flower    {running.flower_url}   ({running.env["MUSTER_FLOWER_AUTH"]})
+  Postgres  {running.env["DATABASE_URL"]}
+  Redis     {running.env["REDIS_URL"]}
+  token     {running.token}
+
+The `muster` command finds these by itself in this checkout: .venv/bin/muster --help
+Logs: {state.LOGS}
+"""
+
+
+def write_run_env(running: stack.Stack) -> None:
+    names = ("DATABASE_URL", "REDIS_URL", "PORT", "FLOWER_PORT", "REMAP_SIGTERM")
+    state.write_run_env(
+        {
+            name: value
+            for name, value in sorted(running.env.items())
+            if name in names or name.startswith("MUSTER_")
+        }
+    )
+
+
+def down() -> int:
+    """Stop what runs here, or what was left by a supervisor and a guard that were both killed."""
+    run = state.read_run()
+    if state.is_locked("lock"):
+        if run is not None:
+            supervisor = Child(**run["supervisor"])
+            if supervisor.is_alive():
+                os.kill(supervisor.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while state.is_locked("lock"):
+            if time.monotonic() > deadline:
+                raise Refused("it does not stop; is another `dev.py` busy here?")
+            time.sleep(0.05)
+        say("Stopped.")
+        return 0
+    with state.locked("lock", "another `dev.py` is starting here"):
+        say("Stopped what a crash left behind." if clear_up() else "Nothing was running.")
+    return 0
+
+
+def clear_up() -> bool:
+    """Stop and delete what the last run left, if it did not end in good order."""
+    run = state.read_run()
+    if run is None:
+        return False
+    children = [Child(**facts) for facts in run.get("children", [])]
+    # Only the living: the number of a dead one may be somebody else's by now.
+    stop_in_order([child for child in children if child.is_alive()])
+    stop_marked(run["run"])
+    for path in run.get("unwanted", []):
+        delete(Path(path))
+    delete(state.RUN_ENV)
+    delete(state.RUN_FILE)
+    return True
+
+
+def status() -> int:
+    """Show what runs here; the exit status is 0 if the API answers, else 1."""
+    run = state.read_run()
+    if run is None or not state.is_locked("lock"):
+        say("Nothing is running here." if run is None else "A crash left things: dev.py down")
+        return 1
+    healthy = "url" in run and stack.answers(f"{run['url']}/healthz")
+    for facts in run["children"]:
+        child = Child(**facts)
+        print(f"{child.name:12} {child.pid:>8}  {'runs' if child.is_alive() else 'has ended'}")
+    print(f"{'API':12} {'':>8}  {run.get('url', '')} {'answers' if healthy else 'does not answer'}")
+    return 0 if healthy else 1
+
+
+# The environment and its tools
+
+
+def setup() -> int:
+    """Make the virtual environment with all that developing needs."""
+    ensure_environment(DEV)
+    say(f"The environment is ready: {environment.folder()}")
+    return 0
+
+
+def check() -> int:
+    """Run what CI runs besides the tests, to the end even if one finds something."""
+    ensure_environment(DEV)
+    tools = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
+    results = [
+        subprocess.call([environment.python(), "-m", *tool], cwd=state.ROOT) for tool in tools
+    ]
+    return max(results)
+
+
+def replace_with(*arguments: str) -> NoReturn:
+    """Become a program of the environment."""
+    ensure_environment(DEV)
+    os.chdir(state.ROOT)
+    program = str(environment.python())
+    os.execve(program, [program, *arguments], {**os.environ, **environment.variables()})
+
+
+def ensure_environment(extras: frozenset[str]) -> None:
+    if not environment.is_ready(extras):
+        with supervising() as supervisor:
+            make_environment(supervisor, extras)
+
+
+def make_environment(supervisor: Supervisor, extras: frozenset[str] = frozenset()) -> None:
+    if environment.is_ready(extras):
+        return
+    with state.locked("setup.lock", "another `dev.py` is installing here; try again in a minute"):
+        say(f"Making the environment in {environment.folder()} (once) ...")
+        clock = Clock()
+        environment.make(supervisor, extras)
+        clock.lap("environment")
+
+
+class Clock:
+    """Says what took how long."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self, what: str) -> None:
+        now = time.monotonic()
+        say(f"  {now - self._last:4.1f} s  {what}")
+        self._last = now
+
+
+def say(message: str) -> None:
+    """Tell the person, on standard error: standard output is for results."""
+    print(message, file=sys.stderr, flush=True)

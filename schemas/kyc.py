@@ -1,0 +1,188 @@
+"""Dialect A: what POST /kyc/jobs and POST /kyc take, and what they are told when it is wrong.
+
+This is the definition of the wire. schemas/kyc_fast.py reads a valid batch faster; a property
+test shows that both always agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
+
+from schemas import texts
+
+ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
+SEARCH_TYPES = ("composite", "name", "identifier")
+
+#: A subject must say at least one of these.
+IDENTIFYING = ("full_name", "document_id", "wallet_address", "identifiers", "imo_number")
+
+
+def _length(longest: int) -> validate.Length:
+    return validate.Length(1, longest, error="must be 1 to {max} characters long")
+
+
+def _matching(pattern: str, message: str) -> Callable[[str], None]:
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> None:
+        if not compiled.search(text):
+            raise ValidationError(message)
+
+    return check
+
+
+def _text(longest: int, *more: Callable[[str], Any]) -> fields.String:
+    return fields.String(
+        allow_none=True,
+        validate=[texts.check_storable, _length(longest), *more],
+        error_messages={"invalid": "must be a text"},
+    )
+
+
+def _one_of(words: tuple[str, ...]) -> validate.OneOf:
+    return validate.OneOf(words, error="must be one of: {choices}")
+
+
+def _calendar(text: str) -> None:
+    if not texts.is_partial_date(text):
+        raise ValidationError("must be a date as YYYY, YYYY-MM or YYYY-MM-DD")
+
+
+class _Wire(Schema):
+    """Unknown fields are ignored, and null says the same as leaving the field out."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    error_messages = {"type": "must be an object"}  # noqa: RUF012  # marshmallow's own way
+
+    @post_load
+    def drop_nulls(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class IdentifierSchema(_Wire):
+    type = fields.String(
+        required=True,
+        validate=[texts.check_storable, _length(texts.LABEL_LENGTH)],
+        error_messages={"invalid": "must be a text", "required": "is required"},
+    )
+    value = fields.String(
+        required=True,
+        validate=[
+            texts.check_storable,
+            _length(texts.DOCUMENT_LENGTH),
+            _matching(texts.NOT_BLANK, "must not be blank"),
+        ],
+        error_messages={"invalid": "must be a text", "required": "is required"},
+    )
+
+
+_not_blank = _matching(texts.NOT_BLANK, "must not be blank")
+
+
+class SubjectSchema(_Wire):
+    full_name = _text(texts.NAME_LENGTH, _not_blank)
+    document_id = _text(texts.DOCUMENT_LENGTH, _not_blank)
+    document_type = _text(texts.LABEL_LENGTH)
+    nationality = _text(2, _matching(texts.COUNTRY, "must be an ISO 3166 alpha-2 country code"))
+    birth_date = _text(10, _calendar)
+    entity_type = _text(20, _one_of(ENTITY_TYPES))
+    identifiers = fields.List(
+        fields.Nested(IdentifierSchema),
+        allow_none=True,
+        validate=validate.Length(max=texts.IDENTIFIERS, error="may hold at most {max}"),
+        error_messages={"invalid": "must be a list"},
+    )
+    wallet_address = _text(texts.DOCUMENT_LENGTH, _not_blank)
+    imo_number = _text(texts.DOCUMENT_LENGTH, _not_blank)
+    call_sign = _text(texts.DOCUMENT_LENGTH)
+
+    @validates_schema(skip_on_field_errors=True)
+    def identifies(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not any(data.get(name) for name in IDENTIFYING):
+            raise ValidationError(f"one of {', '.join(IDENTIFYING)} is required")
+
+
+class EntitySchema(_Wire):
+    entity_id = _text(texts.ENTITY_ID_LENGTH)
+    subject = fields.Nested(
+        SubjectSchema,
+        required=True,
+        error_messages={"required": "is required", "null": "is required"},
+    )
+    lists = fields.List(
+        fields.String(
+            validate=_matching(texts.LIST_NAME, "is not the name of a list"),
+            error_messages={"invalid": "must be a text"},
+        ),
+        allow_none=True,
+        validate=validate.Length(1, texts.LISTS, error="must name 1 to {max} lists"),
+        error_messages={"invalid": "must be a list"},
+    )
+    list_name = _text(64, _matching(texts.LIST_NAME, "is not the name of a list"))
+    search_type = _text(20, _one_of(SEARCH_TYPES))
+
+    @post_load
+    def one_way_to_name_lists(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """`list_name` is the short way to say `lists` with one; where both are, `lists` counts."""
+        name = data.pop("list_name", None)
+        if name is not None and data.get("lists") is None:
+            data["lists"] = [name]
+        return data
+
+
+class _Number(fields.Float):
+    """A JSON number: marshmallow's own would take "0.9" and true as well."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class JobOptionsSchema(_Wire):
+    """What POST /kyc/jobs takes beside the entities."""
+
+    threshold = _Number(
+        allow_none=True,
+        validate=validate.Range(0, 1, error="must be between 0 and 1"),
+        error_messages={"invalid": "must be a number"},
+    )
+    labels = fields.Dict(
+        keys=fields.String(validate=[texts.check_storable, _length(texts.LABEL_LENGTH)]),
+        values=fields.String(
+            validate=[texts.check_storable, _length(texts.NAME_LENGTH)],
+            error_messages={"invalid": "must be a text"},
+        ),
+        allow_none=True,
+        validate=validate.Length(max=50, error="may hold at most {max}"),
+        error_messages={"invalid": "must be an object of texts"},
+    )
+
+
+class RetrySchema(_Wire):
+    """What POST /kyc/jobs/{job_id}/retry takes."""
+
+    items = _text(20, _one_of(("failed", "cancelled", "unfinished")))
+
+
+class TokenSchema(_Wire):
+    """What POST /kyc/auth/token takes: a password, or a refresh token."""
+
+    grant_type = _text(20, _one_of(("password", "refresh_token")))
+    email = _text(320)
+    password = _text(1_000)
+    refresh_token = _text(8_000)

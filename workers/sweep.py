@@ -1,0 +1,94 @@
+"""Repairing what got lost: jobs never sent, passes without an end, workers that died.
+
+No setting of Celery makes a chord's callback certain, and Redis may be emptied at any moment. So
+every few seconds this looks at Postgres for jobs that show no sign of life, and at the queues for
+whether their messages are still there. It acts on evidence, not on impatience: a job that only
+waits behind others is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.jobs import service, store
+from app.jobs.dispatch import in_flight
+from app.jobs.model import Job
+from app.jobs.states import CLAIMABLE, Event
+from app.resources import Resources
+from workers.chunk import end_if_over
+from workers.passes import next_pass
+
+log = logging.getLogger(__name__)
+
+#: Jobs of one sort handled in one sweep; the next sweep goes on.
+_LIMIT = 200
+
+
+def sweep(resources: Resources) -> int:
+    """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
+    moved = _expire(resources) + _drain(resources)
+    with resources.db.transaction() as tx:
+        silent = store.list_silent(tx, seconds=resources.settings.stale_seconds, limit=_LIMIT)
+    if not silent:
+        return moved
+    waiting = in_flight(resources.redis, [job.id for job in silent])
+    for job in silent:
+        if job.id in waiting:
+            # Seen in the queue: that is a sign of life, and saves looking again at once.
+            with resources.db.transaction() as tx:
+                store.lightly(tx)
+                store.beat(tx, job.id)
+        else:
+            _recover(resources, job)
+            moved += 1
+    return moved
+
+
+def _recover(resources: Resources, silent: Job) -> None:
+    with resources.db.transaction() as tx:
+        job = end_if_over(tx, store.lock_job(tx, silent.id))
+        chunks: Sequence[int] = ()
+        # A pass of another number began since: somebody else has seen to it.
+        if job.state in CLAIMABLE and job.pass_no == silent.pass_no:
+            job, chunks = next_pass(tx, job, worked=False)
+    log.warning("pass.recovered", extra={"job_id": str(job.id), "chunks": len(chunks)})
+    if chunks:
+        service.launch(resources, job, chunks)
+    else:
+        resources.progress.show(job)
+
+
+def _expire(resources: Resources) -> int:
+    with resources.db.transaction() as tx:
+        overdue = store.list_overdue(tx, limit=_LIMIT)
+    return sum(_move(resources, job_id, Event.DEADLINE) for job_id in overdue)
+
+
+def _drain(resources: Resources) -> int:
+    with resources.db.transaction() as tx:
+        draining = store.list_draining(tx, limit=_LIMIT)
+    return sum(_move(resources, job_id, Event.DRAINED) for job_id in draining)
+
+
+def _move(resources: Resources, job_id: UUID, event: Event) -> bool:
+    with resources.db.transaction() as tx:
+        job = store.lock_job(tx, job_id)
+        # A chunk may have been claimed since the job was listed.
+        if event is Event.DRAINED and store.live_claims(tx, job):
+            return False
+        moved = store.advance(tx, job_id, event)
+    if moved is None:
+        return False
+    log.info("job.swept", extra={"job_id": str(job_id), "state": moved.state})
+    resources.progress.show(moved)
+    return True
+
+
+def maintain(resources: Resources) -> None:
+    """Make partitions for the coming months, and delete the claims of ended jobs."""
+    with resources.db.transaction() as tx:
+        made = store.ensure_partitions(tx)
+        forgotten = store.forget_claims(tx)
+    log.info("maintenance.done", extra={"partitions": made, "claims": forgotten})
