@@ -18,8 +18,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         logs.configure(settings.log_level)
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # Flask's own answer to OPTIONS is an empty HTML page, and needs no token.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    # A redirect would be an HTML page, and an empty id is an error of its own.
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     tokens.configure(app, settings)
     attach(app, Resources.open(settings))
     errors.register(app)

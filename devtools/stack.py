@@ -41,7 +41,10 @@ class Plan:
     """What to start, and where its data goes."""
 
     programs: tuple[str, ...]
+    #: Of the servers' data; as root it belongs to another user.
     home: Path
+    #: Of what programs make for themselves: indexes, beat's schedule.
+    work: Path
     keys: Mapping[str, str]
     durable: bool
     #: Ports to use if they are free; any other will do.
@@ -116,15 +119,13 @@ def _start_servers(supervisor: Supervisor, plan: Plan) -> dict[str, str]:
 def _environment(plan: Plan, urls: Mapping[str, str]) -> tuple[dict[str, str], int, int]:
     web_port = _port("PORT", plan.web_port)
     flower_port = _port("FLOWER_PORT", plan.flower_port)
-    # The folder of the servers may be closed to us; these two are ours.
-    work = state.STATE / "work"
-    work.mkdir(exist_ok=True)
+    plan.work.mkdir(exist_ok=True)
     defaults = {
         "MUSTER_ENV": "development",
         "MUSTER_JWT_SECRET": plan.keys["jwt"],
         "MUSTER_FLOWER_AUTH": f"muster:{plan.keys['flower']}",
-        "MUSTER_INDEX_DIR": str(work / "index"),
-        "MUSTER_BEAT_SCHEDULE": str(work / "schedule"),
+        "MUSTER_INDEX_DIR": str(plan.work / "index"),
+        "MUSTER_BEAT_SCHEDULE": str(plan.work / "schedule"),
         # On one machine nobody is helped by a slow goodbye; chunks are handed back.
         "MUSTER_WORKER_GRACE_SECONDS": "1",
     }

@@ -5,6 +5,7 @@
     run.env         the settings of this run, for the command line in another terminal
     secrets.json    passwords and keys, made once
     servers/        the data of the embedded servers; as root, `servers` names a folder elsewhere
+    work/           indexes and the like, that programs can make again
     logs/           what each program wrote during the last run
 
 MUSTER_STATE_DIR moves it, for a second instance beside the first.

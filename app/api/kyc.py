@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import ValidationError
@@ -18,6 +18,7 @@ from app.api.body import read_json
 from app.api.context import caller, request_id, resources
 from app.api.paging import make_cursor, read_cursor, read_limit
 from app.errors import (
+    AppError,
     IllegalTransition,
     InvalidEntities,
     InvalidParameter,
@@ -37,6 +38,10 @@ errors.shape("/kyc", kyc_render.error)
 
 #: The seed's advice to pollers: every 5 to 10 seconds.
 POLL_SECONDS = 5
+
+_ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+_LENIENT = re.compile(r'\Ahandling\s*=\s*("?)lenient\1\Z')
 
 _RETRY = RetrySchema()
 _RETRIED = {
@@ -80,12 +85,13 @@ def submit() -> Response:
 @requires("kyc:read")
 def show(job_id: str) -> Response:
     """Say how far the job is, and with its end what was found."""
-    snapshot = service.watch(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
+    known, with_results = _known(job_id), _flag("results", default=True)
+    snapshot = service.watch(resources(), caller().tenant_id, kyc.NAME, known)
     etag = f'"{snapshot.version}"'
-    if etag in request.headers.get("If-None-Match", ""):
+    if request.if_none_match.contains_weak(str(snapshot.version)):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
-    elif snapshot.state is JobState.COMPLETED and _flag("results", default=True):
-        job = service.find(resources(), caller().tenant_id, kyc.NAME, job_id)
+    elif snapshot.state is JobState.COMPLETED and with_results:
+        job = service.find(resources(), caller().tenant_id, kyc.NAME, known)
         body = kyc_render.job(Snapshot.of(job), datetime.now(UTC))
         pages = service.results(resources(), job)
         response = Response(kyc_render.with_results(body, pages), mimetype="application/json")
@@ -167,6 +173,8 @@ def retry(job_id: str) -> Response:
 def check() -> Response:
     """Screen one entity while the caller waits: a job of one item, ahead of all batches."""
     began = time.monotonic()
+    # Clients of the first generation read `result` at the top.
+    legacy = _flag("legacy")
     body, storable = read_json()
     if not isinstance(body, dict):
         raise InvalidEntities("The body must be a JSON object: one entity.")
@@ -186,9 +194,11 @@ def check() -> Response:
         ),
     )
     detail = _finished(job)
+    data = _by_list(detail)
     return jsonify(
+        **({"result": data["result"]} if legacy and "result" in data else {}),
         status="success",
-        data=_by_list(detail, body),
+        data=data,
         meta={
             "request_id": request_id(),
             "timestamp": kyc_render.stamp(datetime.now(UTC)),
@@ -226,14 +236,10 @@ def _created(job: Job) -> Response:
 
 def _known(job_id: str) -> str:
     """The id in the form in which it is stored; one that cannot be an id names no job."""
-    try:
-        return str(UUID(job_id)) if len(job_id) == 36 else _no_job()
-    except ValueError:
-        return _no_job()
-
-
-def _no_job() -> str:
-    raise JobNotFound("There is no such job for this tenant.")
+    known = job_id.lower()
+    if not _ID.match(known):
+        raise JobNotFound("There is no such job for this tenant.")
+    return known
 
 
 def _known_lists() -> Collection[str]:
@@ -261,17 +267,16 @@ def _optional_body() -> dict[str, Any]:
 
 def _is_lenient() -> bool:
     """Prefer: handling=lenient (RFC 7240)."""
-    preferences = ",".join(request.headers.getlist("Prefer")).replace(" ", "").lower()
-    return "handling=lenient" in preferences.split(",")
+    given = ",".join(request.headers.getlist("Prefer")).lower()
+    preferences = [each.partition(";")[0].strip() for each in given.split(",")]
+    return any(_LENIENT.match(each) for each in preferences)
 
 
-def _flag(name: str, *, default: bool) -> bool:
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if text.lower() not in {"true", "false"}:
+def _flag(name: str, *, default: bool = False) -> bool:
+    text = request.args.get(name, str(default)).lower()
+    if text not in {"true", "1", "false", "0"}:
         raise InvalidParameter(f"{name} must be true or false.")
-    return text.lower() == "true"
+    return text in {"true", "1"}
 
 
 def _states() -> Collection[JobState]:
@@ -296,24 +301,27 @@ def _finished(job: Job) -> dict[str, Any]:
             row = service.wait_for_item(resources(), job, seconds=0)
     if row is None:
         raise TimedOut("The check was not done in time, and was cancelled. Try again in a moment.")
-    if row["error_code"] is not None:
+    if row["error_code"] == kyc.LIST_UNAVAILABLE:
         raise ListUnavailable(row["error_message"])
+    if row["error_code"] is not None:
+        raise AppError(f"a single check ended as {row['error_code']}")
     detail: dict[str, Any] = row["result"]
     return detail
 
 
-def _by_list(detail: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def _by_list(detail: dict[str, Any]) -> dict[str, Any]:
     """One `result` where one list was asked for, else `results` by list."""
     found = {
         name: [match for match in detail["matches"] if match["list_name"] == name]
         for name in detail["list_versions"]
     }
+    counts = detail.get("match_counts") or {name: len(found[name]) for name in found}
     by_list = {
         name: {
             "list_name": name,
             "list_version": detail["list_versions"][name],
-            "is_match": bool(matches),
-            "match_count": len(matches),
+            "is_match": counts[name] > 0,
+            "match_count": counts[name],
             "matches": matches,
         }
         for name, matches in found.items()

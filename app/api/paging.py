@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import datetime
 from uuid import UUID
 
@@ -12,13 +13,15 @@ from flask import request
 from app.errors import InvalidParameter
 from app.jobs.model import Job
 
+_WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
+
 
 def read_limit(*, default: int = 20, largest: int = 100) -> int:
     """Return `?limit=`, or raise InvalidParameter."""
     text = request.args.get("limit")
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= largest:
+    if not _WHOLE.match(text) or not 1 <= int(text) <= largest:
         raise InvalidParameter(f"limit must be a whole number from 1 to {largest:,}.")
     return int(text)
 

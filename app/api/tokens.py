@@ -79,12 +79,8 @@ def read_access(token: str) -> Caller:
     if known is not None and known[0] > time.time():
         return known[1]
     claims = _read(token, "access")
-    caller = Caller(
-        tenant_id=UUID(claims["tenant"]),
-        uid=claims["sub"],
-        permissions=frozenset(claims["permissions"]),
-        source="user",
-    )
+    permissions = frozenset(claims.get("permissions", ()))
+    caller = Caller(claims["tenant"], claims["sub"], permissions, source="user")
     if len(_CHECKED) >= _CHECKED_AT_MOST:
         _CHECKED.clear()
     _CHECKED[token] = (float(claims["exp"]), caller)
@@ -94,18 +90,18 @@ def read_access(token: str) -> Caller:
 def read_refresh(token: str) -> tuple[UUID, str]:
     """Return tenant and user of a refresh token. Raises InvalidToken or ExpiredToken."""
     claims = _read(token, "refresh")
-    return UUID(claims["tenant"]), claims["sub"]
+    return claims["tenant"], claims["sub"]
 
 
 def _read(token: str, kind: str) -> Mapping[str, Any]:
+    """Return the claims of a token of this kind, the tenant as UUID."""
     try:
         claims: Mapping[str, Any] = decode_token(token)
+        tenant = UUID(claims["tenant"])
     except ExpiredSignatureError as error:
         raise ExpiredToken("The token has expired; get a new one.") from error
-    except (PyJWTError, JWTExtendedException, ValueError) as error:
+    except (PyJWTError, JWTExtendedException, ValueError, KeyError) as error:
         raise InvalidToken("The token is not one of ours.") from error
-    if claims.get("type") != kind or "tenant" not in claims:
-        raise InvalidToken(
-            f"This is not an {kind} token." if kind == "access" else "This is not a refresh token."
-        )
-    return claims
+    if claims.get("type") != kind:
+        raise InvalidToken(f"This token is not of the kind that is needed here: {kind}.")
+    return {**claims, "tenant": tenant}

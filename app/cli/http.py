@@ -118,7 +118,7 @@ class Api:
     def stream(self, path: str, accept: str) -> Iterator[Iterator[bytes]]:
         """Open a long answer and hand out its bytes as they come."""
         response = self._call("GET", path, headers={"Accept": accept}, stream=True)
-        with response, self._translated():
+        with response, self._translated(is_midway=True):
             yield response.iter_content(64 * 1024)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Response:
@@ -138,7 +138,7 @@ class Api:
         return response
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, is_midway: bool = False) -> Iterator[None]:
         """Say what went wrong on the way in words; those of requests name objects in memory."""
         import requests
 
@@ -149,7 +149,9 @@ class Api:
         except requests.exceptions.Timeout as error:
             raise ApiFailure(f"{self.url} did not answer in time.") from error
         except requests.exceptions.ConnectionError as error:
-            raise ApiFailure(f"No server answers at {self.url}; is it running?") from error
+            broken = f"{self.url} broke off in the middle of its answer."
+            absent = f"No server answers at {self.url}; is it running?"
+            raise ApiFailure(broken if is_midway else absent) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise ApiFailure(f"{self.url} broke off in the middle of its answer.") from error
         except requests.exceptions.RequestException as error:

@@ -138,7 +138,7 @@ def revoke_key(key: str, tenant: str) -> None:
 @click.option("--tenant", default="demo", show_default=True, help="The tenant the token acts for.")
 @click.option("--role", type=ROLES, default="operator", show_default=True)
 @click.option("--days", type=click.IntRange(1, 365), help="How many days the token is good for.")
-@click.option("--hours", type=click.IntRange(1), help="How many hours the token is good for.")
+@click.option("--hours", type=click.IntRange(1, 8760), help="How many hours the token is good for.")
 @click.option("--create", is_flag=True, help="Make the tenant if there is none of this name.")
 def token(tenant: str, role: str, days: int | None, hours: int | None, create: bool) -> None:
     """Print a token that acts for a tenant, and nothing else.

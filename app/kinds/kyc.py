@@ -8,7 +8,7 @@ it was submitted: {"ofac": {"id": 12, "version": "2026-07-11"}}.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -126,7 +126,8 @@ def prepare(resources: Resources, job: Job) -> Process:
         results: list[Result] = []
         together: dict[tuple[tuple[str, ...], str], list[Item]] = defaultdict(list)
         for item in items:
-            wanted = tuple(item.payload.get("lists") or lists)
+            # Once each: a list named twice must not count its matches twice.
+            wanted = tuple(dict.fromkeys(item.payload.get("lists") or lists))
             missing = [name for name in wanted if name not in lists]
             if "invalid" in item.payload:
                 results.append(Result.failure(item, INVALID_ENTITY, item.payload["invalid"]))
@@ -156,13 +157,17 @@ def prepare(resources: Resources, job: Job) -> Process:
 
 def _result(item: Item, matches: list[tuple[str, Match]], versions: Mapping[str, str]) -> Result:
     matches.sort(key=lambda found: (-found[1].score, found[0], found[1].entry.id))
-    detail = {
+    detail: dict[str, Any] = {
         "is_match": bool(matches),
         "match_count": len(matches),
         "matches": [_shown(name, versions[name], m) for name, m in matches[:SHOWN_MATCHES]],
         "list_versions": versions,
         "engine_version": ENGINE_VERSION,
     }
+    if len(matches) > SHOWN_MATCHES:
+        # What is not shown cannot be counted by whoever asks list by list.
+        counts = Counter(name for name, _ in matches)
+        detail["match_counts"] = {name: counts[name] for name in versions}
     return Result.success(item, detail, matches=len(matches))
 
 
@@ -204,7 +209,9 @@ def _subject(fields: Mapping[str, Any]) -> Subject:
     identifiers = [Identifier(i["type"], i["value"]) for i in fields.get("identifiers", ())]
     for field, label in _IDENTIFYING.items():
         if fields.get(field):
-            identifiers.append(Identifier(fields.get("document_type") or label, fields[field]))
+            if field == "document_id":
+                label = fields.get("document_type") or label
+            identifiers.append(Identifier(label, fields[field]))
     nationality = fields.get("nationality")
     return Subject(
         name=fields.get("full_name"),

@@ -76,6 +76,8 @@ def fold(name: str) -> str:
         text = unicodedata.normalize("NFKC", text)[: 2 * MAX_LETTERS]
         if _ARABIC.search(text):
             text = romanise(text)
+        # The name of a pictogram ("slight smile") is nobody's name.
+        text = "".join(" " if unicodedata.category(c) == "So" else c for c in text)
         text = anyascii(_SYLLABLES.sub(r" \1 ", text))
     text = _APOSTROPHES.sub("", text.lower())
     text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)

@@ -20,6 +20,8 @@ import requests
 from app.accounts import service
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.sample import WATCHLIST
+from app.screening.lists.load import load_list
 from tests.integration.conftest import until
 
 pytestmark = pytest.mark.integration
@@ -45,8 +47,10 @@ def environment(settings):
 def start(environment, tmp_path):
     """Start `muster` in a folder of its own and return the process."""
 
-    def start(*arguments: object, **env: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    started = []
+
+    def run(*arguments: object, **env: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
             [sys.executable, "-m", "app.cli", *map(str, arguments)],
             env={**environment, **env},
             cwd=tmp_path,
@@ -56,8 +60,14 @@ def start(environment, tmp_path):
             text=True,
             encoding="utf-8",
         )
+        started.append(process)
+        return process
 
-    return start
+    yield run
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
@@ -229,6 +239,66 @@ def test_a_token_makes_a_tenant_only_when_told_to(muster, database, settings):
     assert read_token(settings, made.stdout.strip()).permissions == PERMISSIONS[Role.OPERATOR]
 
 
+def test_the_sample_list_is_loaded_by_its_name_and_shown(muster, database):
+    none = muster("lists", "show")
+    loaded = muster("lists", "load", "sample")
+    again = muster("lists", "load", "sample")
+    shown = json.loads(muster("lists", "show", "--json").stdout)
+
+    assert "muster lists load sample" in none.stderr
+    assert re.search(r"^sample: version \S+ is in force, with \d+ entries", loaded.stdout)
+    assert again.stdout.startswith("sample: unchanged since version ")
+    assert [version["list"] for version in shown] == ["sample"]
+    assert shown[0]["entries"] > 100
+    assert "sample" in muster("lists", "show").stdout
+
+
+def test_a_customers_own_list_is_loaded_from_csv_version_by_version(muster, database, tmp_path):
+    file = tmp_path / "blocked.csv"
+    file.write_text("id,type,name\n1,person,Ann Example\n2,organisation,Example Trading\n")
+    muster("lists", "load", "internal", file, "--version", "1")
+    file.write_text("id,type,name\n1,person,Ann Example\n3,vessel,Example Star\n")
+
+    report = json.loads(
+        muster("lists", "load", "internal", file, "--version", "2", "--json").stdout
+    )
+    versions = json.loads(muster("lists", "show", "internal", "--json").stdout)
+
+    assert (report["added"], report["removed"], report["changed"]) == (1, 1, 0)
+    assert [(v["version"], v["in_force"]) for v in versions] == [("2", True), ("1", False)]
+
+
+def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, database, tmp_path):
+    file = tmp_path / "list.csv"
+    rows = [f"{n},person,Example Person {n}\n" for n in range(10)]
+    file.write_text("id,type,name\n" + "".join(rows))
+    muster("lists", "load", "internal", file)
+    file.write_text("id,type,name\n" + "".join(rows[:5]))
+
+    shrunk = muster("lists", "load", "internal", file, status=1)
+    in_force = json.loads(muster("lists", "show", "--json").stdout)
+    muster("lists", "load", "internal", file, "--allow-shrink")
+
+    assert "more than a fifth is gone" in shrunk.stderr
+    assert [version["entries"] for version in in_force] == [10]
+    assert json.loads(muster("lists", "show", "--json").stdout)[0]["entries"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["load", "internal"], 2, "say which files to load"),
+        (["load", "internal", "none.csv"], 2, "does not exist"),
+        (["load", "No Name", "."], 1, "a list's name is"),
+        (["show", "internal"], 1, "No version of the list 'internal' is loaded."),
+        (["update"], 1, "No list that is loaded can be fetched"),
+        (["update", "eu"], 1, "Not updated: eu."),
+    ],
+)
+def test_what_cannot_be_done_with_a_list_is_said(muster, database, arguments, status, said):
+    assert said in muster("lists", *arguments, status=status).stderr
+
+
 def read_token(settings, text):
     from flask import Flask
 
@@ -272,10 +342,16 @@ def stranger():
     ("reply", "said"),
     [
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\n<p/>", "502 Bad Gateway"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p/>", "not as Muster does"),
-        (b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"a": "bcd"}', "does not understand"),
+        (
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n<p/>",
+            "not as Muster does",
+        ),
+        (
+            b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n{"a": "bcd"}',
+            "does not understand",
+        ),
         (b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\n\r\n", "on to https://elsewhere/"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{}", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 400\r\n\r\n{}", "broke off"),
         (b"", "No server answers"),
         (b"\x00\x01\x02\r\n\r\n", "No server answers"),
     ],
@@ -306,7 +382,9 @@ def test_a_wrong_address_or_token_is_a_sentence(muster, env, status, said):
 
 def test_a_token_meant_for_one_server_is_not_replaced_by_a_netrc(muster, stranger, tmp_path):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
-    stranger.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + b'{"jobs": []}'
+    stranger.reply = (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" + b'{"jobs": []}'
+    )
 
     muster("jobs", MUSTER_URL=stranger.url, MUSTER_TOKEN="mine", HOME=str(tmp_path))
 
@@ -314,8 +392,10 @@ def test_a_token_meant_for_one_server_is_not_replaced_by_a_netrc(muster, strange
 
 
 def test_results_that_break_off_leave_no_file(muster, stranger, tmp_path):
-    stranger.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-    stranger.results = b'HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{"index": 0'
+    stranger.reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+    stranger.results = (
+        b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 400\r\n\r\n{"index": 0'
+    )
 
     failed = muster(
         "show", "j", "--output", "r.jsonl", MUSTER_URL=stranger.url, MUSTER_TOKEN="t", status=1
@@ -336,52 +416,57 @@ e3,Emma Watkinson,1990-05-05,GB
 """
 
 
+class Server:
+    """`muster serve`, as its administrator starts it."""
+
+    def __init__(self, settings, folder):
+        self.env = {**os.environ, **settings.to_env(), "PYTHONPATH": str(ROOT)}
+        self.folder = folder
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        arguments = ("serve", "--port", str(self.port), "--workers", "1", "--threads", "4")
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", *arguments],
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        until(self.answers, 30, lambda: (self.folder / "server.log").read_text())
+        return self
+
+    def answers(self):
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(settings, tmp_path_factory):
+    server = Server(settings, tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def serve(start, environment):
-    """Start `muster serve` on a port, and wait until it answers; `serve.stop()` ends it."""
-    server_environment = dict(environment)
-    started = []
-
-    def run(port: int) -> None:
-        arguments = ("serve", "--port", port, "--workers", 1, "--threads", 4)
-        started.append(start(*arguments, **server_environment))
-        until(lambda: answers(port), 20, "the server answers")
-
-    def stop() -> None:
-        while started:
-            process = started.pop()
-            process.terminate()
-            process.communicate(timeout=20)
-
-    run.stop = stop
-    yield run
-    stop()
-
-
-def answers(port):
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@pytest.fixture
-def client(serve, port, environment, muster, database, tmp_path):
+def client(server, environment, muster, database, settings, tmp_path):
     """A client's shell: an address and a key, and nothing of the server's."""
-    serve(port)
-    muster("lists", "load", "sample")
-    service.ensure_tenant(database, "acme")
-    key = muster("keys", "create", "cli", "--tenant", "acme", "--role", "operator").stdout.strip()
+    load_list(database, "sample", WATCHLIST, index_dir=settings.index_dir)
+    tenant = service.create_tenant(database, "acme")
+    _, key = service.create_key(database, tenant.id, "cli", PERMISSIONS[Role.OPERATOR])
     for name in ("DATABASE_URL", "REDIS_URL", "MUSTER_JWT_SECRET"):
         del environment[name]
-    environment.update(MUSTER_URL=f"http://127.0.0.1:{port}", MUSTER_TOKEN=key)
+    environment.update(MUSTER_URL=server.url, MUSTER_TOKEN=key)
     (tmp_path / "people.csv").write_text(PEOPLE)
     return muster
 
@@ -391,7 +476,7 @@ def test_a_file_is_submitted_watched_and_its_results_are_written(client, worker,
 
     done = client("submit", "people.csv", "--output", "results.csv")
 
-    found = list(csv.DictReader((tmp_path / "results.csv").open(encoding="utf-8")))
+    found = list(csv.DictReader((tmp_path / "results.csv").read_text("utf-8").splitlines()))
     assert {row["entity_id"]: row["is_match"] for row in found} == {
         "e1": "true",
         "e2": "true",
@@ -409,7 +494,7 @@ def test_json_goes_to_stdout_alone_and_results_to_json_lines(client, worker, tmp
 
     job = json.loads(client("submit", "people.csv", "--json", "--output", "r.jsonl").stdout)
 
-    results = [json.loads(line) for line in (tmp_path / "r.jsonl").open(encoding="utf-8")]
+    results = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text("utf-8").splitlines()]
     assert job["job_status"] == "completed"
     assert job["total_entities"] == 3
     assert "results" not in job
@@ -524,13 +609,13 @@ def test_many_jobs_are_listed_page_by_page(client, environment):
     assert len({job["job_id"] for job in listed}) == 102
 
 
-def test_a_server_that_restarts_is_waited_for(client, serve, start, worker, port):
+def test_a_server_that_restarts_is_waited_for(client, server, start, worker):
     process = start("submit", "people.csv")
     assert "as job" in process.stderr.readline()
 
-    serve.stop()
-    assert "Still trying; the job goes on." in process.stderr.readline()
-    serve(port)
+    server.stop()
+    assert any("Still trying; the job goes on." in line for line in process.stderr)
+    server.start()
     worker()
     out, err = process.communicate(timeout=60)
 
@@ -542,7 +627,8 @@ def test_a_server_that_restarts_is_waited_for(client, serve, start, worker, port
     ("arguments", "said"),
     [
         (["show", "550e8400-e29b-41d4-a716-446655440000"], "no such job"),
-        (["cancel", "../../healthz"], "no such job"),
+        (["cancel", "../lists"], "nothing at this path"),
+        (["retry", "no-id"], "no such job"),
         (["screen", "x", "--list", "offac"], "unknown list 'offac'"),
         (["screen", "x", "--birth-date", "yesterday"], "must be a date"),
     ],

@@ -20,7 +20,7 @@ _ALIAS = re.compile(r"^(?:alt\. )?(a|f|n)\.k\.a\. '(.+)'$")
 
 #: What a document is called, up to its number. Gazettes, orders and dates identify nobody.
 _LABELS = r"""
-    (?:Stateless\ Person\ )?Passport(?:\ Number)?
+    (?:Stateless\ Person\ |Diplomatic\ )?Passport(?:\ Number)? | US\ FEIN | Enterprise\ Number
   | (?:[A-Z][\w.'-]*\ )*(?:ID|Identification|Registration|Registry|Registered|Company|License|Permit
       |Certificate|Entity|Tax|V\.A\.T\.|D-U-N-S|Trade|Cedula|Mercantil|Insurance|Chamber|Military
       |Fiscal|Residency|Employment|Economic|Serial|Construction|Tail|Customs|Credit|Election)
@@ -31,8 +31,11 @@ _LABELS = r"""
   | NIE | CIF | C\.U\.I\. | N\.I\.E\. | Electoral\ Registry\ No\. | Credencial\ electoral
   | Digital\ Currency\ Address\ -\ [A-Z]+
 """
+#: Then "(Country)", "issued ..." or "expires ..." may follow.
 _DOCUMENT = re.compile(
-    rf"^(?:alt\. )?(?P<label>{_LABELS})\s+\#?\s*(?P<value>[^\s(][^()]*?)(?:\s*\(.*\))?$", re.VERBOSE
+    rf"^(?:alt\.\ )?(?P<label>{_LABELS})\s+\#?\s*(?P<value>[^\s(].*?)"
+    r"(?:\s+\(.*|\s+issued\b.*|\s+expires\b.*)?$",
+    re.VERBOSE,
 )
 _NOT_A_DOCUMENT = re.compile(r"^(?:alt\. )?(?:Government Gazette|Executive Order|Organization)")
 _DIGIT = re.compile(r"\d")

@@ -27,7 +27,8 @@ def lines(path: Path) -> Iterator[str]:
         for number, raw in enumerate(file, 1):
             if number == 1:
                 raw = raw.removeprefix(_BYTE_ORDER_MARK)
-            if raw.strip() == _END_OF_FILE:
+            # Spreadsheets that open such a file write the byte back with empty cells behind it.
+            if raw.startswith(_END_OF_FILE):
                 continue
             try:
                 yield raw.decode()
