@@ -247,7 +247,8 @@ class Settings:
 
     def to_env(self) -> dict[str, str]:
         """Return the variables from which `from_env` makes the same settings: for a child."""
-        return {f.metadata["variable"]: str(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        every = dataclasses.fields(self)
+        return {each.metadata["variable"]: str(getattr(self, each.name)) for each in every}
 
     @classmethod
     def build(cls, **given: Any) -> Settings:

@@ -123,10 +123,11 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | 
     else:
         store.beat(tx, job.id)
     items = store.load_outstanding(tx, job, job.chunk(chunk.chunk_no))
-    if starts == 2:
-        # The start that never ended may have been any one's fault: it counts against all.
-        store.count_attempt(tx, job, [item.position for item in items])
-        items = [replace(item, attempts=item.attempts + 1) for item in items]
+    if starts == 2 and chunk.resources.settings.max_attempts > 1:
+        # The start that never ended may have been any one's fault. Suspicion alone must not use
+        # up an item's attempts: only what an item does when it is alone can do that.
+        store.suspect(tx, job, [item.position for item in items])
+        items = [replace(item, attempts=max(item.attempts, 1)) for item in items]
     return job, items, starts > 1
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.api.context import resources
 from app.errors import InvalidParameter, MalformedJson, TooLarge
@@ -46,13 +46,25 @@ def read_json() -> tuple[Any, bool]:
 
 
 def read_body() -> bytes:
-    """Return the body, or raise TooLarge."""
+    """Return the body, or raise TooLarge, or MalformedJson if it ends too early."""
     limit = resources().settings.max_body_bytes
+    stream = request.environ["wsgi.input"]
     try:
         raw = request.get_data(cache=False)
-    except RequestEntityTooLarge as error:
+        # Werkzeug cuts a body of unknown length off at the limit, and says nothing.
+        is_cut = request.content_length is None and len(raw) >= limit and stream.read(1)
+    except RequestEntityTooLarge:
+        is_cut = True
+    except HTTPException:
+        raise
+    except Exception as error:
+        # Only the client's bytes can go wrong here, and every server has names of its own for how.
+        raise MalformedJson("The body cannot be read to its end.") from error
+    if is_cut:
         _drain(limit)
-        raise TooLarge(f"The body may hold at most {limit:,} bytes.", max_bytes=limit) from error
+        raise TooLarge(f"The body may hold at most {limit:,} bytes.", max_bytes=limit)
+    if len(raw) < (request.content_length or 0):
+        raise MalformedJson("The body is shorter than its Content-Length says.")
     return raw
 
 

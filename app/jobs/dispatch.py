@@ -20,7 +20,7 @@ from app.errors import BrokerUnavailable
 from app.jobs.model import Job
 
 RUN_CHUNK = "jobs.run_chunk"
-FINISH_PASS = "jobs.finish_pass"
+FINISH_PASS = "jobs.finish_pass"  # noqa: S105  # a pass, not a password
 SWEEP = "jobs.sweep"
 MAINTAIN = "jobs.maintain"
 

@@ -85,10 +85,13 @@ class Progress:
         self._show = client.register_script(_SHOW)
         self._resting_until = 0.0
 
-    def show(self, job: Job) -> None:
-        """Show the job as it is in this row, unless a newer one is shown."""
+    def show(self, job: Job) -> bool:
+        """Show the job as it is in this row, unless a newer one is shown.
+
+        Return False if Redis is away, as far as this process knows.
+        """
         if time.monotonic() < self._resting_until:
-            return
+            return False
         snapshot = Snapshot.of(job)
         keep = FINAL_MS if job.state.is_final else LIVE_MS
         try:
@@ -98,6 +101,8 @@ class Progress:
             )
         except redis.RedisError as error:
             self._rest(error)
+            return False
+        return True
 
     def read(self, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot | None:
         """Return the job's live picture, or None: then Postgres is to be asked."""

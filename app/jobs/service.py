@@ -40,8 +40,11 @@ def submit(resources: Resources, new_job: NewJob) -> Job:
 
 def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
     """Publish the job's present pass. After the commit: workers look for rows that are there."""
-    resources.progress.show(job)
     try:
+        # A broker that hangs would hold the caller for many seconds: who has just been kept
+        # waiting by the same Redis does not try.
+        if not resources.progress.show(job):
+            raise BrokerUnavailable("the queue cannot be reached")
         dispatch(resources.celery, job, list(chunks))
     except BrokerUnavailable:
         # The job is safe in Postgres; the sweep sends it when the broker is back.

@@ -248,6 +248,11 @@ def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     tx.execute(QUERIES["count_attempt"], {**_of(job), "positions": list(positions)})
 
 
+def suspect(tx: Cursor, job: Job, positions: Collection[int]) -> None:
+    """Hold it against each of the items that one of them, unknown which, took a worker down."""
+    tx.execute(QUERIES["suspect"], {**_of(job), "positions": list(positions)})
+
+
 def save_results(
     tx: Cursor, job: Job, results: Iterable[Result], *, pass_no: int
 ) -> tuple[int, int, int]:

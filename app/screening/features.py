@@ -60,6 +60,7 @@ FEATURES = (
 SAME_YEAR_ONLY = 0.3
 ONE_PART_DIFFERS = 0.5
 DAY_AND_MONTH_SWAPPED = 0.9
+YEAR_SLIPPED = 0.75
 NEXT_YEAR = 0.5
 
 
@@ -83,17 +84,13 @@ def dates_agree(left: str, right: str) -> float:
 
 
 def _years_agree(mine: list[str], theirs: list[str]) -> float:
+    next_to = abs(int(mine[0]) - int(theirs[0])) == 1
     if len(mine) == len(theirs) == 3:
         # A slip of the pen in the year, the rest being right.
-        return ONE_PART_DIFFERS if mine[1:] == theirs[1:] and _one_digit(mine, theirs) else 0.0
-    years = (mine[0], theirs[0])
-    next_to = all(year.isdigit() for year in years) and abs(int(years[0]) - int(years[1])) == 1
+        slip = next_to or sum(a != b for a, b in zip(mine[0], theirs[0], strict=False)) == 1
+        return YEAR_SLIPPED if slip and mine[1:] == theirs[1:] else 0.0
     # Years alone are often estimates.
     return NEXT_YEAR if next_to and 1 in (len(mine), len(theirs)) else 0.0
-
-
-def _one_digit(mine: list[str], theirs: list[str]) -> bool:
-    return sum(a != b for a, b in zip(mine[0], theirs[0], strict=False)) == 1
 
 
 def plain_identifier(value: str) -> str | None:

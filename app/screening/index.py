@@ -110,22 +110,27 @@ class Index:
         """
         if search_type not in SEARCH_TYPES:
             raise ValueError(f"search_type is one of {', '.join(SEARCH_TYPES)}")
+        asked = [self._queries(subject, search_type) for subject in subjects]
         with self._lock:
-            if search_type != IDENTIFIER:
-                self._learn(subjects)
-            return [self._screen(subject, threshold, search_type) for subject in subjects]
+            for entity_type, shelf in self._shelves.items():
+                shelf.names.learn(each[entity_type] for each in asked if entity_type in each)
+            return [
+                self._screen(subject, queries, threshold, search_type)
+                for subject, queries in zip(subjects, asked, strict=True)
+            ]
 
-    def _learn(self, subjects: Sequence[Subject]) -> None:
-        for entity_type, shelf in self._shelves.items():
-            shelf.learn(
-                subject.name
-                for subject in subjects
-                if subject.name and subject.entity_type in (None, entity_type)
-            )
+    def _queries(self, subject: Subject, search_type: str) -> _Queries:
+        """Return the subject's name by the rules of each type it is compared with."""
+        if not subject.name or search_type == IDENTIFIER:
+            return {}
+        kinds = self._shelves if subject.entity_type is None else {subject.entity_type}
+        return {kind: prepare(subject.name, kind) for kind in kinds}
 
-    def _screen(self, subject: Subject, threshold: float, search_type: str) -> list[Match]:
+    def _screen(
+        self, subject: Subject, queries: _Queries, threshold: float, search_type: str
+    ) -> list[Match]:
         by_identifier = self._by_identifier(subject) if search_type != NAME else {}
-        by_name = self._by_name(subject, threshold) if search_type != IDENTIFIER else {}
+        by_name = self._by_name(queries, threshold)
         ranked = []
         for number in by_identifier.keys() | by_name.keys():
             entry = by_identifier.get(number) or self._entry(number)
@@ -146,15 +151,13 @@ class Index:
                     found[number] = entry
         return found
 
-    def _by_name(self, subject: Subject, threshold: float) -> dict[int, _Best]:
+    def _by_name(self, queries: _Queries, threshold: float) -> dict[int, _Best]:
         """Return, of each entry with a name that is alike, the name that is most alike."""
         found: dict[int, _Best] = {}
-        if not subject.name:
-            return found
         for entity_type, shelf in self._shelves.items():
-            if subject.entity_type not in (None, entity_type):
+            query = queries.get(entity_type)
+            if query is None:
                 continue
-            query = prepare(subject.name, entity_type)
             for name in shelf.find(query, threshold):
                 best = (name.score, _closeness(query, name.prepared), name, query)
                 if name.entry not in found or best[:2] > found[name.entry][:2]:
@@ -164,6 +167,8 @@ class Index:
     def _entry(self, number: int) -> Entry:
         return _decode(text_at(self._entries["bytes"], self._entries["ends"], number))
 
+
+_Queries = Mapping[EntityType, PreparedName]
 
 #: Score, closeness, the listed name and the query by the rules of the entry's type.
 _Best = tuple[float, float, NameFound, PreparedName]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from anyascii import anyascii
 
@@ -84,9 +86,16 @@ def fold(name: str) -> str:
     return _SEPARATORS.sub(" ", text.replace("&", " and ")).strip()
 
 
+# A subject of no known type is prepared by the rules of each, one after the other.
+@lru_cache(maxsize=8)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[:MAX_TOKENS])
+
+
 def prepare(name: str, entity_type: EntityType) -> PreparedName:
     """Split the name and weigh its words by the rules of its entity type."""
-    words = [word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[:MAX_TOKENS]]
+    words = _words(name)
+    tokens: Sequence[str]
     legal_forms: frozenset[str] = frozenset()
     if entity_type is EntityType.PERSON:
         tokens = [word for word in words if word not in HONORIFICS] or words
@@ -117,7 +126,7 @@ def _organisation_weight(token: str) -> float:
     return WEAK_WORDS.get(token, INITIAL if len(token) == 1 else ORDINARY)
 
 
-def _without_legal_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
+def _without_legal_forms(words: Sequence[str]) -> tuple[Sequence[str], frozenset[str]]:
     """Split a company's words into its name proper and the classes of its legal forms."""
     kept: list[str] = []
     forms: set[str] = set()
@@ -133,7 +142,7 @@ def _without_legal_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
     return kept or words, frozenset(forms - {VAGUE_FORM})
 
 
-def _legal_form(words: list[str], at: int) -> tuple[int, str | None]:
+def _legal_form(words: Sequence[str], at: int) -> tuple[int, str | None]:
     """Return how many words from here are a legal form, and its class; or one word and None."""
     longest = min(LEGAL_FORM_WORDS.get(words[at], 0), len(words) - at)
     for length in range(longest, 0, -1):

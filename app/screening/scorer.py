@@ -16,6 +16,7 @@ from app.screening.tokens import (
     INITIAL,
     JOINED_FLOOR,
     JOINED_LETTERS,
+    SHORT_SOUND,
     SOUND,
     joined,
     similarity,
@@ -34,6 +35,9 @@ ONE_WORD_QUERY = 0.81
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7
 LEGAL_FORMS_DIFFER = 0.9
+#: Taken when each name has a word that identifies and has no partner: "Hasan al-Rawi" and "Hasan
+#: al-Tikriti" contradict each other, "Hasan" and "Hasan al-Rawi" do not.
+CONTRADICTION = 0.15
 
 _CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
 
@@ -70,19 +74,24 @@ def same_words(query: PreparedName, listed: PreparedName) -> bool:
 
 
 def _pairs_score(query: PreparedName, listed: PreparedName) -> float:
-    agreement = weight = query_left = listed_left = 0.0
-    strong = 0
-    query_left, listed_left = query.weight, listed.weight
-    for pair in pairs(query, listed):
-        agreement += pair.similarity * pair.weight
-        weight += pair.weight
-        strong += pair.weight >= STRONG
-        query_left -= sum(query.weights[at] for at in pair.query_at)
-        listed_left -= sum(listed.weights[at] for at in pair.listed_at)
+    paired = pairs(query, listed)
+    weight = sum(pair.weight for pair in paired)
     if not weight:
         return 0.0
-    total = weight + QUERY_LEFTOVER * query_left + LISTED_LEFTOVER * listed_left
-    return agreement / total * strength_factor(query.strong, listed.strong, strong)
+    agreement = sum(pair.similarity * pair.weight for pair in paired)
+    query_left = _left_over(query, {at for pair in paired for at in pair.query_at})
+    listed_left = _left_over(listed, {at for pair in paired for at in pair.listed_at})
+    total = weight + QUERY_LEFTOVER * sum(query_left) + LISTED_LEFTOVER * sum(listed_left)
+    found = agreement / total
+    found *= strength_factor(query.strong, listed.strong, sum(p.weight >= STRONG for p in paired))
+    if max(query_left, default=0) >= STRONG and max(listed_left, default=0) >= STRONG:
+        found *= 1 - CONTRADICTION
+    return found
+
+
+def _left_over(name: PreparedName, paired: set[int]) -> list[float]:
+    """Return the weights of the words without a partner."""
+    return [weight for at, weight in enumerate(name.weights) if at not in paired]
 
 
 def strength_factor(query_strong: int, listed_strong: int, strong_pairs: int) -> float:
@@ -167,6 +176,6 @@ def _how(pair: Pair, left: str, right: str) -> str:
         return "equal"
     if pair.similarity == INITIAL and 1 in (len(left), len(right)):
         return "initial"
-    if pair.similarity == SOUND and sounds(left) == sounds(right):
+    if pair.similarity in (SOUND, SHORT_SOUND) and sounds(left) == sounds(right):
         return "sound"
     return "spelling"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,6 @@ class Shelf:
     @classmethod
     def open(cls, entity_type: EntityType, arrays: Mapping[str, Array]) -> Shelf:
         return cls(entity_type, arrays, Names.open(arrays))
-
-    def learn(self, names: Iterable[str]) -> None:
-        self.names.learn(prepare(name, self.entity_type) for name in names)
 
     def find(self, query: PreparedName, threshold: float) -> Iterator[NameFound]:
         """Yield every name that scores the threshold, in the order of the list."""

@@ -16,6 +16,9 @@ FLOOR = 0.74
 JOINED_FLOOR = 0.85
 #: The same consonants in the same order, written differently: "mohammed", "muhamad".
 SOUND = 0.88
+#: The same of a short word, whose few consonants many others have: "jun", "jin", "jan".
+SHORT_SOUND = 0.8
+SHORT_LETTERS = 4
 INITIAL = 0.75
 
 SOUND_LETTERS = 3
@@ -42,7 +45,6 @@ def edits_allowed(shorter: int, longer: int, floor: float = FLOOR) -> int:
     return budget if longer - shorter <= budget else 0
 
 
-@lru_cache(maxsize=1 << 16)
 def skeleton(token: str) -> str:
     """Return the consonants that survive transliteration; a leading vowel counts as one.
 
@@ -61,6 +63,7 @@ def skeleton(token: str) -> str:
     return kept
 
 
+@lru_cache(maxsize=1 << 16)
 def sounds(token: str) -> str | None:
     """Return the skeleton by which the token may be found, or None if it has too little to go by.
 
@@ -87,10 +90,11 @@ def compare(left: str, right: str) -> float:
         distance = OSA.distance(left, right, score_cutoff=edits)
         if distance <= edits:
             score = 1 - distance / longer
-    if score < SOUND:
+    by_sound = SHORT_SOUND if shorter <= SHORT_LETTERS else SOUND
+    if score < by_sound:
         sound = sounds(left)
         if sound is not None and sound == sounds(right):
-            return SOUND
+            return by_sound
     return score
 
 

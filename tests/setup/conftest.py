@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,21 +128,31 @@ def need_servers() -> None:
         pytest.skip(reason)
 
 
+def delete_data(state: Path) -> None:
+    """Delete what `up` keeps; as root it lies outside of the folder for state."""
+    record = state / "servers"
+    if record.is_file():
+        shutil.rmtree(record.read_text().strip())
+
+
 @pytest.fixture
-def state(tmp_path) -> Path:
+def state(tmp_path) -> Iterator[Path]:
     need_servers()
     if not PROC.exists():
         pytest.skip("finds forgotten processes in /proc, which only Linux has")
-    return tmp_path / "state"
+    yield tmp_path / "state"
+    delete_data(tmp_path / "state")
 
 
 @pytest.fixture(scope="package")
 def up(tmp_path_factory) -> Iterator[Dev]:
     """`dev.py up`, shared by the tests that only look at it."""
     need_servers()
-    with running(tmp_path_factory.mktemp("up") / "state", "up") as dev:
+    state = tmp_path_factory.mktemp("up") / "state"
+    with running(state, "up") as dev:
         dev.wait_until_up()
         yield dev
+    delete_data(state)
 
 
 @pytest.fixture(scope="package")

@@ -1,0 +1,59 @@
+"""The command: python -m benchmarks [NAME ...] [--json]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from benchmarks.figure import Figure, Skipped, nothing
+
+#: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
+NAMES = ("submit", "job", "overhead", "polls", "memory", "first_result")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench",
+        description="Measure Muster. Figures measured earlier: benchmarks/README.md.",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all unless told"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="after each benchmark, a line with one JSON object"
+    )
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.names if name not in NAMES]:
+        parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
+
+    for name in given.names or NAMES:
+        try:
+            figure: Figure = import_module(f"benchmarks.{name}").measure(_teller(name))
+        except Skipped as why:
+            print(f"\n{name}\n    skipped: {why}")
+            line = nothing(name, why)
+        else:
+            print(figure)
+            line = figure.to_json()
+        if given.json:
+            print(line)
+        sys.stdout.flush()
+    return 0
+
+
+def _teller(name: str) -> Callable[[str], None]:
+    """Return what shows a benchmark's progress: on standard error, for output is for figures."""
+
+    def say(doing: str) -> None:
+        print(f"  {name}: {doing}", file=sys.stderr, flush=True)
+
+    return say
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("\nStopped; nothing is left running.")

@@ -1,0 +1,154 @@
+"""Status polls per second of one web process with a JWT, beside a floor of the same libraries.
+
+One core for the web process alone; servers and load on another. Both web processes are the
+Procfile's gunicorn with one worker; they take turns. The job polled is live: its picture is read
+from Redis, and every few seconds from Postgres.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app import embedded
+from benchmarks import machine
+from benchmarks.client import ENTITIES, Client, batch
+from benchmarks.figure import Figure, Goal, Measure
+from benchmarks.peers import work
+from benchmarks.stage import ROOT, Program, Stage, command, is_listening, staged
+
+Say = Callable[[str], None]
+
+TURNS = 5
+SECONDS = 3.0
+CONNECTIONS = 8
+GOAL = Goal(800, at_most=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which core the web process has to itself, and which one everything else shares."""
+
+    web: int | None
+    rest: int | None
+
+    @classmethod
+    def choose(cls) -> Cores:
+        if not hasattr(os, "sched_getaffinity") or machine.cores() < 2:
+            return cls(None, None)
+        first, second, *_ = sorted(os.sched_getaffinity(0))
+        return cls(first, second)
+
+    def __str__(self) -> str:
+        if self.web is None:
+            return "cores are shared: this system pins no process, or has only one"
+        return f"web on core {self.web} alone; load, Valkey and Postgres on core {self.rest}"
+
+
+def measure(say: Say) -> Figure:
+    cores = Cores.choose()
+    with staged(say=say) as stage:
+        for server in stage.servers:
+            _pin(server, cores.rest)
+        stage.load("sample")
+        work.create_tables(stage.settings.database_url)
+        polls, unchanged, floor, waits = _take_turns(stage, cores, say)
+        conditions = machine.conditions(
+            ("gunicorn", "Flask", "Flask-JWT-Extended", "PyJWT", "redis"),
+            web="the Procfile's gunicorn with 1 worker, 8 threads",
+            cores=str(cores),
+            load=f"{CONNECTIONS} connections kept open, {SECONDS:g} s a turn, 1 s to warm up",
+        )
+    return Figure(
+        name="polls",
+        headline=Measure.median("polls answered 200", polls, "/s", GOAL),
+        more=[
+            Measure.median("polls answered 304", unchanged, "/s"),
+            Measure.median("99 of 100 polls answered 200 within", waits, "ms"),
+        ],
+        peers=[Measure.median("floor: Flask, a JWT and one HGETALL", floor, "/s")],
+        conditions=conditions,
+    )
+
+
+def _take_turns(
+    stage: Stage, cores: Cores, say: Say
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    port, floor_port = embedded.free_port(), embedded.free_port()
+    web = stage.start_web(port, MUSTER_WEB_WORKERS="1")
+    bare = stage.start(
+        "floor",
+        command("web").replace("app.factory", "benchmarks.peers.floor_app"),
+        is_ready=is_listening,
+        PORT=str(floor_port),
+        MUSTER_WEB_WORKERS="1",
+    )
+    for program in (web, bare):
+        _pin_tree(program, cores.web)
+
+    client = Client(port, stage.token)
+    job_id = client.post("/kyc/jobs", batch()).body["job_id"]
+    path = f"/kyc/jobs/{job_id}"
+    seen = client.get(path)
+    assert seen.status == 200
+    assert (seen.body["job_status"], seen.body["total_entities"]) == ("processing", ENTITIES)
+    stage.redis.hset("floor:1", mapping={name: str(value) for name, value in seen.body.items()})
+
+    loads = {
+        "200": (port, _request(path, stage.token), "200"),
+        "304": (port, _request(path, stage.token, seen.headers["ETag"]), "304"),
+        "floor": (floor_port, _request("/jobs/1", stage.token), "200"),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in loads}
+    waits: list[float] = []
+    for _ in range(TURNS):
+        for name, (at, request, status) in loads.items():
+            told = _load(at, request, cores)
+            # Every answer was what it should be, and none was cut short.
+            assert set(told["statuses"]) == {status}, told
+            assert min(told["body_bytes"]) >= (0 if status == "304" else 200), told
+            rates[name].append(told["statuses"][status] / told["seconds"])
+            if name == "200":
+                waits.append(told["p99_ms"])
+        say(", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rates.items()))
+    stage.stop(web, bare)
+    return rates["200"], rates["304"], rates["floor"], waits
+
+
+def _request(path: str, token: str, etag: str | None = None) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}"]
+    if etag is not None:
+        lines.append(f"If-None-Match: {etag}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _load(port: int, request: bytes, cores: Cores) -> dict[str, object]:
+    arguments = [str(port), str(CONNECTIONS), str(SECONDS)]
+    if cores.rest is not None:
+        arguments.append(str(cores.rest))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", *arguments],
+        input=request,
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+def _pin_tree(program: Program, core: int | None) -> None:
+    for pid in (program.pid, *(program.children() if core is not None else ())):
+        _pin(pid, core)
+
+
+def _pin(pid: int, core: int | None) -> None:
+    """Keep a process, with every thread it has, on one core; its children inherit that."""
+    if core is None:
+        return
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), {core})

@@ -1,0 +1,77 @@
+"""A process of the pool dies with a chunk in hand: killed, poisoned, or hanging."""
+
+from __future__ import annotations
+
+import time
+
+from app.jobs import service
+from tests.chaos.conftest import kill_one_that_works
+from tests.integration.conftest import until
+from tests.integration.engine import assert_whole, outcomes
+
+
+def test_a_child_killed_mid_chunk_loses_no_item_and_repeats_none(
+    engine, resources, submit, reload, finished
+):
+    job = submit("slow", [{"sleep": 0.03, "matches": 1}] * 120, chunk_size=40)
+
+    for done in (20, 50, 80):
+        until(lambda done=done: reload(job).done >= done, 20, f"{done} are done")
+        kill_one_that_works(engine, resources)
+
+    job = finished(job)
+    assert_whole(resources, job)
+    assert (job.succeeded, job.matches) == (120, 120)
+
+
+def test_a_killed_childs_chunk_is_taken_up_again_at_once(
+    engine, resources, submit, reload, finished, settings
+):
+    """Its holder is known to be dead: nobody waits for the claim or the message to time out."""
+    job = submit("slow", [{"sleep": 0.05}] * 20, chunk_size=20)
+    until(lambda: reload(job).done >= 5, 20, "it is being worked on")
+
+    kill_one_that_works(engine, resources)
+    began = time.monotonic()
+
+    finished(job)
+    assert time.monotonic() - began < settings.claim_seconds + 0.5
+    assert_whole(resources, reload(job))
+
+
+def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, submit, finished):
+    payloads = [{"echo": n} for n in range(60)]
+    payloads[33] = {"die": True}
+
+    job = finished(submit("slow", payloads, chunk_size=20))
+
+    assert_whole(resources, job)
+    assert outcomes(resources, job) == {"succeeded": 59, "attempts_exhausted": 1}
+    rows = [row for page in service.results(resources, job) for row in page]
+    assert (rows[33]["error_code"], rows[33]["attempts"]) == ("attempts_exhausted", 3)
+    # What was in other chunks never came under suspicion.
+    assert {row["attempts"] for row in rows[:20] + rows[40:]} == {1}
+
+
+def test_a_job_of_nothing_but_poison_ends_too(engine, resources, submit, finished):
+    job = finished(submit("slow", [{"die": True}] * 4, chunk_size=2))
+
+    assert outcomes(resources, job) == {"attempts_exhausted": 4}
+
+
+def test_an_item_that_hangs_is_killed_and_fails_alone(start, resources, submit, finished):
+    """The hard time limit, between a chunk's time and the visibility timeout: 1.25 s here."""
+    start(
+        "strict",
+        chunk_seconds=0.5,
+        claim_seconds=1.0,
+        visibility_timeout=2.0,
+        max_attempts=2,
+    )
+    payloads = [{"echo": n} for n in range(30)]
+    payloads[4] = {"hang": True}
+
+    job = finished(submit("slow", payloads), 30)
+
+    assert_whole(resources, job)
+    assert outcomes(resources, job) == {"succeeded": 29, "attempts_exhausted": 1}

@@ -1,0 +1,136 @@
+"""What the tests of the job engine share: one worker for a whole module, and looks behind it.
+
+Starting a worker takes two seconds, so tests that do not hurt it take turns with the same one.
+Other tests do without any worker: they call in this process what a worker would call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from app.jobs import service, store
+from app.jobs.dispatch import QUEUES
+from app.jobs.model import Job
+from app.resources import Resources
+from app.settings import Settings
+from tests.integration.conftest import Worker
+
+
+def start_worker(settings: Settings, folder: Path, name: str, *args: str, beat: bool) -> Worker:
+    """Start a worker as production does, on a shorter clock."""
+    if beat:
+        args = ("-B", "-s", str(folder / f"{name}.schedule"), *args)
+    env = {**os.environ, **settings.to_env(), "REMAP_SIGTERM": "SIGQUIT"}
+    return Worker({key: value for key, value in env.items() if value}, folder, name, *args)
+
+
+def kill(worker: Worker) -> None:
+    """End the worker and its pool as a power cut would."""
+    with suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.process.wait()
+
+
+@contextmanager
+def lasting_worker(
+    settings: Settings, folder: Path, *args: str, beat: bool = True
+) -> Iterator[Worker]:
+    """A worker that serves many tests."""
+    worker = start_worker(settings, folder, "lasting", *args, beat=beat)
+    try:
+        worker.wait_until_ready()
+        yield worker
+    finally:
+        kill(worker)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What Postgres holds of a job, counted row by row: the counts on the job must agree."""
+
+    results: int
+    succeeded: int
+    failed: int
+    matches: int
+    claims: int
+
+
+def ledger(resources: Resources, job: Job) -> Ledger:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT count(*) AS results, count(DISTINCT position) AS positions,"
+            " count(*) FILTER (WHERE status = 'succeeded') AS succeeded,"
+            " count(*) FILTER (WHERE status = 'failed') AS failed,"
+            " coalesce(sum(matches), 0)::int AS matches"
+            " FROM results WHERE job_id = %s",
+            (job.id,),
+        )
+        row = tx.fetchone()
+        tx.execute("SELECT count(*) AS claims FROM chunk_claims WHERE job_id = %s", (job.id,))
+        claims = tx.fetchone()["claims"]
+    assert row.pop("positions") == row["results"], "one result for one item"
+    return Ledger(**row, claims=claims)
+
+
+def assert_whole(resources: Resources, job: Job) -> None:
+    """The job is completed, each item has one result, and it was counted once."""
+    found = ledger(resources, job)
+    assert job.state == "completed"
+    assert found.results == job.total
+    assert (found.succeeded, found.failed) == (job.succeeded, job.failed)
+    assert found.matches == job.matches
+
+
+def outcomes(resources: Resources, job: Job) -> Counter[str]:
+    """Return how many items ended how: `succeeded`, or the code of what went wrong."""
+    rows = [row for page in service.results(resources, job) for row in page]
+    return Counter(row["error_code"] or row["status"] for row in rows)
+
+
+def age(resources: Resources, job: Job, seconds: float = 3600) -> None:
+    """Let the job's last sign of life have been long ago, so that the sweep looks into it."""
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE jobs SET heartbeat_at = heartbeat_at - make_interval(secs => %s) WHERE id = %s",
+            (seconds, job.id),
+        )
+
+
+def claim(resources: Resources, job: Job, chunk_no: int = 0, seconds: float = 60.0) -> None:
+    """Let a worker on another machine hold the chunk, as far as anybody can tell."""
+    with resources.db.transaction() as tx:
+        store.claim_chunk(
+            tx, job, chunk_no, holder="elsewhere/1/boot", pass_no=job.pass_no, seconds=seconds
+        )
+
+
+def queued(client: redis.Redis, queue: str = "screening") -> int:
+    """Return how many messages wait in the queue, in no worker's hands."""
+    return client.llen(queue)
+
+
+def in_hand(client: redis.Redis) -> int:
+    """Return how many messages workers hold without having acknowledged them."""
+    return client.hlen("unacked")
+
+
+def messages(client: redis.Redis) -> int:
+    """Return how many messages there are at all."""
+    return in_hand(client) + sum(client.llen(queue.name) for queue in QUEUES)
+
+
+def dead_pid() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid

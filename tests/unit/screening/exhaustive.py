@@ -1,0 +1,47 @@
+"""What an index must find, by comparing every subject with every entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.screening.features import WEAK_ALIAS, adjust, agreements
+from app.screening.model import Entry, Subject
+from app.screening.names import prepare
+from app.screening.scorer import score
+from app.screening.shelf import names_of
+
+
+class Exhaustive:
+    """Remembers every pair that scores at least `lowest`, so that thresholds are quick to try."""
+
+    def __init__(self, entries: Sequence[Entry], subjects: Iterable[Subject], lowest: float):
+        listed = [
+            (entry, prepare(name, entry.entity_type), WEAK_ALIAS if weak else 1.0)
+            for entry in entries
+            for name, weak in names_of(entry)
+        ]
+        self._scores: dict[tuple[int, str], float] = {}
+        for number, subject in enumerate(subjects):
+            queries = {
+                kind: prepare(subject.name, kind) for kind in {e.entity_type for e in entries}
+            }
+            for entry, name, factor in listed:
+                if subject.entity_type not in (None, entry.entity_type):
+                    continue
+                found = score(queries[entry.entity_type], name, entry.entity_type) * factor
+                if found >= lowest - 1e-6:
+                    total = round(adjust(found, agreements(subject, entry)), 6)
+                    key = (number, entry.id)
+                    self._scores[key] = max(total, self._scores.get(key, 0.0))
+
+    def matches(self, threshold: float) -> dict[tuple[int, str], float]:
+        return {key: score for key, score in self._scores.items() if score >= threshold}
+
+
+def found_by(index, subjects: Sequence[Subject], threshold: float) -> dict[tuple[int, str], float]:
+    """Return what the index finds, in the same shape."""
+    return {
+        (number, match.entry.id): match.score
+        for number, matches in enumerate(index.screen(subjects, threshold))
+        for match in matches
+    }

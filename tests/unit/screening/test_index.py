@@ -1,0 +1,236 @@
+"""The index finds what comparing with every entry would find, and ranks it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.screening.arrays import Damaged
+from app.screening.index import Index
+from app.screening.model import EntityType, Entry, Identifier, Subject
+from tests.unit.screening.exhaustive import Exhaustive, found_by
+
+PERSON, ORGANISATION, VESSEL = EntityType.PERSON, EntityType.ORGANISATION, EntityType.VESSEL
+
+
+def person(id_: str, name: str, **more) -> Entry:
+    return Entry(id_, PERSON, name, **more)
+
+
+def ids(matches) -> list[str]:
+    return [match.entry.id for match in matches]
+
+
+# Words that are often alike: few letters, joins, initials, numbers, particles, legal forms.
+_WORDS = st.one_of(
+    st.text("abkhm", min_size=1, max_size=9),
+    st.sampled_from(
+        [
+            *("al", "bin", "abu", "abd", "abdal", "abdul", "van", "mohammed", "muhamad", "mohamed"),
+            *(
+                "rahman",
+                "alrahman",
+                "abdulrahman",
+                "hussein",
+                "husayn",
+                "1",
+                "2",
+                "12",
+                "ltd",
+                "co",
+            ),
+            *("ooo", "trading", "trdaing", "group", "international", "a.b.c.", "o'neil", "oneil"),
+        ]
+    ),
+)
+_NAMES = st.lists(_WORDS, min_size=1, max_size=5).map(" ".join)
+_TYPES = st.sampled_from(EntityType)
+
+
+@st.composite
+def _lists(draw) -> list[Entry]:
+    names = draw(st.lists(st.tuples(_NAMES, _TYPES, st.lists(_NAMES, max_size=2)), max_size=12))
+    return [
+        Entry(f"e{n}", kind, name, weak_aliases=tuple(weak))
+        for n, (name, kind, weak) in enumerate(names)
+    ]
+
+
+@given(_lists(), st.lists(st.tuples(_NAMES, st.none() | _TYPES), min_size=1, max_size=6), st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_index_finds_exactly_what_comparing_with_everything_finds(entries, queries, data):
+    subjects = [Subject(name, kind) for name, kind in queries]
+    # Names of the list itself, slightly misspelt, are where the bound is tight.
+    for entry in entries[:4]:
+        cut = data.draw(st.integers(0, len(entry.name) - 1))
+        misspelt = entry.name[:cut] + entry.name[cut + 1 :] or "x"
+        subjects.append(Subject(misspelt, entry.entity_type))
+
+    exhaustive = Exhaustive(entries, subjects, lowest=0.5)
+    index = Index.build(entries)
+
+    for threshold in (0.5, 0.7, 0.85, 1.0):
+        assert found_by(index, subjects, threshold) == exhaustive.matches(threshold)
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    return Index.build(
+        [
+            person("putin", "Vladimir Vladimirovich PUTIN", birth_dates=("1952-10-07",)),
+            person("maduro", "MADURO MOROS, Nicolas", countries=("VE",)),
+            person("reordered", "Karim Yusuf Haddad"),
+            person("exact", "Haddad Karim Yusuf"),
+            person("nickname", "Tarek Mansour", weak_aliases=("El Capitan Rojo",)),
+            Entry("emma", ORGANISATION, "EMMA LLC"),
+            Entry(
+                "storm1", VESSEL, "SNOW STORM 1", identifiers=(Identifier("IMO", "IMO 9187629"),)
+            ),
+            Entry("storm2", VESSEL, "SNOW STORM 2"),
+        ]
+    )
+
+
+def test_a_name_is_found_however_it_is_ordered_written_or_spelt(index):
+    for name in ("Vladimir Putin", "PUTIN, Vladimir", "Владимир Путин", "Wladimir Putin"):
+        assert ids(index.screen([Subject(name, PERSON)])[0]) == ["putin"], name
+
+
+def test_an_exact_name_ranks_above_the_same_words_in_another_order(index):
+    matches = index.screen([Subject("Haddad, Karim Yusuf")])[0]
+
+    assert ids(matches) == ["exact", "reordered"]
+    assert matches[0].score == matches[1].score == 1.0
+
+
+def test_another_birth_date_takes_a_namesake_out(index):
+    same, other = index.screen(
+        [
+            Subject("Vladimir Vladimirovich Putin", PERSON, "1952"),
+            Subject("Vladimir Vladimirovich Putin", PERSON, "1987-02-11"),
+        ]
+    )
+
+    assert same[0].matched_fields == ("full_name", "birth_date")
+    assert same[0].explanations["birth_date"] == 1.0
+    assert other == []
+
+
+def test_two_words_do_not_match_a_company_of_one(index):
+    assert index.screen([Subject("Emma Daniels"), Subject("Emma Daniels", ORGANISATION)], 0.5) == [
+        [],
+        [],
+    ]
+
+
+def test_the_number_of_a_vessel_is_part_of_its_name(index):
+    assert ids(index.screen([Subject("Snow Storm 1", VESSEL)])[0]) == ["storm1"]
+
+
+def test_a_weak_alias_counts_when_it_is_met_letter_by_letter(index):
+    exact, nearly = index.screen([Subject("El Capitan Rojo"), Subject("El Capitain Roja")])
+
+    assert (ids(exact), exact[0].score) == (["nickname"], 0.9)
+    assert nearly == []
+
+
+def test_an_equal_identifier_decides_whatever_it_is_called_and_whatever_the_name(index):
+    subject = Subject("Something Else", identifiers=(Identifier("document", "9187629"),))
+
+    (match,) = index.screen([subject])[0]
+
+    assert (match.entry.id, match.score, match.match_type) == ("storm1", 1.0, "identifier")
+    assert match.matched_fields == ("identifiers",)
+    assert index.screen([subject], search_type="name") == [[]]
+
+
+def test_a_search_by_identifier_looks_at_no_name(index):
+    subjects = [
+        Subject("Snow Storm 2", VESSEL, identifiers=(Identifier("IMO", "IMO-9187629"),)),
+        Subject("Snow Storm 2", VESSEL),
+    ]
+
+    found, nothing = index.screen(subjects, search_type="identifier")
+
+    assert ids(found) == ["storm1"]
+    assert nothing == []
+
+
+def test_a_subject_without_a_name_is_found_by_identifier_alone(index):
+    subject = Subject(None, identifiers=(Identifier("imo", "IMO 9187629"),))
+
+    assert ids(index.screen([subject])[0]) == ["storm1"]
+
+
+def test_names_of_nothing_match_nothing(index):
+    subjects = [Subject(name) for name in ("---", "🙂🙂", "", " ", "'", "\u0000", "ـــ")]
+
+    assert index.screen(subjects, 0.5) == [[]] * len(subjects)
+
+
+def test_a_name_of_a_million_letters_takes_no_longer_than_a_long_one(index):
+    hostile = ["x" * 1_000_000, "ab " * 300_000, "ﷺ" * 300_000, "a.b." * 200_000, "中" * 300_000]
+
+    assert index.screen([Subject(name) for name in hostile], 0.5) == [[]] * len(hostile)
+
+
+def test_an_index_opened_from_disk_is_the_index_that_was_saved(index, tmp_path):
+    index.save(tmp_path / "index")
+
+    opened = Index.open(tmp_path / "index")
+
+    subjects = [
+        Subject(name) for name in ("Wladimir Putin", "Nicolás Maduro", "Haddad Yusuf Karim")
+    ]
+    assert len(opened) == len(index)
+    assert opened.screen(subjects, 0.6) == index.screen(subjects, 0.6)
+
+
+def test_a_list_of_nobody_makes_an_index_of_nobody(tmp_path):
+    Index.build([]).save(tmp_path / "index")
+
+    assert Index.open(tmp_path / "index").screen([Subject("Anybody")], 0.5) == [[]]
+
+
+@pytest.mark.parametrize("harm", ["cut short", "bit flipped", "file missing", "manifest missing"])
+def test_a_damaged_index_is_noticed(index, tmp_path, harm):
+    folder = tmp_path / "index"
+    index.save(folder)
+    victim = folder / "person_names.npy"
+    content = victim.read_bytes()
+    if harm == "cut short":
+        victim.write_bytes(content[:-1])
+    elif harm == "bit flipped":
+        victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif harm == "file missing":
+        victim.unlink()
+    else:
+        (folder / "manifest.json").unlink()
+
+    with pytest.raises(Damaged):
+        Index.open(folder)
+
+
+def test_an_unknown_search_type_is_refused(index):
+    with pytest.raises(ValueError, match="composite"):
+        index.screen([Subject("Anybody")], search_type="fuzzy")
+
+
+def test_threads_of_one_process_do_not_disturb_each_other(index):
+    subjects = [Subject("Vladimir Putin"), Subject("Nicolas Maduro Moros"), Subject("Karim Haddad")]
+    alone = index.screen(subjects, 0.6)
+    found = []
+
+    def work() -> None:
+        found.extend(index.screen(subjects, 0.6) for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [alone] * 80
