@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app import logs
-from app.api import errors, health, kyc, kyc_auth, tokens
+from app.api import errors, health, kyc, kyc_auth, openapi, tokens
 from app.api.context import attach
 from app.resources import Resources
 from app.settings import Settings
@@ -27,6 +27,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     tokens.configure(app, settings)
     attach(app, Resources.open(settings))
     errors.register(app)
-    for blueprint in (health.bp, kyc_auth.bp, kyc.bp):
+    for blueprint in (health.bp, openapi.bp, kyc_auth.bp, kyc.bp):
         app.register_blueprint(blueprint)
     return app

@@ -25,6 +25,10 @@ from schemas import texts
 ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 SEARCH_TYPES = ("composite", "name", "identifier")
 
+#: Below this nearly every listed name is a match: of use to nobody, and one entity would keep a
+#: worker busy for many seconds.
+LOWEST_THRESHOLD = 0.5
+
 #: A subject must say at least one of these.
 IDENTIFYING = ("full_name", "document_id", "wallet_address", "identifiers", "imo_number")
 
@@ -158,7 +162,9 @@ class JobOptionsSchema(_Wire):
 
     threshold = _Number(
         allow_none=True,
-        validate=validate.Range(0, 1, error="must be between 0 and 1"),
+        validate=validate.Range(
+            LOWEST_THRESHOLD, 1, error=f"must be between {LOWEST_THRESHOLD:g} and 1"
+        ),
         error_messages={"invalid": "must be a number"},
     )
     labels = fields.Dict(

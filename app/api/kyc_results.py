@@ -20,7 +20,7 @@ from app.jobs.model import ItemStatus, Job
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
 JSON = "application/json"
-_FORMATS = {"ndjson": NDJSON, "csv": CSV, "json": JSON}
+FORMATS = {"ndjson": NDJSON, "csv": CSV, "json": JSON}
 _STATUSES = {"completed": ItemStatus.SUCCEEDED, "failed": ItemStatus.FAILED}
 
 _COLUMNS = (
@@ -64,9 +64,9 @@ def respond(job: Job) -> Response:
 def _media() -> str:
     wanted = request.args.get("format")
     if wanted is not None:
-        if wanted not in _FORMATS:
-            raise InvalidParameter(f"format must be one of: {', '.join(_FORMATS)}.")
-        return _FORMATS[wanted]
+        if wanted not in FORMATS:
+            raise InvalidParameter(f"format must be one of: {', '.join(FORMATS)}.")
+        return FORMATS[wanted]
     return request.accept_mimetypes.best_match([NDJSON, CSV, JSON], default=NDJSON)
 
 

@@ -20,7 +20,7 @@ ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 @click.option("--nationality", metavar="CODE", help="Two letters, such as US.")
 @click.option("--type", "entity_type", type=click.Choice(ENTITY_TYPES), help="What is asked about.")
 @click.option("--list", "list_names", multiple=True, metavar="NAME", help="Repeatable; else all.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which it is a match.")
+@click.option("--threshold", type=click.FloatRange(0.5, 1), help="Score from which it is a match.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @api_options
 def screen(

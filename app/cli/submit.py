@@ -31,7 +31,7 @@ MOST = 10_000
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0.5, 1),
     help="Score from which a name is a match. The server's own is 0.85.",
 )
 @click.option("--lenient", is_flag=True, help="Screen the valid entities and fail the others.")

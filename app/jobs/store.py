@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
 
-from psycopg2.extras import Json, execute_values
+from psycopg2.extras import Json
 
 from app.db import Cursor, load_queries, one
 from app.errors import JobNotFound
@@ -241,7 +241,7 @@ def load_outstanding(tx: Cursor, job: Job, positions: range) -> list[Item]:
         QUERIES["load_outstanding"],
         {**_of(job), "start": positions.start, "stop": positions.stop},
     )
-    return [Item(**row) for row in tx.fetchall()]
+    return [Item(*values) for values in one(tx)["items"]]
 
 
 def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
@@ -258,27 +258,22 @@ def save_results(
 ) -> tuple[int, int, int]:
     """Write the results that are not there yet; return how many succeeded, failed, matched."""
     rows = [
-        (
-            job.kind,
-            job.month,
-            job.id,
-            result.position,
-            result.status,
-            result.matches,
-            None if result.detail is None else _json(result.detail),
-            result.error_code,
-            result.error_message,
-            result.attempts,
-            pass_no,
-        )
+        {
+            "position": result.position,
+            "status": result.status,
+            "matches": result.matches,
+            "result": None if result.detail is None else _json(result.detail),
+            "error_code": result.error_code,
+            "error_message": result.error_message,
+            "attempts": result.attempts,
+        }
         for result in results
     ]
     if not rows:
         return 0, 0, 0
-    query = QUERIES["save_results"]
-    written = execute_values(tx, query, rows, page_size=len(rows), fetch=True)
-    succeeded = sum(row["status"] == ItemStatus.SUCCEEDED for row in written)
-    return succeeded, len(written) - succeeded, sum(row["matches"] for row in written)
+    tx.execute(QUERIES["save_results"], {**_of(job), "pass_no": pass_no, "rows": _json(rows)})
+    written = one(tx)
+    return int(written["succeeded"]), int(written["failed"]), int(written["matches"])
 
 
 def _json(value: Any) -> str:

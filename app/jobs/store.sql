@@ -126,15 +126,16 @@ SELECT count(*) AS claims FROM chunk_claims
 
 -- name: load_outstanding
 -- NOT IN over one slice: planned as a hashed subplan, whatever the statistics say.
-SELECT position, ref, payload, attempts
+-- One JSON value for all of them, which is read at once (benchmarks/overhead.py).
+SELECT coalesce(json_agg(json_build_array(position, ref, payload, attempts) ORDER BY position),
+                '[]') AS items
   FROM items
  WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
    AND position >= %(start)s AND position < %(stop)s
    AND position NOT IN (
        SELECT position FROM results
         WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
-          AND position >= %(start)s AND position < %(stop)s)
- ORDER BY position;
+          AND position >= %(start)s AND position < %(stop)s);
 
 -- name: count_attempt
 UPDATE items SET attempts = attempts + 1
@@ -150,11 +151,22 @@ UPDATE items SET attempts = greatest(attempts, 1)
 
 -- name: save_results
 -- A redelivered chunk writes the same rows again; the first writer wins and only it is counted.
-INSERT INTO results (kind, month, job_id, position, status, matches, result,
-                     error_code, error_message, attempts, pass_no)
-VALUES %s
-ON CONFLICT (kind, month, job_id, position) DO NOTHING
-RETURNING status, matches;
+-- The rows come as one JSON value, which costs far less than as many tuples (benchmarks/overhead.py);
+-- a result in it is a string, since a json value inside json may not say \u0000.
+WITH written AS (
+    INSERT INTO results (kind, month, job_id, position, status, matches, result,
+                         error_code, error_message, attempts, pass_no)
+    SELECT %(kind)s, %(month)s, %(job_id)s, position, status, matches, result::json,
+           error_code, error_message, attempts, %(pass_no)s
+      FROM json_to_recordset(%(rows)s::json)
+           AS given (position integer, status text, matches integer, result text,
+                     error_code text, error_message text, attempts smallint)
+    ON CONFLICT (kind, month, job_id, position) DO NOTHING
+    RETURNING status, matches)
+SELECT count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
+       count(*) FILTER (WHERE status = 'failed') AS failed,
+       coalesce(sum(matches), 0) AS matches
+  FROM written;
 
 -- name: add_counts
 UPDATE jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 
@@ -40,8 +41,9 @@ def publish(job_id: str, chunks: Sequence[tuple[int, int]]) -> None:
 
 
 def close() -> None:
-    """Let go of the results: each would complain that Python ends before it."""
+    """Let go of the results while the servers are there: each says goodbye to them."""
     for body in _sent:
         for result in (body, *body.parent.results):
             app.backend.remove_pending_result(result)
     _sent.clear()
+    gc.collect()

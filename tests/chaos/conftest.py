@@ -111,7 +111,7 @@ class Mortal:
 
 @pytest.fixture(scope="module")
 def mortal(servers) -> Iterator[Any]:
-    """Call with `valkey` or `postgres`: a server of one's own. `servers` skips where none can be."""
+    """Call with `valkey` or `postgres` for a server of your own. Skips where there are none."""
     guard = Guard(secrets.token_hex(8))
     home = embedded.make_home(embedded.scratch())
     guard.delete_at_the_end(home)

@@ -53,12 +53,6 @@ def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, subm
     assert {row["attempts"] for row in rows[:20] + rows[40:]} == {1}
 
 
-def test_a_job_of_nothing_but_poison_ends_too(engine, resources, submit, finished):
-    job = finished(submit("slow", [{"die": True}] * 4, chunk_size=2))
-
-    assert outcomes(resources, job) == {"attempts_exhausted": 4}
-
-
 def test_an_item_that_hangs_is_killed_and_fails_alone(start, resources, submit, finished):
     """The hard time limit, between a chunk's time and the visibility timeout: 1.25 s here."""
     start(

@@ -6,21 +6,22 @@ Other tests do without any worker: they call in this process what a worker would
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import redis
 
 from app.jobs import service, store
 from app.jobs.dispatch import QUEUES
-from app.jobs.model import Job
+from app.jobs.model import Job, NewJob
 from app.resources import Resources
 from app.settings import Settings
 from tests.integration.conftest import Worker
@@ -129,8 +130,20 @@ def messages(client: redis.Redis) -> int:
     return in_hand(client) + sum(client.llen(queue.name) for queue in QUEUES)
 
 
-def dead_pid() -> int:
-    """Return the number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def withhold(resources: Resources, new_job: NewJob) -> tuple[Job, list[bytes]]:
+    """Submit a job and return it with its messages, which no worker gets to see meanwhile."""
+    job = service.submit(resources, replace(new_job, queue="faces"))
+    return job, [resources.redis.rpop("faces") for _ in range(job.chunk_count)]
+
+
+def deliver(client: redis.Redis, messages: Iterable[bytes]) -> None:
+    """Put messages into the queue that workers take from, each as a delivery of its own."""
+    for message in messages:
+        client.lpush("screening", json.dumps(readdressed(message)))
+
+
+def readdressed(message: bytes) -> dict[str, Any]:
+    again: dict[str, Any] = json.loads(message)
+    again["properties"]["delivery_tag"] = str(uuid4())
+    again["properties"]["delivery_info"]["routing_key"] = "screening"
+    return again

@@ -38,12 +38,15 @@ from tests.integration.engine import (
     age,
     assert_whole,
     claim,
+    deliver,
     in_hand,
     lasting_worker,
     ledger,
     messages,
     outcomes,
     queued,
+    readdressed,
+    withhold,
 )
 from tests.probes import kinds as probes
 from workers import chunk, passes
@@ -72,15 +75,11 @@ def chunks_only(settings, tmp_path_factory):
 
 
 @pytest.fixture
-def withheld(resources, tenant, redis_client):
-    """Submit a job and return it with its messages, which no worker gets to see meanwhile."""
-
-    def run(payloads, chunk_size=10):
-        job = replace(new_job(tenant.id, "slow", payloads, chunk_size), queue="faces")
-        job = service.submit(resources, job)
-        return job, [redis_client.rpop("faces") for _ in range(job.chunk_count)]
-
-    return run
+def withheld(resources, tenant):
+    """Submit a job whose messages no worker gets to see until they are delivered."""
+    return lambda payloads, chunk_size=10: withhold(
+        resources, new_job(tenant.id, "slow", payloads, chunk_size)
+    )
 
 
 def begin(resources, job):
@@ -115,7 +114,7 @@ class TestWithAWorkerForChunksAlone:
     def test_a_part_delivered_three_times_counts_once(self, withheld, reload, redis_client):
         """Trap: the body fired at 600 of 1,200 rows when a part was delivered again."""
         job, (quick, slow) = withheld([{}] * 5 + [{"sleep": 0.15}] * 5, chunk_size=5)
-        redis_client.lpush("screening", quick, quick, quick, slow)
+        deliver(redis_client, [quick, quick, quick, slow])
 
         until(lambda: reload(job).done >= 6, 10, "the quick chunk is done, the slow one is not")
         assert names(redis_client, CONTROL) == []
@@ -156,7 +155,7 @@ class TestWithAWorkerForChunksAlone:
         job, (message,) = withheld([{}] * 5)
         # As a worker leaves it that took the message and died at once.
         began = time.time()
-        redis_client.hset("unacked", "tag", json.dumps([json.loads(message), "", "screening"]))
+        redis_client.hset("unacked", "tag", json.dumps([readdressed(message), "", "screening"]))
         redis_client.zadd("unacked_index", {"tag": began})
 
         finished(job, 15)
@@ -169,7 +168,7 @@ class TestWithAWorkerForChunksAlone:
     ):
         """Trap: the loser returned normally, its part counted, and 188 passes ran in 8.5 s."""
         job, (message,) = withheld([{"sleep": 0.1}] * 10)
-        redis_client.lpush("screening", message, message)
+        deliver(redis_client, [message, message])
 
         job = finished(job, 15)
 

@@ -1,0 +1,211 @@
+"""GET /openapi.json: the API for programs that write clients.
+
+Put together from what is there: the routes and their docstrings, the permissions they require,
+the schemas that read requests, and the shapes of the answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from werkzeug.routing import Rule
+
+from app.api import kyc_results
+from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
+from app.version import VERSION
+from schemas.kyc import EntitySchema, JobOptionsSchema, RetrySchema, TokenSchema
+
+bp = Blueprint("openapi", __name__)
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the code of a route does not say of itself."""
+
+    answers: str
+    body: str | None = None
+    query: tuple[Shape, ...] = ()
+    #: Statuses beside those that follow from what the route takes and requires.
+    more: tuple[HTTPStatus, ...] = ()
+    #: Media types of the answer beside JSON.
+    media: tuple[str, ...] = ()
+    optional_body: bool = False
+
+
+def _query(name: str, schema: Shape, says: str) -> Shape:
+    return {"name": name, "in": "query", "schema": schema, "description": says}
+
+
+def _limit(default: int, largest: int) -> Shape:
+    schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
+    return _query("limit", schema, "Entries of one page.")
+
+
+_CURSOR = _query("cursor", TEXT, "The next_cursor of the page before.")
+_FORMATS: Shape = {"type": "string", "enum": list(kyc_results.FORMATS)}
+_CONFLICT = (HTTPStatus.CONFLICT,)
+
+OPERATIONS: dict[str, Operation] = {
+    "kyc.submit": Operation("Created", body="Submission"),
+    "kyc.show": Operation(
+        "Job",
+        query=(_query("results", {"type": "boolean", "default": True}, "false: without results."),),
+        more=(HTTPStatus.NOT_MODIFIED,),
+    ),
+    "kyc.list_jobs": Operation(
+        "Jobs", query=(_query("job_status", JOB_STATUS, "Only these."), _limit(20, 100), _CURSOR)
+    ),
+    "kyc.results": Operation(
+        "ResultPage",
+        query=(
+            _query("format", _FORMATS, "Stronger than the Accept header."),
+            _query("status", {"type": "string", "enum": ["completed", "failed"]}, "Only these."),
+            _limit(100, 1_000),
+            _CURSOR,
+        ),
+        media=(kyc_results.NDJSON, kyc_results.CSV),
+    ),
+    "kyc.cancel": Operation("Cancelled", more=_CONFLICT),
+    "kyc.retry": Operation("Created", body="Retry", optional_body=True, more=_CONFLICT),
+    "kyc.check": Operation(
+        "Check",
+        body="Entity",
+        query=(_query("legacy", {"type": "boolean"}, "1: a copy of the result at the top."),),
+    ),
+    "kyc.lists": Operation("Lists"),
+    "kyc_auth.token": Operation("Tokens", body="TokenRequest", more=(HTTPStatus.UNAUTHORIZED,)),
+    "health.healthz": Operation("Health"),
+    "health.readyz": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
+    "openapi.show": Operation("OpenApi"),
+}
+
+_SAYS = {
+    HTTPStatus.OK: "Done.",
+    HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
+    HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
+    HTTPStatus.UNAUTHORIZED: "No token, a wrong one, or one that has expired.",
+    HTTPStatus.FORBIDDEN: "The token does not carry the permission that is required.",
+    HTTPStatus.NOT_FOUND: "There is no such job for this tenant.",
+    HTTPStatus.CONFLICT: "The job is not in a state for this.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
+}
+_NO_DOCUMENT = (HTTPStatus.NOT_MODIFIED,)
+
+#: Nothing stands behind these that could fail, or its failing is what they tell.
+_PLAIN = frozenset({"health.healthz", "health.readyz", "openapi.show"})
+
+
+@bp.get("/openapi.json")
+def show() -> ResponseReturnValue:
+    """Describe the API, as OpenAPI 3.1."""
+    return jsonify(document(current_app._get_current_object()))  # type: ignore[attr-defined]  # werkzeug's proxy has it
+
+
+@lru_cache(maxsize=4)
+def document(app: Flask) -> dict[str, Any]:
+    """Return the document that describes every route of the application."""
+    spec = APISpec(
+        title="Muster",
+        version=VERSION,
+        openapi_version="3.1.0",
+        info={"description": "Screens people, companies and vessels against watchlists."},
+        plugins=[MarshmallowPlugin()],
+        servers=[{"url": "/"}],
+    )
+    spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    for name, schema in (
+        ("Entity", EntitySchema),
+        ("JobOptions", JobOptionsSchema),
+        ("Retry", RetrySchema),
+        ("TokenRequest", TokenSchema),
+    ):
+        spec.components.schema(name, schema=schema)
+    spec.components.schema("Submission", _submission())
+    spec.components.schema("OpenApi", {"type": "object"})
+    for name, shape in SHAPES.items():
+        spec.components.schema(name, shape)
+    for rule in app.url_map.iter_rules():
+        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        operation = _operation(app, rule)
+        spec.path(_path(rule), operations=dict.fromkeys(map(str.lower, methods), operation))
+    return spec.to_dict()
+
+
+def _submission() -> Shape:
+    entities = {"type": "array", "items": ref("Entity"), "minItems": 1, "maxItems": 10_000}
+    return {
+        "allOf": [
+            {"type": "object", "properties": {"entities": entities}, "required": ["entities"]},
+            ref("JobOptions"),
+        ]
+    }
+
+
+def _path(rule: Rule) -> str:
+    return rule.rule.replace("<", "{").replace(">", "}")
+
+
+def _operation(app: Flask, rule: Rule) -> Shape:
+    view, known = app.view_functions[rule.endpoint], OPERATIONS[rule.endpoint]
+    permission = getattr(view, "required_permission", None)
+    path = [
+        {"name": name, "in": "path", "required": True, "schema": ID}
+        for name in sorted(rule.arguments)
+    ]
+    doc: Shape = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": (view.__doc__ or "").strip().partition("\n")[0],
+        "parameters": [*path, *known.query],
+        "responses": {
+            str(int(status)): _response(rule, known, status)
+            for status in _statuses(rule, known, permission)
+        },
+        "security": [{"token": [permission]}] if permission else [],
+    }
+    if known.body is not None:
+        doc["requestBody"] = {
+            "required": not known.optional_body,
+            "content": {JSON: {"schema": ref(known.body)}},
+        }
+    return doc
+
+
+def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTPStatus]:
+    found = {HTTPStatus.OK, *known.more}
+    if permission:
+        found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    if rule.arguments:
+        found.add(HTTPStatus.NOT_FOUND)
+    if known.body or known.query:
+        found.add(HTTPStatus.BAD_REQUEST)
+    if known.body:
+        found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if rule.endpoint not in _PLAIN:
+        found |= {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
+    return sorted(found)
+
+
+def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
+    if status in _NO_DOCUMENT:
+        return {"description": _SAYS[status]}
+    if status is HTTPStatus.OK or rule.endpoint == "health.readyz":
+        content = {JSON: {"schema": ref(known.answers)}}
+        content |= {media: {"schema": TEXT} for media in known.media}
+    else:
+        content = {JSON: {"schema": ref("Error")}}
+    response: Shape = {"description": _SAYS[status], "content": content}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE and rule.endpoint not in _PLAIN:
+        says = "Seconds to wait before the next try."
+        response["headers"] = {"Retry-After": {"schema": WHOLE, "description": says}}
+    return response

@@ -1,0 +1,275 @@
+"""What dialect A answers, as JSON Schemas for the OpenAPI document.
+
+Requests are described by the marshmallow schemas that read them; answers are rendered by hand, for
+speed, so they are described by hand. tests/contract/test_openapi.py holds real answers to this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shape = dict[str, Any]
+
+WHOLE: Shape = {"type": "integer", "minimum": 0}
+TEXT: Shape = {"type": "string"}
+YES_NO: Shape = {"type": "boolean"}
+TIME: Shape = {"type": "string", "format": "date-time"}
+ID: Shape = {"type": "string", "format": "uuid"}
+SCORE: Shape = {"type": "number", "minimum": 0, "maximum": 1}
+JOB_STATUS: Shape = {"type": "string", "enum": ["processing", "completed", "failed"]}
+SUCCESS: Shape = {"const": "success"}
+CURSOR: Shape = {"type": ["string", "null"], "description": "For the next page; null on the last."}
+
+
+def ref(name: str) -> Shape:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list(items: Shape) -> Shape:
+    return {"type": "array", "items": items}
+
+
+def _by_name(values: Shape) -> Shape:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _or_null(kind: str) -> Shape:
+    return {"type": [kind, "null"]}
+
+
+def _object(properties: Shape, *, optional: tuple[str, ...] = (), says: str = "") -> Shape:
+    shape: Shape = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+    return {**shape, "description": says} if says else shape
+
+
+_WHY = _object({"code": TEXT, "message": TEXT})
+
+_JOB: Shape = {
+    "status": SUCCESS,
+    "job_id": ID,
+    "job_status": JOB_STATUS,
+    "total_entities": WHOLE,
+    "processed_entities": WHOLE,
+    "completed_entities": WHOLE,
+    "failed_entities": WHOLE,
+    "matches_found": WHOLE,
+    "created_at": TIME,
+    "updated_at": TIME,
+    "completed_at": {**TIME, "description": "Only of a completed job."},
+    "estimated_completion": {**TIME, "description": "Only while the job is processing."},
+    "error": {**_WHY, "description": "Only of a failed job."},
+    "paused": {**YES_NO, "description": "Only of a job that is paused, or about to be."},
+    "cancel_requested": {**YES_NO, "description": "Only of a job that is about to stop."},
+    "retry_of": {**ID, "description": "Only of a retry: the job whose entities it screens again."},
+}
+_SOMETIMES = (
+    *("completed_at", "estimated_completion", "error", "paused", "cancel_requested", "retry_of"),
+)
+_RESULTS = {**_list(ref("Result")), "description": "Only of a completed job, in input order."}
+
+#: By the name under which the document knows them.
+SHAPES: dict[str, Shape] = {
+    "Created": _object(
+        {
+            "status": SUCCESS,
+            "job_id": ID,
+            "total_entities": WHOLE,
+            "job_status": JOB_STATUS,
+            "created_at": TIME,
+            "estimated_completion": TIME,
+            "retry_of": ID,
+        },
+        optional=("retry_of",),
+    ),
+    "Job": _object({**_JOB, "results": _RESULTS}, optional=(*_SOMETIMES, "results")),
+    "Jobs": _object(
+        {
+            "status": SUCCESS,
+            "jobs": _list(_object(_JOB, optional=_SOMETIMES)),
+            "count": WHOLE,
+            "next_cursor": CURSOR,
+        }
+    ),
+    "Result": _object(
+        {
+            "entity_id": TEXT,
+            "index": WHOLE,
+            "status": {"type": "string", "enum": ["completed", "failed"]},
+            "is_match": YES_NO,
+            "match_count": {**WHOLE, "description": "All matches, also those not shown."},
+            "matches": {**_list(ref("Match")), "maxItems": 100},
+            "list_versions": _by_name(TEXT),
+            "match_counts": {
+                **_by_name(WHOLE),
+                "description": "By list; only where there are more matches than are shown.",
+            },
+            "engine_version": TEXT,
+            "error": {**_WHY, "description": "Only where status is failed."},
+        },
+        optional=("entity_id", "list_versions", "match_counts", "engine_version", "error"),
+    ),
+    "Match": _object(
+        {
+            "list_name": TEXT,
+            "list_version": TEXT,
+            "confidence_score": SCORE,
+            "match_type": {"type": "string", "enum": ["name", "identifier"]},
+            "matched_name": TEXT,
+            "matched_fields": _list(TEXT),
+            "explanations": _by_name(SCORE),
+            "matched_words": _list(
+                _object({"query": TEXT, "listed": TEXT, "how": TEXT, "similarity": SCORE})
+            ),
+            "match_data": ref("Entry"),
+        }
+    ),
+    "Entry": _object(
+        {
+            "id": TEXT,
+            "name": TEXT,
+            "aliases": _list(TEXT),
+            "entity_type": {
+                "type": "string",
+                "enum": ["individual", "organization", "vessel", "aircraft"],
+            },
+            "nationality": _or_null("string"),
+            "birth_date": _or_null("string"),
+            "identifiers": _list(_object({"type": TEXT, "value": TEXT})),
+            "programs": _list(TEXT),
+            "source_url": _or_null("string"),
+        },
+        says="The entry as the list publishes it.",
+    ),
+    "ResultPage": _object(
+        {
+            "status": SUCCESS,
+            "data": _list(ref("Result")),
+            "has_more": YES_NO,
+            "next_cursor": CURSOR,
+        }
+    ),
+    "Cancelled": _object(
+        {
+            "status": SUCCESS,
+            "job_id": ID,
+            "job_status": JOB_STATUS,
+            "cancel_requested": YES_NO,
+            "message": TEXT,
+        }
+    ),
+    "ListResult": _object(
+        {
+            "list_name": TEXT,
+            "list_version": TEXT,
+            "is_match": YES_NO,
+            "match_count": WHOLE,
+            "matches": _list(ref("Match")),
+        }
+    ),
+    "Check": _object(
+        {
+            "status": SUCCESS,
+            "data": _object(
+                {
+                    "result": {**ref("ListResult"), "description": "Where one list was searched."},
+                    "results": {
+                        **_by_name(ref("ListResult")),
+                        "description": "By list, where several were searched.",
+                    },
+                    "summary": _object(
+                        {
+                            "lists_checked": WHOLE,
+                            "total_matches": WHOLE,
+                            "overall_risk_level": {
+                                "type": "string",
+                                "enum": ["low", "medium", "high"],
+                            },
+                        }
+                    ),
+                },
+                optional=("result", "results"),
+            ),
+            "meta": _object(
+                {
+                    "request_id": TEXT,
+                    "timestamp": TIME,
+                    "duration_ms": WHOLE,
+                    "job_id": ID,
+                    "engine_version": TEXT,
+                }
+            ),
+            "result": {**ref("ListResult"), "description": "Only with `?legacy=1`."},
+        },
+        optional=("result",),
+    ),
+    "Lists": _object(
+        {
+            "status": SUCCESS,
+            "lists": _list(
+                _object(
+                    {
+                        "list_name": TEXT,
+                        "description": TEXT,
+                        "version": TEXT,
+                        "published_at": {"type": ["string", "null"], "format": "date-time"},
+                        "loaded_at": TIME,
+                        "entities": WHOLE,
+                    }
+                )
+            ),
+            "count": WHOLE,
+        }
+    ),
+    "Tokens": _object(
+        {
+            "status": SUCCESS,
+            "access_token": TEXT,
+            "refresh_token": TEXT,
+            "token_type": {"const": "Bearer"},
+            "expires_in": WHOLE,
+            "permissions": _list(TEXT),
+        }
+    ),
+    "Error": _object(
+        {
+            "status": {"const": "error"},
+            "error": {**TEXT, "description": "A title for people."},
+            "code": {**TEXT, "description": "Stable; what a program decides by."},
+            "message": TEXT,
+            "details": {
+                "description": "Of invalid_entities the first 100 problems; of too_many_entities"
+                " the limit and the count.",
+                "oneOf": [
+                    _list(
+                        _object(
+                            {
+                                "index": WHOLE,
+                                "entity_id": _or_null("string"),
+                                "path": TEXT,
+                                "message": TEXT,
+                            }
+                        )
+                    ),
+                    _object({"max_entities": WHOLE, "received": WHOLE}),
+                ],
+            },
+            "invalid_count": {**WHOLE, "description": "Of invalid_entities."},
+            "required_permission": {**TEXT, "description": "Of insufficient_permissions."},
+            "state": {**TEXT, "description": "Of invalid_state: where the job stands."},
+            "max_bytes": {**WHOLE, "description": "Of payload_too_large."},
+            "request_id": TEXT,
+        },
+        optional=("details", "invalid_count", "required_permission", "state", "max_bytes"),
+    ),
+    "Health": _object({"status": {"const": "ok"}, "version": TEXT}),
+    "Readiness": _object(
+        {
+            "status": {"type": "string", "enum": ["ok", "degraded", "unavailable"]},
+            "checks": _by_name({"type": "object"}),
+        }
+    ),
+}

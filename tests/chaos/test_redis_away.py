@@ -1,0 +1,163 @@
+"""Redis is emptied, killed, frozen, and started again: it may be lost without losing a job."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+
+from app.accounts.model import PERMISSIONS, Role
+from app.api import tokens
+from app.factory import create_app
+from app.jobs import service
+from tests.chaos.conftest import Site, open_site
+from tests.integration.conftest import until
+from tests.integration.engine import age, assert_whole, lasting_worker
+from workers.sweep import sweep
+
+ACCEPTED_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def valkey(mortal):
+    return mortal("valkey")
+
+
+@pytest.fixture(scope="module")
+def site_settings(settings, valkey):
+    return replace(settings, redis_url=valkey.url)
+
+
+@pytest.fixture
+def site(site_settings) -> Site:
+    site = open_site(site_settings)
+    yield site
+    site.resources.close()
+
+
+@pytest.fixture(scope="module")
+def engine(site_settings, tmp_path_factory):
+    with lasting_worker(site_settings, tmp_path_factory.mktemp("engine")) as worker:
+        yield worker
+
+
+def ends(site, job, seconds=30):
+    until(lambda: site.reload(job).state.is_final, seconds, lambda: f"it ends: {site.reload(job)}")
+    return site.reload(job)
+
+
+@pytest.mark.usefixtures("engine")
+class TestMidJob:
+    def running(self, site, items=120):
+        job = site.submit([{"sleep": 0.03, "matches": 1}] * items, chunk_size=20)
+        until(lambda: site.reload(job).done >= 10, 20, "it is running")
+        return job
+
+    def test_redis_is_emptied_while_a_job_runs(self, site):
+        job = self.running(site)
+
+        for _ in range(3):
+            site.resources.redis.flushall()
+            done = site.reload(job).done
+            until(lambda done=done: site.reload(job).done > done, 20, "it goes on")
+
+        job = ends(site, job)
+        assert_whole(site.resources, job)
+        assert job.matches == 120
+
+    def test_redis_is_killed_and_comes_back_as_it_was(self, site, valkey):
+        job = self.running(site)
+
+        valkey.end()
+        valkey.start()
+
+        job = ends(site, job)
+        assert_whole(site.resources, job)
+        assert job.matches == 120
+
+    def test_redis_is_killed_and_comes_back_empty(self, site, valkey):
+        job = self.running(site)
+
+        valkey.end()
+        valkey.forget()
+        valkey.start()
+        assert site.resources.redis.dbsize() < 20
+
+        job = ends(site, job)
+        assert_whole(site.resources, job)
+        assert job.matches == 120
+
+    def test_redis_hangs_for_a_moment(self, site, valkey):
+        job = self.running(site)
+
+        valkey.server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        seen = service.watch(site.resources, job.tenant_id, job.dialect, job.external_id)
+        waited = time.monotonic() - began
+        valkey.server.process.send_signal(signal.SIGCONT)
+
+        assert seen.id == job.id
+        assert waited < ACCEPTED_SECONDS
+        assert_whole(site.resources, ends(site, job))
+
+    def test_what_is_submitted_while_redis_is_away_is_run_when_it_returns(self, site, valkey):
+        valkey.end()
+        began = time.monotonic()
+        jobs = [site.submit([{"matches": 1}] * 20) for _ in range(5)]
+        took = time.monotonic() - began
+        assert {job.state for job in jobs} == {"queued"}
+        assert took < ACCEPTED_SECONDS, "for the five of them"
+
+        valkey.start()
+        returned = time.monotonic()
+
+        for job in jobs:
+            assert_whole(site.resources, ends(site, job))
+        assert time.monotonic() - returned < 15
+
+
+def test_a_request_is_answered_within_a_second_while_redis_is_away(site, site_settings, valkey):
+    """Refused, and then hanging, which is worse."""
+    app = create_app(site_settings)
+    token = tokens.mint_access(site_settings, site.tenant_id, "u", PERMISSIONS[Role.OPERATOR])
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    entities = [{"subject": {"full_name": f"Person {n}"}} for n in range(100)]
+
+    def post():
+        began = time.monotonic()
+        answer = client.post("/kyc/jobs", json={"entities": entities})
+        return answer, time.monotonic() - began
+
+    valkey.end()
+    away, waited_away = post()
+    valkey.start()
+    valkey.server.process.send_signal(signal.SIGSTOP)
+    try:
+        hanging, waited_hanging = post()
+        began = time.monotonic()
+        shown = client.get(f"/kyc/jobs/{hanging.json['job_id']}")
+        waited_shown = time.monotonic() - began
+    finally:
+        valkey.server.process.send_signal(signal.SIGCONT)
+
+    assert away.status_code == hanging.status_code < 300, away.json
+    assert shown.status_code == 200
+    assert max(waited_away, waited_hanging, waited_shown) < ACCEPTED_SECONDS
+
+
+def test_the_sweep_sends_what_could_not_be_sent_once_and_no_more(site, valkey):
+    valkey.end()
+    job = site.submit([{}] * 30)
+    valkey.start()
+
+    # What read from Redis a moment ago rests for a second before it asks again.
+    until(lambda: site.resources.progress.show(job), 5, "Redis is asked again")
+    assert sweep(site.resources) == 1
+    assert sweep(site.resources) == 0
+    age(site.resources, job)
+    assert sweep(site.resources) == 0
+
+    assert site.resources.redis.llen("screening") == 3

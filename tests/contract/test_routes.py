@@ -1,0 +1,167 @@
+"""Every route of the web: who may use it, and what everybody else is told."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from app.accounts import service as accounts
+from app.accounts.model import ALL_PERMISSIONS, PERMISSIONS, Role
+from app.api import tokens
+from app.factory import create_app
+from app.jobs import service
+from app.jobs.model import NewItem
+from app.kinds import kyc
+from app.settings import Settings
+from tests.kyc import assert_flat
+
+#: No token is needed, since none can be had yet, or nothing is told that is worth one.
+OPEN = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("POST", "/kyc/auth/token"),
+}
+#: Contract, 7.1.
+GUARDED = {
+    ("POST", "/kyc/jobs"): "kyc:create",
+    ("GET", "/kyc/jobs/<job_id>"): "kyc:read",
+    ("POST", "/kyc"): "kyc:create",
+    ("GET", "/kyc/jobs"): "kyc:read",
+    ("POST", "/kyc/jobs/<job_id>/cancel"): "kyc:create",
+    ("POST", "/kyc/jobs/<job_id>/retry"): "kyc:create",
+    ("GET", "/kyc/jobs/<job_id>/results"): "kyc:read",
+    ("GET", "/kyc/lists"): "kyc:read",
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    app = create_app(
+        Settings.build(
+            database_url="postgresql://nobody@127.0.0.1:1/none",
+            redis_url="redis://127.0.0.1:1/0",
+            jwt_secret="a9f3-2b7c-8e1d-4f6a-0c5e-7d2b-9a8f-1e3c",
+        )
+    )
+    return sorted(
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD"}
+    )
+
+
+ROUTES = routes()
+WITH_ID = [route for route in ROUTES if "<" in route[1]]
+
+
+def fill(rule: str, job_id: str | None = None) -> str:
+    return rule.replace("<job_id>", job_id or str(uuid4()))
+
+
+def test_every_route_is_open_on_purpose_or_guarded():
+    assert set(ROUTES) == OPEN | set(GUARDED)
+    assert set(GUARDED.values()) <= ALL_PERMISSIONS
+
+
+@pytest.mark.parametrize(("method", "rule"), GUARDED)
+def test_without_a_token_a_route_is_closed(web, servers, method, rule):
+    answer = web.test_client().open(fill(rule), method=method)
+
+    assert_flat(answer, 401, "missing_token")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="kyc"'
+
+
+@pytest.mark.parametrize(("method", "rule"), GUARDED)
+def test_with_every_permission_but_its_own_a_route_is_closed(web, settings, tenant, method, rule):
+    permission = GUARDED[method, rule]
+    token = tokens.mint_access(settings, tenant.id, "usr_x", ALL_PERMISSIONS - {permission})
+
+    answer = web.test_client().open(
+        fill(rule), method=method, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    error = assert_flat(answer, 403, "insufficient_permissions")
+    assert error["required_permission"] == permission
+
+
+@pytest.mark.parametrize(("method", "rule"), GUARDED)
+def test_with_its_permission_alone_a_route_is_open(web, settings, tenant, method, rule):
+    token = tokens.mint_access(settings, tenant.id, "usr_x", {GUARDED[method, rule]})
+
+    answer = web.test_client().open(
+        fill(rule), method=method, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert answer.status_code in {200, 400, 404}
+
+
+@pytest.fixture
+def foreign_job(resources) -> str:
+    other = accounts.ensure_tenant(resources.db, "other")
+    items = [NewItem(None, service.encode_item({"subject": {"full_name": "Any Body"}}))]
+    plan = kyc.plan(resources, tenant_id=other.id, created_by="usr_other", items=items)
+    return service.submit(resources, plan).external_id
+
+
+@pytest.mark.parametrize(("method", "rule"), WITH_ID)
+def test_what_belongs_to_another_tenant_does_not_exist(
+    web, settings, tenant, foreign_job, method, rule
+):
+    token = tokens.mint_access(settings, tenant.id, "usr_x", PERMISSIONS[Role.ADMIN])
+
+    answer = web.test_client().open(
+        fill(rule, foreign_job), method=method, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert_flat(answer, 404, "job_not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/kyc/x", "/kyc/jobs/1/2/3", "/kyc//", "/kyc/auth", "/kyc/%2e%2e"]
+)
+def test_a_path_of_dialect_a_that_leads_nowhere_is_answered_in_its_shape(web, servers, path):
+    assert_flat(web.test_client().get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/x", "/kycx", "/favicon.ico", "/v1/jobs", "//kyc/jobs", "/%"]
+)
+def test_every_other_path_that_leads_nowhere_is_a_problem(web, servers, path):
+    answer = web.test_client().get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.get_json(force=True)
+    assert body.keys() == {"type", "title", "status", "detail", "instance", "request_id"}
+    assert (body["status"], body["type"]) == (404, "urn:muster:problem:not-found")
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("rule", sorted({rule for _, rule in ROUTES}))
+def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, method, rule):
+    answer = web.test_client().open(fill(rule), method=method)
+
+    taken = {known for known, path in ROUTES if path == rule}
+    assert set(answer.headers["Allow"].replace(" ", "").split(",")) - {"HEAD"} == taken
+    if rule.startswith("/kyc"):
+        assert_flat(answer, 405, "method_not_allowed")
+    else:
+        assert answer.status_code == 405
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("method", "rule"), [route for route in ROUTES if route[0] == "GET"])
+def test_a_slash_at_the_end_is_no_reason_for_a_redirect(web, servers, method, rule):
+    answer = web.test_client().get(fill(rule) + "/")
+
+    assert answer.status_code in {200, 401, 503}
+
+
+def test_every_answer_carries_the_id_of_its_request(web, servers):
+    for method, rule in ROUTES:
+        answer = web.test_client().open(
+            fill(rule), method=method, headers={"X-Request-ID": "trace-7"}
+        )
+        assert answer.headers["X-Request-ID"] == "trace-7"

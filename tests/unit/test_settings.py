@@ -1,0 +1,110 @@
+"""Settings come from the environment, whole and checked, or the program does not start."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from app.errors import Misconfigured
+from app.settings import KNOWN_SECRETS, SECRET_LENGTH, Settings, reference
+
+ROOT = Path(__file__).parents[2]
+
+REQUIRED = {
+    "DATABASE_URL": "postgresql://user:word@127.0.0.1:5432/name",
+    "REDIS_URL": "redis://:word@127.0.0.1:6379/0",
+    "MUSTER_JWT_SECRET": "a9f3-2b7c-8e1d-4f6a-0c5e-7d2b-9a8f-1e3c",
+}
+
+
+def refused(**env: str) -> str:
+    with pytest.raises(Misconfigured) as caught:
+        Settings.from_env({**REQUIRED, **env})
+    return str(caught.value)
+
+
+def test_two_servers_and_a_secret_are_enough():
+    settings = Settings.from_env(REQUIRED)
+
+    assert settings.database_url == REQUIRED["DATABASE_URL"]
+    assert settings.is_production
+
+
+def test_every_missing_setting_is_named_at_once():
+    with pytest.raises(Misconfigured) as caught:
+        Settings.from_env({})
+
+    for variable in REQUIRED:
+        assert f"{variable} is not set" in str(caught.value)
+
+
+def test_an_empty_variable_is_as_good_as_none():
+    assert Settings.from_env({**REQUIRED, "MUSTER_CHUNK_SIZE": ""}).chunk_size == 250
+    assert "DATABASE_URL is not set" in refused(DATABASE_URL="")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MUSTER_CHUNK_SIZE", "many"),
+        ("MUSTER_CHUNK_SIZE", "0"),
+        ("MUSTER_MAX_ENTITIES", "10001"),
+        ("MUSTER_SYNC_SECONDS", "nan"),
+        ("MUSTER_SYNC_SECONDS", "inf"),
+        ("MUSTER_ENV", "prod"),
+        ("MUSTER_MAX_BODY_BYTES", "1e9"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(variable, value):
+    message = refused(**{variable: value})
+
+    assert variable in message
+    assert repr(value) in message
+
+
+@pytest.mark.parametrize(
+    "secret", ["short", "x" * SECRET_LENGTH, "ab" * SECRET_LENGTH, *sorted(KNOWN_SECRETS)]
+)
+def test_a_guessable_secret_is_refused_and_not_repeated(secret):
+    message = refused(MUSTER_JWT_SECRET=secret)
+
+    assert "MUSTER_JWT_SECRET" in message
+    assert "must be a random text" in message
+    assert f"(it is {secret!r})" not in message
+
+
+def test_no_secret_is_shown_where_settings_are_printed():
+    settings = Settings.from_env({**REQUIRED, "MUSTER_FLOWER_AUTH": "ops:hunter2"})
+
+    for secret in [*REQUIRED.values(), "hunter2"]:
+        assert secret not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["MUSTER_CLAIM_SECONDS", "MUSTER_CHUNK_SECONDS"])
+def test_times_that_would_run_chunks_twice_are_refused(name):
+    assert name in refused(**{name: "25", "MUSTER_VISIBILITY_TIMEOUT": "25"})
+
+
+def test_settings_survive_the_way_to_a_child():
+    settings = Settings.from_env({**REQUIRED, "MUSTER_CHUNK_SIZE": "7", "MUSTER_INDEX_DIR": "x/y"})
+
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+def test_every_default_is_a_value_that_the_variable_could_hold():
+    settings = Settings.from_env(REQUIRED)
+
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+def test_every_setting_says_what_it_is_for():
+    for each in dataclasses.fields(Settings):
+        assert each.metadata["why"].endswith(".")
+        assert each.metadata["variable"].isupper()
+
+
+def test_the_reference_page_is_generated_from_the_settings():
+    """If this fails: python -m app.settings > docs/settings.md"""
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == reference()
