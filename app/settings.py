@@ -257,6 +257,36 @@ class Settings:
         return cls(**{**defaults, **given})
 
 
+#: Variables that the programs around us read, said here so that one page has them all: the
+#: commands of the Procfile and docker-compose.yml, dev.py, and the client side of `muster`.
+ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    "PORT": ("8000", "Procfile: the port of the web."),
+    "MUSTER_BIND": ("127.0.0.1", "Procfile: the address of the web."),
+    "MUSTER_WEB_WORKERS": ("2", "Procfile: processes of the web."),
+    "MUSTER_WEB_THREADS": (
+        "8",
+        "Procfile: threads of each web process; MUSTER_DB_CONNECTIONS should not be smaller.",
+    ),
+    "MUSTER_WORKER_PROCESSES": ("2", "Procfile: processes of one worker, one a core."),
+    "MUSTER_BEAT_SCHEDULE": ("a temporary file", "Procfile: where beat notes what it sent last."),
+    "REMAP_SIGTERM": (
+        "none",
+        "Celery: SIGQUIT lets a worker that is told to stop hand its chunks back at once.",
+    ),
+    "FLOWER_ADDRESS": ("127.0.0.1", "Flower: the address it listens on."),
+    "FLOWER_PORT": ("5555", "Flower: its port."),
+    "MUSTER_PORT": ("8000", "docker-compose.yml: the web's port on the host."),
+    "MUSTER_FLOWER_PORT": ("5555", "docker-compose.yml: Flower's port on the host."),
+    "MUSTER_DB_PASSWORD": ("**required**", "docker-compose.yml: the password of its Postgres."),
+    "MUSTER_URL": ("none", "`muster` as a client: the address of the API."),
+    "MUSTER_TOKEN": ("none", "`muster` as a client: an access token or an API key."),
+    "MUSTER_STATE_DIR": (".muster", "dev.py: where a set-up keeps its state."),
+    "MUSTER_VENV": (".venv", "dev.py: an environment to use as it is."),
+    "MUSTER_RUN": ("set by dev.py", "dev.py: marks the processes of one run."),
+    "MUSTER_SHARED_DATA": ("../shared/data", "tests and benchmarks: real lists, where present."),
+}
+
+
 def reference() -> str:
     """Return the reference page of every setting, as Markdown."""
     lines = [
@@ -273,6 +303,15 @@ def reference() -> str:
         default = meta["default"]
         shown = "**required**" if default is None else f"`{default}`" if default != "" else "none"
         lines.append(f"| `{meta['variable']}` | {shown} | {meta['why']} |")
+    lines += [
+        "",
+        "## Read by the programs around it",
+        "",
+        "| variable | default | what it is for |",
+        "| --- | --- | --- |",
+    ]
+    for variable, (default, why) in ELSEWHERE.items():
+        lines.append(f"| `{variable}` | {default} | {why} |")
     return "\n".join(lines) + "\n"
 
 

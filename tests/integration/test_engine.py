@@ -88,7 +88,7 @@ def test_a_job_whose_every_pass_comes_to_nothing_fails_instead_of_going_round_fo
 
 def test_a_long_chunk_hands_back_its_rest_and_another_pass_does_it(resources, submit, finished):
     """So a lost worker never costs more than a chunk's time, however slow the items are."""
-    job = finished(submit("slow", [{"sleep": 0.1}] * 50, chunk_size=50))
+    job = finished(submit("slow", [{"sleep": 0.1}] * 30, chunk_size=30))
 
     assert_whole(resources, job)
     assert 2 <= job.pass_no <= 4

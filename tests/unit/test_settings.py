@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,19 @@ def test_every_setting_says_what_it_is_for():
 def test_the_reference_page_is_generated_from_the_settings():
     """If this fails: python -m app.settings > docs/settings.md"""
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == reference()
+
+
+def test_every_variable_that_any_program_here_reads_is_on_the_page():
+    places = ["Procfile", "docker-compose.yml", "Dockerfile", "dev.py"]
+    sources = [ROOT / place for place in places]
+    for folder in ("app", "workers", "devtools", "deploy", "benchmarks"):
+        sources += (ROOT / folder).rglob("*.py")
+
+    named = {
+        name
+        for source in sources
+        for name in re.findall(r"\bMUSTER_[A-Z_]+[A-Z]\b", source.read_text(encoding="utf-8"))
+    }
+
+    page = reference()
+    assert sorted(name for name in named if f"`{name}`" not in page) == []

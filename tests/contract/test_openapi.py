@@ -1,0 +1,206 @@
+"""/openapi.json tells the truth: every route, every status, and the shape of real answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.accounts import service as accounts
+from app.accounts.model import Role
+from tests.contract.test_routes import GUARDED, OPEN, ROUTES
+from tests.kyc import CLEAR, LISTED, NOT_LOADED, ended, house_list, screener, waiting
+
+__all__ = ["house_list", "screener", "waiting"]
+
+#: Everything a client may be answered, beside 405 for a method that is not documented.
+STATUSES = {
+    ("GET", "/healthz"): {200},
+    ("GET", "/readyz"): {200, 503},
+    ("GET", "/openapi.json"): {200},
+    ("POST", "/kyc/auth/token"): {200, 400, 401, 413, 500, 503},
+    ("POST", "/kyc"): {200, 400, 401, 403, 413, 500, 503},
+    ("POST", "/kyc/jobs"): {200, 400, 401, 403, 413, 500, 503},
+    ("GET", "/kyc/jobs"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/kyc/jobs/{job_id}"): {200, 304, 400, 401, 403, 404, 500, 503},
+    ("GET", "/kyc/jobs/{job_id}/results"): {200, 400, 401, 403, 404, 500, 503},
+    ("POST", "/kyc/jobs/{job_id}/cancel"): {200, 401, 403, 404, 409, 500, 503},
+    ("POST", "/kyc/jobs/{job_id}/retry"): {200, 400, 401, 403, 404, 409, 413, 500, 503},
+    ("GET", "/kyc/lists"): {200, 401, 403, 500, 503},
+}
+
+
+@pytest.fixture(scope="module")
+def spec(web) -> dict[str, Any]:
+    answer = web.test_client().get("/openapi.json")
+    assert answer.status_code == 200
+    return answer.json
+
+
+def operations(spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in spec["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def test_every_route_is_documented_and_nothing_else(spec):
+    documented = {(method, path) for method, path, _ in operations(spec)}
+
+    assert documented == {
+        (method, rule.replace("<", "{").replace(">", "}")) for method, rule in ROUTES
+    }
+
+
+def test_every_status_is_documented_and_nothing_else(spec):
+    documented = {
+        (method, path): {int(status) for status in operation["responses"]}
+        for method, path, operation in operations(spec)
+    }
+
+    assert documented == STATUSES
+
+
+def test_every_route_says_which_permission_it_takes(spec):
+    for method, path, operation in operations(spec):
+        route = method, path.replace("{", "<").replace("}", ">")
+        wanted = [{"token": [GUARDED[route]]}] if route not in OPEN else []
+        assert operation["security"] == wanted
+
+
+def test_the_document_is_whole(spec):
+    """What a validator would look for: versions, references, parameters, ids, descriptions."""
+    assert re.fullmatch(r"3\.1\.\d+", spec["openapi"])
+    assert spec["info"]["title"]
+    assert spec["info"]["version"]
+    schemas = spec["components"]["schemas"]
+    for reference in re.findall(r'"\$ref": "([^"]*)"', json.dumps(spec)):
+        prefix, _, name = reference.rpartition("/")
+        assert prefix == "#/components/schemas"
+        assert name in schemas
+    ids = [operation["operationId"] for _, _, operation in operations(spec)]
+    assert len(ids) == len(set(ids))
+    for _, path, operation in operations(spec):
+        assert operation["summary"].endswith(".")
+        given = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
+        assert given == re.findall(r"{(\w+)}", path)
+        assert all("schema" in each for each in operation["parameters"])
+        assert all(each["description"] for each in operation["responses"].values())
+
+
+def faults(value: Any, shape: dict[str, Any], spec, path: str = "$") -> Iterator[str]:
+    """Yield where a value departs from its schema: as much of JSON Schema as the document uses.
+
+    Stricter in one thing: a property that is not documented is a fault.
+    """
+    if "$ref" in shape:
+        shape = spec["components"]["schemas"][shape["$ref"].rpartition("/")[2]]
+    if "oneOf" in shape:
+        found = [list(faults(value, each, spec, path)) for each in shape["oneOf"]]
+        if [] not in found:
+            yield f"{path} is none of those possible: {found}"
+        return
+    if "const" in shape and value != shape["const"]:
+        yield f"{path} is {value!r}"
+    if "enum" in shape and value not in shape["enum"]:
+        yield f"{path} is {value!r}"
+    kinds = shape.get("type", [])
+    if kinds and kind(value) not in ([kinds] if isinstance(kinds, str) else kinds):
+        if not (kinds == "number" and kind(value) == "integer"):
+            yield f"{path} is of type {kind(value)}"
+    if isinstance(value, dict) and "properties" in shape:
+        for name in set(shape.get("required", ())) - value.keys():
+            yield f"{path}.{name} is missing"
+        for name, inner in value.items():
+            if name in shape["properties"]:
+                yield from faults(inner, shape["properties"][name], spec, f"{path}.{name}")
+            else:
+                yield f"{path}.{name} is not documented"
+    elif isinstance(value, dict) and "additionalProperties" in shape:
+        for name, inner in value.items():
+            yield from faults(inner, shape["additionalProperties"], spec, f"{path}.{name}")
+    if isinstance(value, list) and "items" in shape:
+        for number, inner in enumerate(value):
+            yield from faults(inner, shape["items"], spec, f"{path}[{number}]")
+
+
+def kind(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+    return "null" if value is None else names.get(type(value), "object")
+
+
+@pytest.fixture
+def conforms(spec):
+    """Hold an answer to what the document says of this route and status."""
+
+    def check(answer, method: str, path: str) -> None:
+        response = spec["paths"][path][method.lower()]["responses"][str(answer.status_code)]
+        shape = response["content"]["application/json"]["schema"]
+        assert list(faults(answer.get_json(), shape, spec)) == []
+
+    return check
+
+
+def test_real_answers_have_the_shapes_that_are_documented(
+    client, conforms, house_list, screener, waiting
+):
+    made = client.post("/kyc/jobs", json={"entities": [LISTED, CLEAR, NOT_LOADED]})
+    job_id = made.json["job_id"]
+    ended(client, job_id)
+    stopped = waiting().external_id
+    running = client.get(f"/kyc/jobs/{stopped}")
+    cancelled = client.post(f"/kyc/jobs/{stopped}/cancel")
+    job, results = "/kyc/jobs/{job_id}", "/kyc/jobs/{job_id}/results"
+
+    conforms(made, "POST", "/kyc/jobs")
+    conforms(running, "GET", job)
+    conforms(client.get(f"/kyc/jobs/{job_id}"), "GET", job)
+    conforms(client.get(f"/kyc/jobs/{stopped}"), "GET", job)
+    conforms(client.get("/kyc/jobs"), "GET", "/kyc/jobs")
+    conforms(client.get(f"/kyc/jobs/{job_id}/results?format=json"), "GET", results)
+    conforms(cancelled, "POST", job + "/cancel")
+    conforms(client.post(f"/kyc/jobs/{job_id}/retry"), "POST", job + "/retry")
+    conforms(client.post("/kyc", json=LISTED), "POST", "/kyc")
+    conforms(client.post("/kyc?legacy=1", json=CLEAR), "POST", "/kyc")
+    conforms(client.get("/kyc/lists"), "GET", "/kyc/lists")
+    conforms(client.get("/healthz"), "GET", "/healthz")
+    conforms(client.get("/readyz"), "GET", "/readyz")
+
+
+def test_real_tokens_have_the_shape_that_is_documented(client, conforms, resources, tenant):
+    user = {"email": "ada@example.com", "password": "correct horse battery"}
+    accounts.create_user(resources.db, tenant.id, role=Role.VIEWER, **user)
+
+    conforms(client.post("/kyc/auth/token", json=user), "POST", "/kyc/auth/token")
+
+
+def test_real_errors_have_the_shape_that_is_documented(client, web, conforms, waiting):
+    job_id = waiting().external_id
+    client.post(f"/kyc/jobs/{job_id}/cancel")
+    anyone = web.test_client()
+
+    conforms(client.post("/kyc/jobs", json={"entities": [{}]}), "POST", "/kyc/jobs")
+    conforms(client.post("/kyc/jobs", json={"entities": [{}] * 10_001}), "POST", "/kyc/jobs")
+    conforms(client.get("/kyc/jobs?limit=0"), "GET", "/kyc/jobs")
+    conforms(anyone.get("/kyc/lists"), "GET", "/kyc/lists")
+    conforms(client.get("/kyc/jobs/7"), "GET", "/kyc/jobs/{job_id}")
+    conforms(client.post(f"/kyc/jobs/{job_id}/cancel"), "POST", "/kyc/jobs/{job_id}/cancel")
+
+
+def test_the_checker_of_these_tests_finds_faults():
+    shape = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+    assert list(faults({"a": 1}, shape, {})) == []
+    assert list(faults({}, shape, {})) == ["$.a is missing"]
+    assert list(faults({"a": "1"}, shape, {})) == ["$.a is of type string"]
+    assert list(faults({"a": 1, "b": 2}, shape, {})) == ["$.b is not documented"]
+
+
+def test_requests_are_described_by_the_schemas_that_read_them(spec):
+    schemas = spec["components"]["schemas"]
+
+    assert {"full_name", "birth_date", "identifiers"} <= schemas["Subject"]["properties"].keys()
+    assert schemas["Entity"]["required"] == ["subject"]
+    assert schemas["Subject"]["properties"]["full_name"]["maxLength"] == 500
