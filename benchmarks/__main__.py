@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 
 from benchmarks.figure import Figure, Skipped, nothing
+from benchmarks.machine import Others
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = ("submit", "job", "overhead", "polls", "memory", "first_result")
@@ -29,12 +31,14 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
 
     for name in given.names or NAMES:
+        others = Others()
         try:
             figure: Figure = import_module(f"benchmarks.{name}").measure(_teller(name))
         except Skipped as why:
             print(f"\n{name}\n    skipped: {why}")
             line = nothing(name, why)
         else:
+            figure = replace(figure, conditions={**figure.conditions, "others": str(others)})
             print(figure)
             line = figure.to_json()
         if given.json:

@@ -25,6 +25,8 @@ Say = Callable[[str], None]
 COLD_RUNS = 3
 WARM_RUNS = 5
 LONGEST_RUN = 600.0
+#: Of those planted in the demo's batch; fewer would mean that something is broken.
+FOUND_SHARE = 0.8
 
 PIP_GOAL, UV_GOAL, WARM_GOAL = Goal(30), Goal(12), Goal(6)
 
@@ -108,7 +110,7 @@ def _demo(copy: Path, environment: Mapping[str, str], say: Say) -> float:
     assert process.wait(LONGEST_RUN) == 0, errors[-2000:]
     assert first is not None, errors[-2000:]
     assert found is not None, "the demo says how many of those planted it found"
-    assert int(found[1]) >= 0.9 * int(found[2]), found[0]
+    assert int(found[1]) >= FOUND_SHARE * int(found[2]), found[0]
     say(f"{first:.1f} s, {found[0]}")
     return first
 

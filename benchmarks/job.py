@@ -103,7 +103,9 @@ def _ours(stage: Stage, body: bytes, names: bytes, say: Say) -> Ours:
     port = embedded.free_port()
     client = Client(port, stage.token)
     programs = [stage.start_web(port), *stage.start_workers("control", "beat")]
-    fresh, again, unlike = [], [], []
+    fresh: list[float] = []
+    again: list[float] = []
+    unlike: list[float] = []
     jobs: list[dict[str, Any]] = []
     for _ in range(RUNS):
         for times, sent in ((fresh, body), (unlike, names)):

@@ -15,14 +15,13 @@ _STAT = Path("/proc/stat")
 
 
 def conditions(packages: Sequence[str] = (), **facts: Any) -> dict[str, Any]:
-    """Return what machine this is, how busy others keep it, and what is installed."""
+    """Return what machine this is, and what is installed on it."""
     versions = [f"Python {platform.python_version()}"]
     for name in packages:
         with suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
     return {
         "machine": f"{_processor()}, {cores()} cores, {platform.system()} {platform.machine()}",
-        "busy with others before": busy(),
         "versions": ", ".join(versions),
         **facts,
     }
@@ -32,15 +31,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def busy(seconds: float = 1.0) -> str:
-    """Say how many cores were at work during a second in which we did nothing."""
-    before = _busy_seconds()
-    if before is None:
-        return f"load {os.getloadavg()[0]:.2f}"
-    time.sleep(seconds)
-    after = _busy_seconds()
-    assert after is not None, "it was there a second ago"
-    return f"{(after - before) / seconds:.2f} cores, load {os.getloadavg()[0]:.2f}"
+class Others:
+    """What else the machine does while we measure: the reason why a figure may be too high."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._all = _busy_seconds()
+        self._ours = _our_seconds()
+
+    def __str__(self) -> str:
+        """Say it, once all that we started has ended."""
+        now = _busy_seconds()
+        if self._all is None or now is None:
+            return f"not known here; load {os.getloadavg()[0]:.1f}"
+        others = (now - self._all) - (_our_seconds() - self._ours)
+        meanwhile = max(0.0, others) / (time.monotonic() - self._start)
+        return f"kept {meanwhile:.1f} of {cores()} cores busy meanwhile"
+
+
+def _our_seconds() -> float:
+    """Seconds of this process, and of those below it that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _busy_seconds() -> float | None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from app import embedded
 from benchmarks import machine
@@ -126,7 +127,7 @@ def _request(path: str, token: str, etag: str | None = None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _load(port: int, request: bytes, cores: Cores) -> dict[str, object]:
+def _load(port: int, request: bytes, cores: Cores) -> dict[str, Any]:
     arguments = [str(port), str(CONNECTIONS), str(SECONDS)]
     if cores.rest is not None:
         arguments.append(str(cores.rest))
@@ -137,7 +138,7 @@ def _load(port: int, request: bytes, cores: Cores) -> dict[str, object]:
         check=True,
         stdout=subprocess.PIPE,
     )
-    told: dict[str, object] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
     return told
 
 

@@ -238,7 +238,7 @@ def _known(job_id: str) -> str:
     """The id in the form in which it is stored; one that cannot be an id names no job."""
     known = job_id.lower()
     if not _ID.match(known):
-        raise JobNotFound("There is no such job for this tenant.")
+        raise JobNotFound("there is no such job")
     return known
 
 

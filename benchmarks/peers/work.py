@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values, register_uuid
 
 from app.jobs.model import NewItem
 
-register_uuid()
+register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it bare
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS peer_jobs (

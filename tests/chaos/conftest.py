@@ -26,7 +26,7 @@ from app.resources import Resources
 from devtools.guard import Guard, note
 from tests.integration.conftest import _probe_kinds as _probe_kinds
 from tests.integration.conftest import finished as finished
-from tests.integration.conftest import new_job
+from tests.integration.conftest import new_job, until
 from tests.integration.conftest import reload as reload
 from tests.integration.conftest import settings as settings
 from tests.integration.conftest import submit as submit
@@ -96,12 +96,9 @@ class Mortal:
 
     def forget(self) -> None:
         """Lose what was saved."""
-        for file in (self.home / "valkey").rglob("*.aof"):
-            file.unlink()
-        for file in (self.home / "valkey").rglob("*.rdb"):
-            file.unlink()
-        for file in (self.home / "valkey").rglob("*.manifest"):
-            file.unlink()
+        for file in (self.home / "valkey").rglob("*"):
+            if file.is_file():
+                file.unlink()
 
     def _launch(self, command, **options) -> subprocess.Popen[bytes]:
         process = embedded.plain_launch(command, **options)
@@ -149,16 +146,13 @@ def open_site(settings) -> Site:
     return Site(resources, accounts.ensure_tenant(resources.db, "acme").id)
 
 
-def pool_of(worker) -> list[int]:
-    """The processes of the worker's pool, without its beat."""
-    children = [(pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in worker.children()]
-    return [pid for pid, said in children if said]
-
-
 def kill_one_that_works(worker, resources) -> None:
     """Kill a process of the pool that holds a chunk at this moment."""
-    with resources.db.transaction() as tx:
-        tx.execute("SELECT holder FROM chunk_claims WHERE expires_at > clock_timestamp()")
-        held = {int(row["holder"].split("/")[1]) for row in tx.fetchall()}
-    victim = next(pid for pid in worker.children() if pid in held)
-    os.kill(victim, signal.SIGKILL)
+
+    def working():
+        with resources.db.transaction() as tx:
+            tx.execute("SELECT holder FROM chunk_claims WHERE expires_at > clock_timestamp()")
+            holders = {int(row["holder"].split("/")[1]) for row in tx.fetchall()}
+        return holders.intersection(worker.children())
+
+    os.kill(until(working, 10, "one of them works").pop(), signal.SIGKILL)

@@ -20,7 +20,7 @@ def test_a_killed_workers_chunks_are_finished_by_another_within_the_visibility_t
     victim.wait_until_ready()
     survivor.wait_until_ready()
     job = submit("slow", [{"sleep": 0.03, "matches": 1}] * 160, chunk_size=40)
-    until(lambda: in_hand(resources.redis) == 4, 10, "all four chunks are in hand")
+    until(lambda: in_hand(resources.redis) >= 4, 10, "all four chunks are in hand")
     until(lambda: reload(job).done >= 20, 20, "all of them are being worked on")
 
     kill(victim)
@@ -52,12 +52,12 @@ def test_a_worker_told_to_stop_hands_its_chunks_back_at_once(
 
     told = time.monotonic()
     leaver.process.terminate()
-    leaver.process.wait(settings.worker_grace_seconds + 5)
+    leaver.process.wait(settings.worker_grace_seconds + 10)
     left = time.monotonic() - told
     done = reload(job).done
     job = finished(job, 15)
 
-    assert left < settings.worker_grace_seconds + 3
+    assert left < settings.worker_grace_seconds + 5
     assert 10 <= done < 120, "it did not stay to finish its chunks"
     assert_whole(resources, job)
     assert job.pass_no == 1, "its messages went back: the sweep had nothing to repair"

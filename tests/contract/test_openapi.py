@@ -11,7 +11,9 @@ import pytest
 
 from app.accounts import service as accounts
 from app.accounts.model import Role
+from tests.contract.test_errors import PINNED
 from tests.contract.test_routes import GUARDED, OPEN, ROUTES
+from tests.integration.conftest import ROOT
 from tests.kyc import CLEAR, LISTED, NOT_LOADED, ended, house_list, screener, waiting
 
 __all__ = ["house_list", "screener", "waiting"]
@@ -106,10 +108,11 @@ def faults(value: Any, shape: dict[str, Any], spec, path: str = "$") -> Iterator
         yield f"{path} is {value!r}"
     if "enum" in shape and value not in shape["enum"]:
         yield f"{path} is {value!r}"
-    kinds = shape.get("type", [])
-    if kinds and kind(value) not in ([kinds] if isinstance(kinds, str) else kinds):
-        if not (kinds == "number" and kind(value) == "integer"):
-            yield f"{path} is of type {kind(value)}"
+    kinds = [shape["type"]] if isinstance(shape.get("type"), str) else shape.get("type", [])
+    if "number" in kinds:
+        kinds = [*kinds, "integer"]
+    if kinds and kind(value) not in kinds:
+        yield f"{path} is of type {kind(value)}"
     if isinstance(value, dict) and "properties" in shape:
         for name in set(shape.get("required", ())) - value.keys():
             yield f"{path}.{name} is missing"
@@ -204,3 +207,15 @@ def test_requests_are_described_by_the_schemas_that_read_them(spec):
     assert {"full_name", "birth_date", "identifiers"} <= schemas["Subject"]["properties"].keys()
     assert schemas["Entity"]["required"] == ["subject"]
     assert schemas["Subject"]["properties"]["full_name"]["maxLength"] == 500
+
+
+def test_the_page_for_people_names_every_route_and_code():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    # What a client of this API can meet: the others are for jobs, for lists, or for other parts.
+    hidden = {"misconfigured", "unauthenticated", "conflict", "invalid_request", "unavailable"}
+    hidden |= {"watchlist_rejected", "broker_unavailable"}
+
+    for method, rule in ROUTES:
+        assert f"`{method} {rule.replace('<', '{').replace('>', '}')}`" in page
+    for code, _ in PINNED.values():
+        assert f"`{code}`" in page or code in hidden

@@ -493,7 +493,7 @@ UNREADABLE = {
     "a negative length": b"POST /kyc HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     "length and chunks": b"POST /kyc HTTP/1.1\r\nContent-Length: 1\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "TLS": bytes.fromhex("16030100a5010000a10303"),
+    "TLS": bytes.fromhex("16030100a5010000a10303") + b"\r\n\r\n",
 }
 
 

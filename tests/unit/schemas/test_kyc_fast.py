@@ -87,7 +87,7 @@ def by_fast_reader(raw: Any) -> dict[str, Any] | None:
     return None if read is None else msgspec.json.decode(msgspec.json.encode(read[0]))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.one_of(entities, spoiled(), spoiled(), spoiled(), junk))
 @example({"subject": {"full_name": "A"}, "lists": ["a", "a"], "list_name": "b"})
 @example({"subject": {"full_name": "A"}, "lists": None, "list_name": "b"})
