@@ -21,4 +21,4 @@ COPY Procfile ./
 
 USER muster
 # The web process; the others are given as `command`.
-CMD ["sh", "-c", "exec gunicorn --preload --no-control-socket --worker-class gthread --workers ${MUSTER_WEB_WORKERS:-2} --threads ${MUSTER_WEB_THREADS:-8} --bind ${MUSTER_BIND:-127.0.0.1}:${PORT:-8000} \"app.factory:create_app()\""]
+CMD ["sh", "-c", "exec gunicorn --preload --no-control-socket --worker-class app.api.server.Worker --workers ${MUSTER_WEB_WORKERS:-2} --threads ${MUSTER_WEB_THREADS:-8} --bind ${MUSTER_BIND:-127.0.0.1}:${PORT:-8000} \"app.factory:create_app()\""]

@@ -71,8 +71,11 @@ class Database:
                 raise DatabaseUnavailable("the database cannot be reached") from error
 
     def _take(self) -> Connection:
-        while self._idle:
-            connection, since = self._idle.pop()
+        while True:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:
+                break
             if time.monotonic() - since < IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()

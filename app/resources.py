@@ -80,6 +80,9 @@ def make_celery(settings: Settings) -> Celery:
         result_expires=24 * 3600,
         # An endless loop in one item costs its process, not the worker.
         task_time_limit=_hard_limit(settings),
+        # A new pool process opens its indexes before it says that it is up, and may have to
+        # build one; the default 4 s would kill each in turn, for ever.
+        worker_proc_alive_timeout=120.0,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_transport(settings),
@@ -114,6 +117,8 @@ def _transport(settings: Settings) -> dict[str, Any]:
         # kombu looks for lost messages every interval x throttle seconds: 100 by default.
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
+        # A worker that dies while it looks would keep the others from looking for 300 s.
+        "unacked_mutex_expire": 10,
         # Callers who wait first, whatever else is queued.
         "queue_order_strategy": "priority",
         # Above the longest blocking read: redis-py's own 5 s would break it off.

@@ -3,8 +3,8 @@
     python -m benchmarks.load PORT CONNECTIONS SECONDS [CORE] < request
 
 Reads the whole request from standard input, and writes one JSON object: answers by status, the
-seconds they took together, and percentiles of the latency. Python's http.client would be slower
-than what it measures.
+seconds they took together, all answers with those of the warm-up, percentiles of the latency.
+Python's http.client would be slower than what it measures.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def run(port: int, connections: int, seconds: float, request: bytes) -> dict[str
         sock.sendall(request)
 
     statuses: Counter[str] = Counter()
+    answers = 0
     waits: list[float] = []
     bodies: set[int] = set()
     start = time.perf_counter() + WARM_UP_SECONDS
@@ -45,6 +46,7 @@ def run(port: int, connections: int, seconds: float, request: bytes) -> dict[str
             sock = sockets[number]
             status, size = _read(sock)
             now = time.perf_counter()
+            answers += 1
             if now >= start:
                 statuses[status] += 1
                 waits.append(now - sent[number])
@@ -57,6 +59,7 @@ def run(port: int, connections: int, seconds: float, request: bytes) -> dict[str
     return {
         "statuses": statuses,
         "seconds": seconds,
+        "answers": answers,
         "median_ms": 1000 * waits[len(waits) // 2],
         "p99_ms": 1000 * waits[len(waits) * 99 // 100],
         "body_bytes": sorted(bodies),

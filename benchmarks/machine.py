@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.client import batch
 
 _STAT = Path("/proc/stat")
 
@@ -22,9 +26,21 @@ def conditions(packages: Sequence[str] = (), **facts: Any) -> dict[str, Any]:
             versions.append(f"{name} {version(name)}")
     return {
         "machine": f"{_processor()}, {cores()} cores, {platform.system()} {platform.machine()}",
+        "speed": f"json.loads of the 10,000 entities takes {_yardstick():.0f} ms here and now",
         "versions": ", ".join(versions),
         **facts,
     }
+
+
+def _yardstick() -> float:
+    """Return the milliseconds of work that is the same on every machine."""
+    body = batch()
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        json.loads(body)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 def cores() -> int:

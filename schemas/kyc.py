@@ -29,6 +29,8 @@ SEARCH_TYPES = ("composite", "name", "identifier")
 #: worker busy for many seconds.
 LOWEST_THRESHOLD = 0.5
 
+LABELS = 50
+
 #: A subject must say at least one of these.
 IDENTIFYING = ("full_name", "document_id", "wallet_address", "identifiers", "imo_number")
 
@@ -62,6 +64,30 @@ def _one_of(words: tuple[str, ...]) -> validate.OneOf:
 def _calendar(text: str) -> None:
     if not texts.is_partial_date(text):
         raise ValidationError("must be a date as YYYY, YYYY-MM or YYYY-MM-DD")
+
+
+class _List(fields.List[Any]):
+    """A list whose length is looked at first: each of a million elements would cost a message."""
+
+    def __init__(
+        self, inner: fields.Field[Any], *, shortest: int = 0, longest: int, error: str
+    ) -> None:
+        super().__init__(inner, allow_none=True, error_messages={"invalid": "must be a list"})
+        self._length = validate.Length(shortest, longest, error=error)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            self._length(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class _Texts(fields.Dict):
+    """An object of texts, likewise."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, dict):
+            validate.Length(max=LABELS, error="may hold at most {max}")(value)
+        return super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # bare
 
 
 class _Wire(Schema):
@@ -104,11 +130,8 @@ class SubjectSchema(_Wire):
     nationality = _text(2, _matching(texts.COUNTRY, "must be an ISO 3166 alpha-2 country code"))
     birth_date = _text(10, _calendar)
     entity_type = _text(20, _one_of(ENTITY_TYPES))
-    identifiers = fields.List(
-        fields.Nested(IdentifierSchema),
-        allow_none=True,
-        validate=validate.Length(max=texts.IDENTIFIERS, error="may hold at most {max}"),
-        error_messages={"invalid": "must be a list"},
+    identifiers = _List(
+        fields.Nested(IdentifierSchema), longest=texts.IDENTIFIERS, error="may hold at most {max}"
     )
     wallet_address = _text(texts.DOCUMENT_LENGTH, _not_blank)
     imo_number = _text(texts.DOCUMENT_LENGTH, _not_blank)
@@ -127,14 +150,14 @@ class EntitySchema(_Wire):
         required=True,
         error_messages={"required": "is required", "null": "is required"},
     )
-    lists = fields.List(
+    lists = _List(
         fields.String(
             validate=_matching(texts.LIST_NAME, "is not the name of a list"),
             error_messages={"invalid": "must be a text"},
         ),
-        allow_none=True,
-        validate=validate.Length(1, texts.LISTS, error="must name 1 to {max} lists"),
-        error_messages={"invalid": "must be a list"},
+        shortest=1,
+        longest=texts.LISTS,
+        error="must name 1 to {max} lists",
     )
     list_name = _text(64, _matching(texts.LIST_NAME, "is not the name of a list"))
     search_type = _text(20, _one_of(SEARCH_TYPES))
@@ -167,14 +190,13 @@ class JobOptionsSchema(_Wire):
         ),
         error_messages={"invalid": "must be a number"},
     )
-    labels = fields.Dict(
+    labels = _Texts(
         keys=fields.String(validate=[texts.check_storable, _length(texts.LABEL_LENGTH)]),
         values=fields.String(
             validate=[texts.check_storable, _length(texts.NAME_LENGTH)],
             error_messages={"invalid": "must be a text"},
         ),
         allow_none=True,
-        validate=validate.Length(max=50, error="may hold at most {max}"),
         error_messages={"invalid": "must be an object of texts"},
     )
 

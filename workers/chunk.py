@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 INTERNAL_ERROR = "internal_error"
+
+#: Items in the first call of a chunk, before it is known how long one takes.
+_FIRST_BATCH = 10
+
+#: Starts of a chunk without a single result, beyond those that its first item may cost.
+_SPARE_STARTS = 5
 
 _HOST = socket.gethostname()
 _BOOT = uuid4().hex[:8]
@@ -55,24 +61,27 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
         job = store.load_job(tx, job_id)
     if job.state not in CLAIMABLE:
         return None
+    chunk = _Chunk(resources, job, pass_no, chunk_no, _holder())
     with logs.bind(job_id=str(job_id), chunk=chunk_no):
-        kind = KINDS[job.kind]
-        try:
-            # Before the claim, which a first load of a large index would outlast.
-            process = kind.prepare(resources, job)
-        except JobError as error:
-            _fail(resources, job_id, error)
-            return None
-        chunk = _Chunk(resources, job, pass_no, chunk_no, _holder())
         with resources.db.transaction() as tx:
             store.lightly(tx)
             begun = _claim(tx, chunk)
-        if begun is None:
-            return None
-        if isinstance(begun, float):
+        if begun is None or isinstance(begun, float):
             return begun
-        job, items, careful = begun
-        _work(chunk, kind, process, items, careful=careful)
+        items, careful = begun
+        kind = KINDS[job.kind]
+        try:
+            _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
+        except JobError as error:
+            _fail(resources, job_id, error)
+        except Unavailable:
+            # The claim stays: this process may take it up again, another when it has run out.
+            raise
+        except Exception:
+            # A bug of ours. Held, the chunk would keep its pass from ending.
+            with resources.db.transaction() as tx:
+                store.release_claim(tx, job, chunk_no, holder=chunk.holder)
+            raise
     return None
 
 
@@ -95,7 +104,7 @@ def _is_dead(holder: str) -> bool:
     return False
 
 
-def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | None:
+def _claim(tx: Cursor, chunk: _Chunk) -> tuple[list[Item], bool] | float | None:
     """Take the chunk and return its outstanding items, and whether to go item by item.
 
     Return None if the job no longer wants it, or the seconds that another worker may hold it.
@@ -118,6 +127,12 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | 
     if starts is None:
         assert claim is not None, "only a claim keeps us out"
         return max(0.1, claim[1] + 0.1)
+    if starts > chunk.resources.settings.max_attempts + _SPARE_STARTS:
+        # Not any one item: those are given up one by one. Loading what the kind needs, perhaps.
+        error = INTERNAL_ERROR, f"A chunk took its worker down {starts - 1} times."
+        log.error("job.failed", extra={"code": INTERNAL_ERROR, "starts": starts})
+        store.advance(tx, job.id, Event.FATAL, error=error)
+        return None
     if job.state is JobState.QUEUED:
         job = store.advance(tx, job.id, Event.CLAIM) or job
     else:
@@ -128,7 +143,7 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | 
         # up an item's attempts: only what an item does when it is alone can do that.
         store.suspect(tx, job, [item.position for item in items])
         items = [replace(item, attempts=max(item.attempts, 1)) for item in items]
-    return job, items, starts > 1
+    return items, starts > 1
 
 
 def _work(
@@ -136,14 +151,22 @@ def _work(
 ) -> None:
     settings = chunk.resources.settings
     began = saved = time.monotonic()
-    batch_size = 1 if careful else kind.batch_size
+    size = 1 if careful else min(kind.batch_size, _FIRST_BATCH)
     results: list[Result] = []
-    for batch in _batches(items, batch_size):
+    at = 0
+    while at < len(items):
+        started = time.monotonic()
+        batch = items[at : at + size]
+        at += len(batch)
         if careful:
             results += _attempt(chunk, process, batch[0])
         else:
             results += _process(process, batch)
         now = time.monotonic()
+        if not careful:
+            # As many as fit between two saves: a call must never outlast the claim.
+            fitting = len(batch) * settings.flush_seconds / max(now - started, 1e-6)
+            size = max(1, min(kind.batch_size, int(fitting)))
         if careful or now - saved >= settings.flush_seconds:
             saved = now
             done, results = results, []
@@ -152,13 +175,8 @@ def _work(
         if now - began >= settings.chunk_seconds:
             # What is left goes to another pass, so that losing this worker costs little.
             break
-    _save(chunk, results, last=True)
+    _save(chunk, results, last=True, suspect=careful and at < len(items))
     log.info("chunk.finished", extra={"items": len(items), "careful": careful})
-
-
-def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _attempt(chunk: _Chunk, process: Process, item: Item) -> Sequence[Result]:
@@ -192,14 +210,17 @@ class _JobEndedError(Exception):
     """Undoes the transaction: a job that has ended takes no more results."""
 
 
-def _save(chunk: _Chunk, results: Sequence[Result], *, last: bool = False) -> bool:
+def _save(
+    chunk: _Chunk, results: Sequence[Result], *, last: bool = False, suspect: bool = False
+) -> bool:
     """Write and count the results; return whether to go on.
 
-    With `last` the claim goes too, in the same transaction.
+    With `last` the claim goes too, in the same transaction; of a chunk whose rest is `suspect`
+    the claim only ends, so that whoever takes it next goes item by item as well.
     """
     try:
         with chunk.resources.db.transaction() as tx:
-            job, ours = _count(tx, chunk, results, last=last)
+            job, ours = _count(tx, chunk, results, last=last, suspect=suspect)
     except _JobEndedError:
         with chunk.resources.db.transaction() as tx:
             store.release_claim(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
@@ -208,13 +229,16 @@ def _save(chunk: _Chunk, results: Sequence[Result], *, last: bool = False) -> bo
     return ours and job.state in CLAIMABLE
 
 
-def _count(tx: Cursor, chunk: _Chunk, results: Sequence[Result], *, last: bool) -> tuple[Job, bool]:
+def _count(
+    tx: Cursor, chunk: _Chunk, results: Sequence[Result], *, last: bool, suspect: bool
+) -> tuple[Job, bool]:
     succeeded, failed, matches = store.save_results(tx, chunk.job, results, pass_no=chunk.pass_no)
     job = store.add_counts(tx, chunk.job, succeeded=succeeded, failed=failed, matches=matches)
     if job is None:
         raise _JobEndedError
     if last:
-        store.release_claim(tx, job, chunk.chunk_no, holder=chunk.holder)
+        end = store.end_claim if suspect else store.release_claim
+        end(tx, job, chunk.chunk_no, holder=chunk.holder)
         ours = False
     else:
         seconds = chunk.resources.settings.claim_seconds

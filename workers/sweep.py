@@ -51,7 +51,12 @@ def _recover(resources: Resources, silent: Job) -> None:
         job = end_if_over(tx, store.lock_job(tx, silent.id))
         chunks: Sequence[int] = ()
         # A pass of another number began since: somebody else has seen to it.
-        if job.state in CLAIMABLE and job.pass_no == silent.pass_no:
+        # And so will whoever has claimed a chunk while the queues were read.
+        if (
+            job.state in CLAIMABLE
+            and job.pass_no == silent.pass_no
+            and not store.live_claims(tx, job)
+        ):
             job, chunks = next_pass(tx, job, worked=False)
     log.warning("pass.recovered", extra={"job_id": str(job.id), "chunks": len(chunks)})
     if chunks:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
 import redis
@@ -21,15 +22,18 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 5.0
 
 
+class WorkFailed(Exception):
+    """What Celery is told of an error that nobody expected: its type, and none of its text.
+
+    Celery writes an exception into its log, into the event that Flower shows, and into the part of
+    the chord that it keeps in Redis; and a database error quotes the row.
+    """
+
+
 @celery.task(name=RUN_CHUNK, bind=True, max_retries=None)
 def run_chunk(task: Any, job_id: str, pass_no: int, chunk_no: int) -> None:
     """Work through one chunk. Running it twice leaves the same rows and the same counts."""
-    try:
-        held_for = chunk.run(resources, UUID(job_id), pass_no, chunk_no)
-    except Unavailable as error:
-        raise task.retry(countdown=_pause(task), exc=error) from error
-    except JobNotFound:
-        return
+    held_for = _do(task, lambda: chunk.run(resources, UUID(job_id), pass_no, chunk_no))
     if held_for is not None:
         # Returning would count this part of the chord as done while somebody else is at it.
         raise task.retry(countdown=held_for)
@@ -38,31 +42,42 @@ def run_chunk(task: Any, job_id: str, pass_no: int, chunk_no: int) -> None:
 @celery.task(name=FINISH_PASS, bind=True, max_retries=None)
 def finish_pass(task: Any, job_id: str, pass_no: int) -> None:
     """Close a pass: end the job, or begin another pass over what is outstanding."""
-    try:
-        passes.finish(resources, UUID(job_id), pass_no)
-    except Unavailable as error:
-        raise task.retry(countdown=_pause(task), exc=error) from error
-    except JobNotFound:
-        return
+    _do(task, lambda: passes.finish(resources, UUID(job_id), pass_no))
 
 
-@celery.task(name=SWEEP)
-def sweep() -> None:
+@celery.task(name=SWEEP, bind=True)
+def sweep(task: Any) -> None:
     """Find what was lost on the way and send it again. Running two at once does no harm."""
-    try:
-        sweeping.sweep(resources)
-    except (Unavailable, redis.RedisError) as error:
-        # Without the evidence there is nothing to act on; the next sweep looks again.
-        log.warning("sweep.postponed", extra={"reason": type(error).__name__})
+    _do(task, lambda: sweeping.sweep(resources), again=False)
 
 
-@celery.task(name=MAINTAIN)
-def maintain() -> None:
+@celery.task(name=MAINTAIN, bind=True)
+def maintain(task: Any) -> None:
     """Make room for the coming months and clear away what dead workers left."""
+    _do(task, lambda: sweeping.maintain(resources), again=False)
+
+
+T = TypeVar("T")
+
+
+def _do(task: Any, work: Callable[[], T], *, again: bool = True) -> T | None:
+    """Do the work. While Postgres or Redis is away, come back later, if not beat does so anyway."""
+    failed: WorkFailed | None = None
     try:
-        sweeping.maintain(resources)
-    except Unavailable as error:
-        log.warning("maintenance.postponed", extra={"reason": type(error).__name__})
+        return work()
+    except JobNotFound:
+        return None
+    except (Unavailable, redis.RedisError) as error:
+        log.warning("task.postponed", extra={"task": task.name, "reason": type(error).__name__})
+    except Exception as error:
+        log.error("task.failed", exc_info=error)
+        failed = WorkFailed(type(error).__name__)
+    # Raised here and not above, where the error would travel along as the context.
+    if failed is not None:
+        raise failed
+    if again:
+        raise task.retry(countdown=_pause(task))
+    return None
 
 
 def _pause(task: Any) -> float:

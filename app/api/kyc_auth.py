@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
-from marshmallow import ValidationError
 
 from app.accounts import service as accounts
 from app.accounts.model import Login
 from app.api import tokens
 from app.api.body import read_json
 from app.api.context import resources
-from app.api.kyc_entities import flatten
+from app.api.kyc_entities import load
 from app.errors import InvalidParameter
 from schemas.kyc import TokenSchema
 
@@ -35,11 +34,7 @@ def token() -> Response:
 
 def _read() -> dict[str, Any]:
     body, _ = read_json()
-    try:
-        given: dict[str, Any] = _SCHEMA.load(body)
-    except ValidationError as error:
-        problems = "; ".join(f"{path}: {message}" for path, message in flatten(error.messages))
-        raise InvalidParameter(f"The request is not valid: {problems}.") from error
+    given = load(_SCHEMA, body)
     if "refresh_token" not in given and not {"email", "password"} <= given.keys():
         raise InvalidParameter("Send email and password, or refresh_token.")
     return given

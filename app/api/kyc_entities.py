@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 
-from app.errors import InvalidEntities, TooManyEntities
+from app.errors import InvalidEntities, InvalidParameter, TooManyEntities
 from app.jobs.model import NewItem
 from app.jobs.service import encode_item
 from schemas.kyc import EntitySchema, JobOptionsSchema
@@ -59,8 +59,19 @@ def read_batch(body: Any, *, max_entities: int) -> list[Any]:
 
 
 def read_options(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return threshold and labels, where given. Raises marshmallow's ValidationError."""
-    return _OPTIONS.load({name: body[name] for name in ("threshold", "labels") if name in body})
+    """Return threshold and labels, where given. Raises InvalidParameter."""
+    given = {name: body[name] for name in ("threshold", "labels") if name in body}
+    return load(_OPTIONS, given)
+
+
+def load(schema: Schema, value: Any) -> dict[str, Any]:
+    """Return what the schema makes of the value, or raise InvalidParameter with all problems."""
+    try:
+        loaded: dict[str, Any] = schema.load(value)
+    except ValidationError as error:
+        problems = "; ".join(f"{path}: {message}" for path, message in flatten(error.messages))
+        raise InvalidParameter(f"The request is not valid: {problems}.") from error
+    return loaded
 
 
 def read_items(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
@@ -131,7 +131,7 @@ def expected_end(snapshot: Snapshot, now: datetime) -> datetime:
     if done and snapshot.started_at is not None:
         pace = (snapshot.updated_at - snapshot.started_at) / done
         return max(now, snapshot.updated_at + pace * (snapshot.total - done))
-    return max(now, snapshot.estimated_at or now) + timedelta(0)
+    return max(now, snapshot.estimated_at or now)
 
 
 def result(row: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ def _ndjson(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _page(job: Job, statuses: Sequence[ItemStatus]) -> str:
-    limit = read_limit(default=100, largest=1_000)
+    limit = read_limit()
     rows = service.result_page(resources(), job, statuses=statuses, after=_after(), limit=limit + 1)
     more = len(rows) > limit
     cursor = json.dumps(str(rows[limit - 1]["position"]) if more else None)

@@ -55,7 +55,7 @@ def command(address: str, workers: int, threads: int) -> list[str]:
         "--preload",
         "--no-control-socket",
         "--worker-class",
-        "gthread",
+        "app.api.server.Worker",
         "--workers",
         str(workers),
         "--threads",

@@ -14,8 +14,9 @@ from typing import Any
 from celery.backends.redis import RedisBackend
 
 #: A worker that has done a chunk waits this long for Redis to take its part of the chord. After
-#: that the sweep finds the pass that never ended.
-PATIENCE_SECONDS = 60.0
+#: that the sweep finds the pass that never ended. Shorter than what the hard time limit leaves
+#: behind a chunk, within which this runs.
+PATIENCE_SECONDS = 5.0
 
 
 class SendOnlyBackend(RedisBackend):

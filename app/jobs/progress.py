@@ -90,7 +90,7 @@ class Progress:
 
         Return False if Redis is away, as far as this process knows.
         """
-        if time.monotonic() < self._resting_until:
+        if self.is_away:
             return False
         snapshot = Snapshot.of(job)
         keep = FINAL_MS if job.state.is_final else LIVE_MS
@@ -106,14 +106,23 @@ class Progress:
 
     def read(self, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot | None:
         """Return the job's live picture, or None: then Postgres is to be asked."""
-        if time.monotonic() < self._resting_until:
+        if self.is_away:
             return None
         try:
             text = self._client.hget(_key(tenant_id, dialect, external_id), "job")
         except redis.RedisError as error:
             self._rest(error)
             return None
-        return None if text is None else Snapshot.from_json(text)
+        try:
+            return None if text is None else Snapshot.from_json(text)
+        except (TypeError, ValueError):
+            # Written by another version of this program, in the middle of a deployment.
+            return None
+
+    @property
+    def is_away(self) -> bool:
+        """Redis did not answer a moment ago."""
+        return time.monotonic() < self._resting_until
 
     def _rest(self, error: redis.RedisError) -> None:
         self._resting_until = time.monotonic() + _REST_SECONDS

@@ -6,11 +6,12 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.errors import BrokerUnavailable, IllegalTransition, ListUnavailable
+from app.errors import BrokerUnavailable, DatabaseUnavailable, IllegalTransition, ListUnavailable
 from app.jobs import store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
@@ -20,8 +21,8 @@ from app.resources import Resources
 
 log = logging.getLogger(__name__)
 
-#: Rows of one read when results are streamed: a few megabytes at the most.
-RESULT_PAGE = 1_000
+#: Rows of one read when results are streamed. A row with many matches holds tens of kilobytes.
+RESULT_PAGE = 100
 
 
 def submit(resources: Resources, new_job: NewJob) -> Job:
@@ -32,7 +33,7 @@ def submit(resources: Resources, new_job: NewJob) -> Job:
     with resources.db.transaction() as tx:
         job = store.insert_job(tx, new_job, len(new_job.items))
         store.copy_items(tx, job, new_job.items)
-        job = store.estimate(tx, job, new_job.calibrated_seconds)
+        job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
     launch(resources, job, range(job.chunk_count))
     return job
@@ -49,7 +50,8 @@ def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
     except BrokerUnavailable:
         # The job is safe in Postgres; the sweep sends it when the broker is back.
         log.warning("job.dispatch_deferred", extra={"job_id": str(job.id)})
-        with resources.db.transaction() as tx:
+        # If Postgres is gone by now as well, the sweep only finds it a little later.
+        with suppress(DatabaseUnavailable), resources.db.transaction() as tx:
             store.mark_undelivered(tx, job.id)
 
 
@@ -109,6 +111,7 @@ def retry(
     statuses: Collection[str],
     options: dict[str, Any],
     created_by: str,
+    calibrated_seconds: float = 0.0,
 ) -> Job:
     """Make a new job of the items that failed or were never begun; the old one stays as it is.
 
@@ -145,7 +148,7 @@ def retry(
         )
         copied = store.copy_items_of(tx, job, old, statuses)
         assert copied == total, "the counts of a final job are exact"
-        job = store.estimate(tx, job, 0.0)
+        job = store.set_estimate(tx, job, calibrated_seconds)
     log.info("job.retried", extra={"job_id": str(job.id), "retry_of": str(old.id)})
     launch(resources, job, range(job.chunk_count))
     return job

@@ -71,11 +71,16 @@ def _escaped(text: bytes) -> bytes:
     )
 
 
-def estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
+def set_estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
     """Work out when the job should be done, from what is ahead of it and the measured pace."""
     tx.execute(
-        QUERIES["estimate"],
-        {"id": job.id, "kind": job.kind, "calibrated_seconds": calibrated_seconds},
+        QUERIES["set_estimate"],
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "queue": job.queue,
+            "calibrated_seconds": calibrated_seconds,
+        },
     )
     return Job.from_row(one(tx))
 
@@ -227,6 +232,11 @@ def renew_claim(tx: Cursor, job: Job, chunk_no: int, *, holder: str, seconds: fl
 
 def release_claim(tx: Cursor, job: Job, chunk_no: int, *, holder: str) -> None:
     tx.execute(QUERIES["release_claim"], {"job_id": job.id, "chunk_no": chunk_no, "holder": holder})
+
+
+def end_claim(tx: Cursor, job: Job, chunk_no: int, *, holder: str) -> None:
+    """Let the chunk go, but remember that it has taken a worker down."""
+    tx.execute(QUERIES["end_claim"], {"job_id": job.id, "chunk_no": chunk_no, "holder": holder})
 
 
 def live_claims(tx: Cursor, job: Job) -> int:

@@ -11,20 +11,21 @@ RETURNING *;
 -- name: copy_items
 COPY items (kind, month, job_id, position, ref, payload) FROM STDIN;
 
--- name: estimate
--- What stands ahead in the queue, and the median pace of the last finished jobs of the kind.
+-- name: set_estimate
+-- What stands ahead in the queue, and the median pace of the last finished jobs of that queue:
+-- single checks, which have a queue of their own, say nothing of batches.
 UPDATE jobs
    SET estimated_at = created_at + make_interval(secs => (ahead.items + jobs.total)
                       * coalesce(pace.seconds, %(calibrated_seconds)s))
   FROM (SELECT coalesce(sum(total - succeeded - failed), 0) AS items
           FROM jobs
          WHERE kind = %(kind)s AND id <> %(id)s AND created_at <= now()
-           AND state IN ('queued', 'running')) AS ahead,
+           AND queue = %(queue)s AND state IN ('queued', 'running')) AS ahead,
        (SELECT percentile_cont(0.5) WITHIN GROUP (
                    ORDER BY extract(epoch FROM finished_at - started_at) / total) AS seconds
           FROM (SELECT started_at, finished_at, total
                   FROM jobs
-                 WHERE kind = %(kind)s AND state = 'completed'
+                 WHERE kind = %(kind)s AND queue = %(queue)s AND state = 'completed'
                  ORDER BY finished_at DESC
                  LIMIT 20) AS recent) AS pace
  WHERE jobs.id = %(id)s
@@ -101,7 +102,8 @@ VALUES (%(job_id)s, %(chunk_no)s, %(pass_no)s, %(holder)s,
         clock_timestamp() + make_interval(secs => %(seconds)s))
 ON CONFLICT (job_id, chunk_no) DO UPDATE
    SET pass_no = excluded.pass_no, holder = excluded.holder, expires_at = excluded.expires_at,
-       starts = chunk_claims.starts + 1
+       -- A process that takes up again what it holds has not died in between.
+       starts = chunk_claims.starts + (chunk_claims.holder <> excluded.holder)::integer
  WHERE chunk_claims.expires_at < clock_timestamp() OR chunk_claims.holder = %(dead_holder)s
 RETURNING starts;
 
@@ -112,9 +114,15 @@ SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float AS seco
 
 -- name: renew_claim
 UPDATE chunk_claims
-   SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+   SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s),
+       -- Something got done: what is counted from here on are starts that bring nothing.
+       starts = least(starts, 2)
  WHERE job_id = %(job_id)s AND chunk_no = %(chunk_no)s AND holder = %(holder)s
 RETURNING holder;
+
+-- name: end_claim
+UPDATE chunk_claims SET expires_at = '-infinity', starts = least(starts, 2)
+ WHERE job_id = %(job_id)s AND chunk_no = %(chunk_no)s AND holder = %(holder)s;
 
 -- name: release_claim
 DELETE FROM chunk_claims
@@ -182,8 +190,9 @@ RETURNING *;
 -- name: begin_pass
 UPDATE jobs
    SET pass_no = pass_no + 1,
-       idle_passes = CASE WHEN %(worked)s AND succeeded + failed = pass_began_at
-                          THEN idle_passes + 1 ELSE 0 END,
+       idle_passes = CASE WHEN succeeded + failed > pass_began_at THEN 0
+                          WHEN %(worked)s THEN idle_passes + 1
+                          ELSE idle_passes END,
        pass_began_at = succeeded + failed,
        heartbeat_at = clock_timestamp()
  WHERE id = %(id)s

@@ -79,7 +79,7 @@ CREATE INDEX jobs_by_tenant ON jobs (tenant_id, dialect, created_at DESC, id DES
 -- What the sweep and the estimate look at: few rows, whatever the history holds.
 CREATE INDEX jobs_alive ON jobs (kind, created_at)
  WHERE state IN ('queued', 'running', 'pausing', 'paused', 'cancelling');
-CREATE INDEX jobs_finished ON jobs (kind, finished_at DESC) WHERE state = 'completed';
+CREATE INDEX jobs_finished ON jobs (kind, queue, finished_at DESC) WHERE state = 'completed';
 
 -- Items and results will number in the hundreds of millions, so they are partitioned by kind and
 -- month, and retention drops partitions. No foreign key: checking 10,000 of them costs a

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ from app.screening.words import (
 MAX_LETTERS = 600
 MAX_TOKENS = 32
 MAX_TOKEN_LETTERS = 24
+MAX_REPEATS = 2
 
 ORDINARY = 1.0
 INITIAL = 0.45
@@ -89,7 +91,15 @@ def fold(name: str) -> str:
 # A subject of no known type is prepared by the rules of each, one after the other.
 @lru_cache(maxsize=8)
 def _words(name: str) -> tuple[str, ...]:
-    return tuple(word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[:MAX_TOKENS])
+    words = [word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[: 8 * MAX_TOKENS]]
+    seen: Counter[str] = Counter()
+    kept = []
+    for word in words:
+        seen[word] += 1
+        # "Boutros Boutros" is a name; "al" thirty times is somebody trying what it costs us.
+        if seen[word] <= MAX_REPEATS:
+            kept.append(word)
+    return tuple(kept[:MAX_TOKENS])
 
 
 def prepare(name: str, entity_type: EntityType) -> PreparedName:

@@ -68,6 +68,18 @@ def publish(index: Index, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def share(index: Index, folder: Path) -> None:
+    """Publish the index if this machine lets us: without it every worker builds its own."""
+    try:
+        publish(index, folder)
+    except OSError as error:
+        _not_shared(folder, error)
+
+
+def _not_shared(folder: Path, error: OSError) -> None:
+    log.warning("index.not_shared", extra={"folder": folder.name, "errno": error.errno})
+
+
 def _find_or_build(db: Database, index_dir: Path, version_id: int) -> Index:
     with db.transaction() as tx:
         version = store.get_version(tx, version_id)
@@ -77,13 +89,17 @@ def _find_or_build(db: Database, index_dir: Path, version_id: int) -> Index:
     found = _open_folder(folder)
     if found is not None:
         return found
-    with _only_one(folder):
-        # Whoever held the lock before us has usually built it.
-        found = _open_folder(folder)
-        if found is None:
-            publish(_build(db, version), folder)
-            found = Index.open(folder)
-    return found
+    try:
+        with _only_one(folder):
+            # Whoever held the lock before us has usually built it.
+            found = _open_folder(folder)
+            if found is None:
+                publish(_build(db, version), folder)
+                found = Index.open(folder)
+            return found
+    except OSError as error:
+        _not_shared(folder, error)
+        return _build(db, version)
 
 
 def _open_folder(folder: Path) -> Index | None:

@@ -6,6 +6,7 @@ stepped in. Faults that need something killed are in tests/chaos.
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
 import os
@@ -530,12 +531,23 @@ def test_every_task_is_acknowledged_late_and_keeps_no_result(settings):
 # Poison ------------------------------------------------------------------------------------------
 
 
+#: No process of Linux has a higher number.
+HIGHEST_PID = 2**22
+
+
 class DiedError(BaseException):
     """Stands for a death: nothing that comes after it in the chunk is run."""
 
 
 @pytest.fixture
-def deadly(monkeypatch):
+def mortals(monkeypatch):
+    """Each delivery goes to another process of this machine, which is dead by the next one."""
+    numbers = itertools.count(HIGHEST_PID + 1)
+    monkeypatch.setattr(chunk, "_holder", lambda: f"{chunk._HOST}/{next(numbers)}/boot")
+
+
+@pytest.fixture
+def deadly(monkeypatch, mortals):
     """A kind whose items die when told to, without taking the tests along. Returns the deaths."""
     deaths = []
 
@@ -592,6 +604,7 @@ def test_several_poisonous_items_in_one_chunk_take_no_healthy_one_with_them(
     assert reload(job).state is JobState.COMPLETED
 
 
+@pytest.mark.usefixtures("mortals")
 def test_poisonous_items_far_apart_in_a_slow_chunk_take_no_healthy_one_with_them(
     resources, submit, reload, monkeypatch
 ):
@@ -617,6 +630,27 @@ def test_poisonous_items_far_apart_in_a_slow_chunk_take_no_healthy_one_with_them
             break
 
     assert outcomes(resources, job) == {"succeeded": 18, "attempts_exhausted": 6}
+
+
+@pytest.mark.usefixtures("mortals")
+def test_a_kind_that_dies_before_its_first_item_does_not_do_so_for_ever(
+    resources, submit, reload, monkeypatch
+):
+    """An index too large for the machine, say: no item is to blame, and the job fails."""
+    deaths = []
+
+    def prepare(resources, job):
+        deaths.append(job.id)
+        raise DiedError
+
+    monkeypatch.setitem(KINDS, "slow", replace(probes.SLOW, prepare=prepare))
+    job = submit("slow", [{}] * 50, chunk_size=25)
+
+    deliver_until_done(resources, job)
+
+    assert (reload(job).state, reload(job).error_code) == ("failed", "internal_error")
+    assert reload(job).cancelled == 50
+    assert len(deaths) < 10
 
 
 def test_the_code_of_a_poisonous_item_says_how_often_it_was_tried(resources, submit, deadly):

@@ -208,5 +208,5 @@ def _calibrate(tx: Cursor, new: NewVersion, index_dir: Path | None) -> float:
     """Build the index, which the workers will want anyway, and see how fast it is."""
     index = Index.build(list(store.load_entries(tx, new.id)))
     if index_dir is not None:
-        resident.publish(index, resident.folder_of(index_dir, new.id, new.sha256))
+        resident.share(index, resident.folder_of(index_dir, new.id, new.sha256))
     return seconds_per_entity(index)
