@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from benchmarks.figure import Figure, Skipped, nothing
-from benchmarks.machine import Others
+from benchmarks.machine import Others, be_patient
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = ("submit", "job", "overhead", "polls", "memory", "first_result")
@@ -26,10 +26,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--json", action="store_true", help="after each benchmark, a line with one JSON object"
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="before each run wait up to so long for other programs to be quiet",
+    )
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
 
+    be_patient(given.patience)
     for name in given.names or NAMES:
         others = Others()
         try:

@@ -89,6 +89,7 @@ def _clone(target: Path) -> Path:
 
 def _demo(copy: Path, environment: Mapping[str, str], say: Say) -> float:
     """Run the demo to its end, and return the seconds to its first result."""
+    machine.wait_until_quiet()
     start = time.monotonic()
     process = subprocess.Popen(
         [_python(), "dev.py", "demo"],

@@ -150,6 +150,7 @@ def _unlike(folder: Path) -> bytes:
 
 
 def _run(client: Client, body: bytes) -> tuple[float, dict[str, Any]]:
+    machine.wait_until_quiet()
     start = time.perf_counter()
     submitted = client.post("/kyc/jobs", body)
     assert submitted.status == 200, submitted.raw[:500]
@@ -185,6 +186,7 @@ def _alone(stage: Stage) -> float:
         # Each says when its index is open, so that both start at once.
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+    machine.wait_until_quiet()
     for process in shares:
         assert process.stdin is not None
         process.stdin.write("go\n")

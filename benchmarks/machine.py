@@ -18,6 +18,30 @@ from benchmarks.client import batch
 _STAT = Path("/proc/stat")
 
 
+#: Cores that others may keep busy in a moment that still counts as quiet.
+QUIET = 0.3
+_LOOK_SECONDS = 0.3
+
+_patience = 0.0
+
+
+def be_patient(seconds: float) -> None:
+    """From now on let every run wait, for so long at the most, until others are quiet."""
+    global _patience
+    _patience = seconds
+
+
+def wait_until_quiet() -> None:
+    """Wait for a quiet moment, as patiently as we were told to. Our own programs are idle now."""
+    deadline = time.monotonic() + _patience
+    while time.monotonic() < deadline:
+        before = _busy_seconds()
+        time.sleep(_LOOK_SECONDS)
+        after = _busy_seconds()
+        if before is None or after is None or after - before <= QUIET * _LOOK_SECONDS:
+            return
+
+
 def conditions(packages: Sequence[str] = (), **facts: Any) -> dict[str, Any]:
     """Return what machine this is, and what is installed on it."""
     versions = [f"Python {platform.python_version()}"]
@@ -28,6 +52,7 @@ def conditions(packages: Sequence[str] = (), **facts: Any) -> dict[str, Any]:
         "machine": f"{_processor()}, {cores()} cores, {platform.system()} {platform.machine()}",
         "speed": f"json.loads of the 10,000 entities takes {_yardstick():.0f} ms here and now",
         "versions": ", ".join(versions),
+        **({"patience": f"each run waited up to {_patience:g} s for quiet"} if _patience else {}),
         **facts,
     }
 

@@ -112,6 +112,7 @@ def run_ours(stage: Stage, resources: Resources, items: list[NewItem]) -> float:
         items=items,
         created_by="usr_bench",
     )
+    machine.wait_until_quiet()
     start = time.perf_counter()
     job = service.submit(resources, new_job)
     seconds = _wait(stage, "SELECT finished_at FROM jobs WHERE id = %(id)s", job.id, start)
@@ -123,6 +124,7 @@ def run_ours(stage: Stage, resources: Resources, items: list[NewItem]) -> float:
 
 
 def run_other(stage: Stage, peer: ModuleType, items: list[NewItem]) -> float:
+    machine.wait_until_quiet()
     start = time.perf_counter()
     job_id = work.store_items(items)
     peer.publish(str(job_id), work.chunks(len(items), CHUNK_SIZE))

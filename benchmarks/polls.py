@@ -123,6 +123,7 @@ def _take_turns(stage: Stage, cores: Cores, say: Say) -> Rates:
     per_core: list[float] = []
     for _ in range(TURNS):
         for name, (at, request, status) in loads.items():
+            machine.wait_until_quiet()
             spent = _cpu_seconds(web)
             told = _load(at, request, cores)
             spent = _cpu_seconds(web) - spent

@@ -89,6 +89,7 @@ def _take_turns(stage: Stage, body: bytes, say: Say) -> tuple[list[float], list[
 
 
 def _post(stage: Stage, client: Client, body: bytes) -> float:
+    machine.wait_until_quiet()
     answer = client.post("/kyc/jobs", body)
 
     assert answer.status == 200, answer.raw[:500]
@@ -103,6 +104,7 @@ def _post(stage: Stage, client: Client, body: bytes) -> float:
 
 
 def _post_bare(stage: Stage, client: Client, body: bytes) -> float:
+    machine.wait_until_quiet()
     answer = client.post("/jobs", body)
 
     assert answer.status == 200, answer.raw[:500]
@@ -118,6 +120,7 @@ def _parts(stage: Stage, body: bytes, say: Say) -> dict[str, list[float]]:
     parts: dict[str, list[float]] = defaultdict(list)
     for turn in range(-WARM_UP, RUNS):
         spent: dict[str, float] = {}
+        machine.wait_until_quiet()
         with ExitStack() as clocks:
             for name, (module, function) in _PARTS.items():
                 clocks.enter_context(_clocked(module, function, name, spent))

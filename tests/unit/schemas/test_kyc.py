@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from marshmallow import ValidationError
 
+from app.api.kyc_entities import flatten
 from schemas import texts
 from schemas.kyc import EntitySchema, JobOptionsSchema, RetrySchema, TokenSchema
 
@@ -134,3 +135,26 @@ def test_a_password_never_stands_in_a_message():
     messages = problems(TokenSchema(), {"password": "hunter2" * 200})
 
     assert "hunter2" not in str(messages)
+
+
+@pytest.mark.parametrize(
+    ("entity", "path", "limit"),
+    [
+        ({"subject": {"full_name": "A", "identifiers": [1] * 10_000}}, "subject.identifiers", 50),
+        ({"subject": {"full_name": "A"}, "lists": [1] * 10_000}, "lists", 50),
+    ],
+)
+def test_a_list_that_is_too_long_is_told_once_and_not_for_each_element(entity, path, limit):
+    """A message for each of a million elements took minutes and all the memory."""
+    found = list(flatten(problems(EntitySchema(), entity)))
+
+    assert [where for where, _ in found] == [path]
+    assert str(limit) in found[0][1]
+
+
+def test_too_many_labels_are_told_once():
+    labels = {f"label {n}": 1 for n in range(10_000)}
+
+    assert list(flatten(problems(JobOptionsSchema(), {"labels": labels}))) == [
+        ("labels", "may hold at most 50")
+    ]

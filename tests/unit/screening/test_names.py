@@ -69,3 +69,10 @@ def test_what_is_too_long_to_be_a_name_is_cut():
 
     assert len(name.tokens) <= MAX_TOKENS
     assert {len(token) for token in name.tokens} == {MAX_TOKEN_LETTERS}
+
+
+def test_a_word_counts_twice_at_the_most():
+    """Somebody who says "al" a hundred times wants to know what it costs us."""
+    prepared = prepare("Boutros Boutros-Ghali " + "al " * 100, EntityType.PERSON)
+
+    assert prepared.tokens == ("boutros", "boutros", "ghali", "al", "al")
