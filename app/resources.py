@@ -118,7 +118,7 @@ def _transport(settings: Settings) -> dict[str, Any]:
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
         # A worker that dies while it looks would keep the others from looking for 300 s.
-        "unacked_mutex_expire": 10,
+        "unacked_mutex_expire": 5,
         # Callers who wait first, whatever else is queued.
         "queue_order_strategy": "priority",
         # Above the longest blocking read: redis-py's own 5 s would break it off.

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.integration.conftest import ROOT, Worker, until
+from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
 
 NAME = "Xylophandra Quillwick"
@@ -225,10 +225,6 @@ def test_a_person_is_in_postgres_and_in_no_log_and_no_message(
     assert tables_with_marks(database) == {"items", "results", "watchlist_entries"}
 
 
-@pytest.mark.xfail(
-    "WorkFailed" not in (ROOT / "workers" / "tasks.py").read_text(),
-    reason="workers/tasks.py lets Celery see, log and keep the text of any exception",
-)
 def test_a_worker_that_fails_over_a_person_names_nobody(
     resources, settings, database, tmp_path, token, recorder, web_process, worker_log
 ):

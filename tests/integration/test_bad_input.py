@@ -13,7 +13,6 @@ import requests
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
-from tests.integration.conftest import ROOT
 from tests.kyc import (
     CLEAR,
     LISTED,
@@ -497,10 +496,6 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.xfail(
-    "app.api.server.Worker" not in (ROOT / "Procfile").read_text(),
-    reason="gunicorn's own worker answers these with HTML; app/api/server.py is not wired up",
-)
 @pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_hardly_http_gets_no_page_and_breaks_nothing(gunicorn, data):
     received = raw_request(gunicorn, data)

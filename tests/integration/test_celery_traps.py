@@ -198,9 +198,6 @@ class TestWithAWorkerForChunksAlone:
         assert conf.result_chord_expires >= 7 * 24 * 3600
 
 
-@pytest.mark.xfail(
-    strict=False, reason="app/resources.py does not set unacked_mutex_expire: 300 s by default"
-)
 def test_a_worker_that_dies_while_it_looks_for_lost_messages_holds_up_nobody_for_long(resources):
     """Trap: it takes a lock to look, and leaves it behind for five minutes."""
     with resources.celery.connection_for_read() as connection:
