@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 
 from app.api import kyc_results
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
+from app.api.paging import LARGEST_PAGE, PAGE
 from app.version import VERSION
 from schemas.kyc import EntitySchema, JobOptionsSchema, RetrySchema, TokenSchema
 
@@ -45,11 +46,11 @@ def _query(name: str, schema: Shape, says: str) -> Shape:
     return {"name": name, "in": "query", "schema": schema, "description": says}
 
 
-def _limit(default: int, largest: int) -> Shape:
-    schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
-    return _query("limit", schema, "Entries of one page.")
-
-
+_LIMIT = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE},
+    "Entries of one page.",
+)
 _CURSOR = _query("cursor", TEXT, "The next_cursor of the page before.")
 _FORMATS: Shape = {"type": "string", "enum": list(kyc_results.FORMATS)}
 _CONFLICT = (HTTPStatus.CONFLICT,)
@@ -62,14 +63,14 @@ OPERATIONS: dict[str, Operation] = {
         more=(HTTPStatus.NOT_MODIFIED,),
     ),
     "kyc.list_jobs": Operation(
-        "Jobs", query=(_query("job_status", JOB_STATUS, "Only these."), _limit(20, 100), _CURSOR)
+        "Jobs", query=(_query("job_status", JOB_STATUS, "Only these."), _LIMIT, _CURSOR)
     ),
     "kyc.results": Operation(
         "ResultPage",
         query=(
             _query("format", _FORMATS, "Stronger than the Accept header."),
             _query("status", {"type": "string", "enum": ["completed", "failed"]}, "Only these."),
-            _limit(100, 1_000),
+            _LIMIT,
             _CURSOR,
         ),
         media=(kyc_results.NDJSON, kyc_results.CSV),

@@ -16,13 +16,18 @@ from app.jobs.model import Job
 _WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
 
 
-def read_limit(*, default: int = 20, largest: int = 100) -> int:
+#: Entries of a page, unless the caller says otherwise, and at the most.
+PAGE = 20
+LARGEST_PAGE = 100
+
+
+def read_limit() -> int:
     """Return `?limit=`, or raise InvalidParameter."""
     text = request.args.get("limit")
     if text is None:
-        return default
-    if not _WHOLE.match(text) or not 1 <= int(text) <= largest:
-        raise InvalidParameter(f"limit must be a whole number from 1 to {largest:,}.")
+        return PAGE
+    if not _WHOLE.match(text) or not 1 <= int(text) <= LARGEST_PAGE:
+        raise InvalidParameter(f"limit must be a whole number from 1 to {LARGEST_PAGE:,}.")
     return int(text)
 
 

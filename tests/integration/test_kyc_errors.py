@@ -233,7 +233,7 @@ QUERIES = [
     "/kyc/jobs/{job}/results?status=done",
     "/kyc/jobs/{job}/results?cursor=-1",
     "/kyc/jobs/{job}/results?cursor=99999999999999999999",
-    "/kyc/jobs/{job}/results?format=json&limit=1001",
+    "/kyc/jobs/{job}/results?format=json&limit=101",
 ]
 
 
