@@ -118,7 +118,8 @@ def _demo(copy: Path, environment: Mapping[str, str], say: Say) -> float:
 
 def _environment(folder: Path, uv: Path | None) -> dict[str, str]:
     """Return the variables of somebody who has just cloned: no Muster, no environment, no uv."""
-    ours = ("MUSTER_", "PG", "VIRTUAL_ENV", "DATABASE_URL", "REDIS_URL", "PYTHONPATH")
+    # PYTHON: who forbids Python to keep its byte code would have every start compile all again.
+    ours = ("MUSTER_", "PG", "VIRTUAL_ENV", "DATABASE_URL", "REDIS_URL", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = [
         part

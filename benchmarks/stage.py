@@ -158,7 +158,8 @@ class Stage:
         """Return the variables from which a program here makes these settings."""
         given = {name: value for name, value in self.settings.to_env().items() if value}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        return {**os.environ, **given, "PATH": path, MARKER: self._run_id, "PYTHONUNBUFFERED": "1"}
+        plain = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+        return {**plain, **given, "PATH": path, MARKER: self._run_id, "PYTHONUNBUFFERED": "1"}
 
     # Data
 
