@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -37,22 +38,33 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
 
+    names = given.names or NAMES
+    if len(names) > 1:
+        # A process each: peers keep what they connected to, and memory is measured too.
+        return max(_run_alone(name, arguments, given.names) for name in names)
     be_patient(given.patience)
-    for name in given.names or NAMES:
-        others = Others()
-        try:
-            figure: Figure = import_module(f"benchmarks.{name}").measure(_teller(name))
-        except Skipped as why:
-            print(f"\n{name}\n    skipped: {why}")
-            line = nothing(name, why)
-        else:
-            figure = replace(figure, conditions={**figure.conditions, "others": str(others)})
-            print(figure)
-            line = figure.to_json()
-        if given.json:
-            print(line)
-        sys.stdout.flush()
+    line = _show(names[0])
+    if given.json:
+        print(line)
     return 0
+
+
+def _run_alone(name: str, arguments: Sequence[str], names: Sequence[str]) -> int:
+    options = [each for each in arguments if each not in names]
+    return subprocess.call([sys.executable, "-m", "benchmarks", name, *options])
+
+
+def _show(name: str) -> str:
+    """Measure, print what came of it for people, and return it as a line of JSON."""
+    others = Others()
+    try:
+        figure: Figure = import_module(f"benchmarks.{name}").measure(_teller(name))
+    except Skipped as why:
+        print(f"\n{name}\n    skipped: {why}")
+        return nothing(name, why)
+    figure = replace(figure, conditions={**figure.conditions, "others": str(others)})
+    print(figure)
+    return figure.to_json()
 
 
 def _teller(name: str) -> Callable[[str], None]:
