@@ -186,6 +186,6 @@ def _is_installed(package: str, say: Say) -> bool:
     try:
         version(package)
     except PackageNotFoundError:
-        say(f"{package} is not installed, and left out: pip install -e '.[bench]'")
+        say(f"{package} is not installed, and left out: the extra [bench] has it")
         return False
     return True

@@ -24,6 +24,8 @@ from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
 DEV = frozenset({"dev"})
+#: The peers that benchmarks measure beside us come with them.
+BENCH = frozenset({"dev", "bench"})
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 
@@ -72,9 +74,9 @@ def main(arguments: Sequence[str]) -> int:
                 return check()
             case "test":
                 # The wheel of Valkey brings a plugin that needs packages we leave out.
-                replace_with("-m", "pytest", "-p", "no:valkey", *arguments[1:])
+                replace_with(DEV, "-m", "pytest", "-p", "no:valkey", *arguments[1:])
             case _:
-                replace_with("-m", "benchmarks", *arguments[1:])
+                replace_with(BENCH, "-m", "benchmarks", *arguments[1:])
     except (Refused, ProgramFailed, AppError) as error:
         say(f"\ndev.py: {error}")
         return 1
@@ -252,9 +254,9 @@ def check() -> int:
     return max(results)
 
 
-def replace_with(*arguments: str) -> NoReturn:
+def replace_with(extras: frozenset[str], *arguments: str) -> NoReturn:
     """Become a program of the environment."""
-    ensure_environment(DEV)
+    ensure_environment(extras)
     os.chdir(state.ROOT)
     program = str(environment.python())
     os.execve(program, [program, *arguments], {**os.environ, **environment.variables()})

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,17 @@ from tests import servers as test_servers
 from tests.servers import Servers
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_files() -> Iterator[None]:
+    """Give what tests start a folder of its own: a process that is killed clears up nothing."""
+    own = tempfile.gettempdir()  # Kept from here on: only those that we start shall move.
+    folder = tempfile.mkdtemp(prefix="muster-tests-", dir=own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
