@@ -12,6 +12,7 @@
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       WatchlistRejected        a list file that will not be loaded
+      EvaluationRejected       a file of labelled rows that cannot be read
   - TooLarge                   the body is over the limit
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
@@ -111,6 +112,12 @@ class WatchlistRejected(Invalid):
     """A list file that is broken, or not what it says it is; the loaded version stays in force."""
 
     code = "watchlist_rejected"
+
+
+class EvaluationRejected(Invalid):
+    """A file of labelled rows that is not written as docs/screening.md says."""
+
+    code = "evaluation_rejected"
 
 
 class TooLarge(AppError):

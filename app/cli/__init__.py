@@ -1,8 +1,8 @@
 """The command `muster`: one file per group of commands.
 
 Two kinds of commands live here. Those that act on the server's own data (migrate, tenants, users,
-keys, token, lists, serve) read the server's settings and talk to Postgres. Those of a client
-(submit, jobs, show, cancel, retry, screen) know an address and a token, and talk HTTP only.
+keys, token, lists, evaluate, serve) read the server's settings and talk to Postgres. Those of a
+client (submit, jobs, show, cancel, retry, screen) know an address and a token, and talk HTTP only.
 
 Modules here import little at the top: heavy ones are imported inside the commands, so that
 `muster --help` answers at once.
@@ -14,7 +14,19 @@ import sys
 
 import click
 
-from app.cli import admin, jobs, keys, lists, results, run_env, screen, serve, submit, users
+from app.cli import (
+    admin,
+    evaluate,
+    jobs,
+    keys,
+    lists,
+    results,
+    run_env,
+    screen,
+    serve,
+    submit,
+    users,
+)
 from app.cli.sentences import Sentences
 from app.version import VERSION
 
@@ -35,6 +47,7 @@ SECTIONS = {
         keys.keys,
         keys.token,
         lists.lists,
+        evaluate.evaluate,
         serve.serve,
     ),
 }

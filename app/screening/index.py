@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import jellyfish
 import msgspec
 import numpy as np
 
 from app.screening import arrays as folders
 from app.screening.arrays import Array, Damaged, pack_texts, text_at
-from app.screening.features import (
-    IDENTIFIER_SCORE,
-    adjust,
-    agreeing_fields,
-    agreements,
-    plain_identifiers,
-)
+from app.screening.features import plain_identifiers
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
+from app.screening.match import BestName, closeness, make_match
 from app.screening.model import ENGINE_VERSION, EntityType, Entry, Match, Subject
 from app.screening.names import PreparedName, prepare
-from app.screening.scorer import explain
-from app.screening.shelf import NameFound, Shelf
+from app.screening.shelf import Shelf
 
 #: Called with how many of how many steps are done.
 Progress = Callable[[int, int], None]
@@ -37,6 +31,14 @@ COMPOSITE, NAME, IDENTIFIER = "composite", "name", "identifier"
 SEARCH_TYPES = (COMPOSITE, NAME, IDENTIFIER)
 
 _decode = msgspec.json.Decoder(Entry).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Look as if the entry did not bear this name: how well would its others do alone?"""
+
+    entry_id: str
+    name: str
 
 
 class Index:
@@ -102,11 +104,17 @@ class Index:
             raise Damaged("the index folder lacks a file") from error
 
     def screen(
-        self, subjects: Sequence[Subject], threshold: float = 0.85, search_type: str = COMPOSITE
+        self,
+        subjects: Sequence[Subject],
+        threshold: float = 0.85,
+        search_type: str = COMPOSITE,
+        *,
+        without: Sequence[Without | None] | None = None,
     ) -> list[list[Match]]:
         """Return, for each subject, every entry whose score reaches the threshold, best first.
 
         Entries of one score are in the order of how closely the name is spelt, then of their id.
+        `without` names, for each subject, a listed name that is not looked at.
         """
         if search_type not in SEARCH_TYPES:
             raise ValueError(f"search_type is one of {', '.join(SEARCH_TYPES)}")
@@ -115,8 +123,10 @@ class Index:
             for entity_type, shelf in self._shelves.items():
                 shelf.names.learn(each[entity_type] for each in asked if entity_type in each)
             return [
-                self._screen(subject, queries, threshold, search_type)
-                for subject, queries in zip(subjects, asked, strict=True)
+                self._screen(subject, queries, threshold, search_type, left_out)
+                for subject, queries, left_out in zip(
+                    subjects, asked, without or [None] * len(subjects), strict=True
+                )
             ]
 
     def _queries(self, subject: Subject, search_type: str) -> _Queries:
@@ -127,18 +137,23 @@ class Index:
         return {kind: prepare(subject.name, kind) for kind in kinds}
 
     def _screen(
-        self, subject: Subject, queries: _Queries, threshold: float, search_type: str
+        self,
+        subject: Subject,
+        queries: _Queries,
+        threshold: float,
+        search_type: str,
+        left_out: Without | None,
     ) -> list[Match]:
         by_identifier = self._by_identifier(subject) if search_type != NAME else {}
-        by_name = self._by_name(queries, threshold)
+        by_name = self._by_name(queries, threshold, left_out)
         ranked = []
         for number in by_identifier.keys() | by_name.keys():
             entry = by_identifier.get(number) or self._entry(number)
-            match, closeness = _match(
-                subject, entry, by_name.get(number), has_identifier=number in by_identifier
-            )
+            best = by_name.get(number)
+            match = make_match(subject, entry, best, has_identifier=number in by_identifier)
             if match.score >= threshold:
-                ranked.append((-match.score, -closeness, entry.id, match))
+                spelt = best.closeness if best else 0.0
+                ranked.append((-match.score, -spelt, entry.id, match))
         return [match for *_, match in sorted(ranked, key=lambda each: each[:3])]
 
     def _by_identifier(self, subject: Subject) -> dict[int, Entry]:
@@ -151,72 +166,32 @@ class Index:
                     found[number] = entry
         return found
 
-    def _by_name(self, queries: _Queries, threshold: float) -> dict[int, _Best]:
+    def _by_name(
+        self, queries: _Queries, threshold: float, left_out: Without | None
+    ) -> dict[int, BestName]:
         """Return, of each entry with a name that is alike, the name that is most alike."""
-        found: dict[int, _Best] = {}
+        found: dict[int, BestName] = {}
         for entity_type, shelf in self._shelves.items():
             query = queries.get(entity_type)
             if query is None:
                 continue
             for name in shelf.find(query, threshold):
-                best = (name.score, _closeness(query, name.prepared), name, query)
-                if name.entry not in found or best[:2] > found[name.entry][:2]:
+                if left_out and self._is_left_out(name.entry, name.text, left_out):
+                    continue
+                spelt = closeness(query, name.prepared)
+                best = BestName(name.score, spelt, name.text, name.is_weak, query, name.prepared)
+                if name.entry not in found or best.rank > found[name.entry].rank:
                     found[name.entry] = best
         return found
+
+    def _is_left_out(self, number: int, name: str, left_out: Without) -> bool:
+        return name == left_out.name and self._entry(number).id == left_out.entry_id
 
     def _entry(self, number: int) -> Entry:
         return _decode(text_at(self._entries["bytes"], self._entries["ends"], number))
 
 
 _Queries = Mapping[EntityType, PreparedName]
-
-#: Score, closeness, the listed name and the query by the rules of the entry's type.
-_Best = tuple[float, float, NameFound, PreparedName]
-
-
-def _match(
-    subject: Subject, entry: Entry, best: _Best | None, *, has_identifier: bool
-) -> tuple[Match, float]:
-    """Return the match and how closely the name is spelt, by which equals are ranked."""
-    agreement = agreements(subject, entry)
-    explanations: dict[str, float] = {}
-    fields: list[str] = []
-    score = closeness = 0.0
-    if best is not None:
-        name_score, closeness, name, query = best
-        score = adjust(name_score, agreement)
-        explanations["name"] = round(name_score, 4)
-        explanations["spelling"] = round(closeness, 4)
-        explanations["sound"] = round(_sound(query, name.prepared), 4)
-        fields.append("full_name")
-    explanations |= agreement
-    fields += agreeing_fields(agreement)
-    if has_identifier:
-        score = IDENTIFIER_SCORE
-        explanations["identifiers"] = 1.0
-        fields.append("identifiers")
-    match = Match(
-        entry=entry,
-        score=round(score, 6),
-        match_type=IDENTIFIER if has_identifier else NAME,
-        matched_name=entry.name if best is None else best[2].text,
-        matched_fields=tuple(fields),
-        explanations=explanations,
-        tokens=() if best is None else explain(best[3], best[2].prepared),
-    )
-    return match, closeness
-
-
-def _closeness(query: PreparedName, listed: PreparedName) -> float:
-    """Return how closely the names are spelt, order of words included."""
-    return jellyfish.jaro_winkler_similarity(" ".join(query.tokens), " ".join(listed.tokens))
-
-
-def _sound(query: PreparedName, listed: PreparedName) -> float:
-    """Return the share of words that sound the same in English."""
-    mine = {jellyfish.metaphone(token) for token in query.tokens}
-    theirs = {jellyfish.metaphone(token) for token in listed.tokens}
-    return len(mine & theirs) / max(len(mine | theirs), 1)
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -20,12 +20,13 @@ REMEMBERED = 30_000
 
 @dataclass(frozen=True, slots=True)
 class NameFound:
-    """A name of entry `entry` that is alike; `text` is as published."""
+    """A name of entry `entry` that is alike; `text` is as published, `score` with `is_weak`."""
 
     entry: int
     text: str
     prepared: PreparedName
     score: float
+    is_weak: bool
 
 
 class Shelf:
@@ -67,7 +68,13 @@ class Shelf:
             if self._weak[number]:
                 found *= WEAK_ALIAS
             if round(found, 6) >= threshold:
-                yield NameFound(int(self._entries[number]), self._text(number), listed, found)
+                yield NameFound(
+                    int(self._entries[number]),
+                    self._text(number),
+                    listed,
+                    found,
+                    bool(self._weak[number]),
+                )
 
     def _prepared(self, number: int) -> PreparedName:
         found = self._remembered.get(number)

@@ -30,6 +30,7 @@ PINNED = {
     "InvalidEntities": ("invalid_entities", 400),
     "TooManyEntities": ("too_many_entities", 400),
     "WatchlistRejected": ("watchlist_rejected", 400),
+    "EvaluationRejected": ("evaluation_rejected", 400),
     "TooLarge": ("payload_too_large", 413),
     "Unavailable": ("unavailable", 503),
     "BrokerUnavailable": ("broker_unavailable", 503),

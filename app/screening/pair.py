@@ -1,0 +1,33 @@
+"""A subject against one entry: the definition of a match, which the index finds faster."""
+
+from __future__ import annotations
+
+from app.screening.features import WEAK_ALIAS, plain_identifiers
+from app.screening.match import BestName, closeness, make_match
+from app.screening.model import Entry, Match, Subject
+from app.screening.names import prepare
+from app.screening.scorer import score
+from app.screening.shelf import names_of
+
+
+def compare_entry(subject: Subject, entry: Entry) -> Match | None:
+    """Return the match of the two at whatever score, or None where nothing could be compared."""
+    same = not plain_identifiers(subject).isdisjoint(plain_identifiers(entry))
+    best = _best_name(subject, entry)
+    if best is None and not same:
+        return None
+    return make_match(subject, entry, best, has_identifier=same)
+
+
+def _best_name(subject: Subject, entry: Entry) -> BestName | None:
+    if not subject.name or subject.entity_type not in (None, entry.entity_type):
+        return None
+    query = prepare(subject.name, entry.entity_type)
+    found: BestName | None = None
+    for text, is_weak in names_of(entry):
+        listed = prepare(text, entry.entity_type)
+        value = score(query, listed, entry.entity_type) * (WEAK_ALIAS if is_weak else 1.0)
+        name = BestName(value, closeness(query, listed), text, is_weak, query, listed)
+        if found is None or name.rank > found.rank:
+            found = name
+    return found
