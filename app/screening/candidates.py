@@ -26,12 +26,7 @@ from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
 from app.screening.model import EntityType
 from app.screening.names import PreparedName, prepare
-from app.screening.scorer import (
-    LISTED_LEFTOVER,
-    ONE_STRONG_PAIR,
-    ONE_WORD_QUERY,
-    QUERY_LEFTOVER,
-)
+from app.screening.scorer import RULES
 from app.screening.tokens import joined
 from app.screening.vocabulary import Neighbours, Vocabulary
 
@@ -53,8 +48,11 @@ def units(name: PreparedName) -> list[tuple[str, int, int]]:
 class Names:
     """Every name of one entity type; numbered, because everything here is an array."""
 
-    def __init__(self, vocabulary: Vocabulary, arrays: Mapping[str, Array]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, arrays: Mapping[str, Array], entity_type: EntityType
+    ) -> None:
         self.vocabulary = vocabulary
+        self._rules = RULES[entity_type]
         self._arrays = arrays
         self._unit_starts = arrays["unit_starts"]
         self._unit_tokens = arrays["unit_tokens"]
@@ -78,6 +76,7 @@ class Names:
         vocabulary = Vocabulary.build(
             {text for name in split for text, _, span in name if span == 1},
             {text for name in split for text, _, span in name if span == 2},
+            personal=entity_type is EntityType.PERSON,
         )
         numbers = {(text, 1): n for n, text in enumerate(vocabulary.tokens[: vocabulary.words])}
         for number, text in enumerate(vocabulary.tokens[vocabulary.words :]):
@@ -110,14 +109,14 @@ class Names:
             "strong": np.array([name.strong for name in prepared], np.int32),
             **{f"unspaced_{part}": array for part, array in unspaced.arrays().items()},
         }
-        return cls(vocabulary, arrays)
+        return cls(vocabulary, arrays, entity_type)
 
     def arrays(self) -> dict[str, Array]:
         return {**self._arrays, **self.vocabulary.arrays()}
 
     @classmethod
-    def open(cls, arrays: Mapping[str, Array]) -> Names:
-        return cls(Vocabulary.open(arrays), arrays)
+    def open(cls, arrays: Mapping[str, Array], entity_type: EntityType) -> Names:
+        return cls(Vocabulary.open(arrays), arrays, entity_type)
 
     def learn(self, queries: Iterable[PreparedName]) -> None:
         """Look up the words of many queries together."""
@@ -171,10 +170,12 @@ class Names:
             listed = 2 * max(0.0, best / 2 - threshold / 2)
             names = self._count_names(neighbours)
             for each in range(at, at + span):
-                gain = query.weights[each] * (best / 2 + threshold * (QUERY_LEFTOVER - 0.5))
+                gain = query.weights[each] * (
+                    best / 2 + threshold * (self._rules.query_leftover - 0.5)
+                )
                 reach[each] = max(reach[each], gain + listed)
                 cost[each] += names
-        needed = threshold * QUERY_LEFTOVER * query.weight - SLACK
+        needed = threshold * self._rules.query_leftover * query.weight - SLACK
         skipped: set[int] = set()
         spent = 0.0
         for each in sorted(range(size), key=lambda at: -cost[at]):
@@ -216,8 +217,12 @@ class Names:
             for each in range(at, at + span):
                 alike[its_rows, each] = np.maximum(alike[its_rows, each], neighbours.similarities)
         weights = np.array(query.weights)
-        gains = np.where(alike > 0, weights * (alike / 2 + threshold * (QUERY_LEFTOVER - 0.5)), 0)
-        listed_gain = np.maximum(0, alike.max(axis=1) / 2 - threshold * (0.5 - LISTED_LEFTOVER))
+        gains = np.where(
+            alike > 0, weights * (alike / 2 + threshold * (self._rules.query_leftover - 0.5)), 0
+        )
+        listed_gain = np.maximum(
+            0, alike.max(axis=1) / 2 - threshold * (0.5 - self._rules.listed_leftover)
+        )
 
         starts = self._unit_starts[met]
         counts = self._unit_starts[met + 1] - starts
@@ -233,7 +238,10 @@ class Names:
             listed_gain[its_rows] * self._unit_weights[places[hits]], runs
         )
 
-        needed = threshold * (QUERY_LEFTOVER * query.weight + LISTED_LEFTOVER * self._weights[met])
+        needed = threshold * (
+            self._rules.query_leftover * query.weight
+            + self._rules.listed_leftover * self._weights[met]
+        )
         enough = query_side.sum(axis=1) + listed_side >= needed - SLACK
         enough &= self._may_be_strong(query, threshold, met, np.count_nonzero(query_side, axis=1))
         return met[enough]
@@ -242,7 +250,7 @@ class Names:
         self, query: PreparedName, threshold: float, met: Array, paired: Array
     ) -> Array:
         """Leave out names that share one word where the scorer asks for two (`strength_factor`)."""
-        kept = ONE_WORD_QUERY if query.strong == 1 else ONE_STRONG_PAIR
+        kept = self._rules.one_word_query if query.strong == 1 else self._rules.one_strong_pair
         if kept >= threshold - SLACK or query.strong == 0:
             return np.ones(len(met), bool)
         strong = self._strong[met]

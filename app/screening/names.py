@@ -53,7 +53,8 @@ _SEPARATORS = re.compile(r"[^a-z0-9]+")
 class PreparedName:
     """A name ready to be compared with names of the same entity type.
 
-    `strong` counts the tokens that weigh enough to identify; `weight` is the sum of all.
+    `strong` counts the tokens that weigh enough to identify; `weight` is the sum of all;
+    `personal` says that they are words of a person's name.
     """
 
     tokens: tuple[str, ...]
@@ -62,6 +63,7 @@ class PreparedName:
     numbers: frozenset[str]
     weight: float
     strong: int
+    personal: bool = False
 
     @property
     def unspaced(self) -> str:
@@ -123,6 +125,7 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
         numbers=frozenset(token for token in tokens if token.isdigit()),
         weight=sum(weights),
         strong=sum(weight >= STRONG for weight in weights),
+        personal=entity_type is EntityType.PERSON,
     )
 
 

@@ -7,37 +7,66 @@ pairs; words left over on the query's side count heavily against it, on the list
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.screening.model import EntityType, TokenPair
-from app.screening.names import STRONG, PreparedName, prepare
+from app.screening.names import INITIAL, STRONG, PreparedName, prepare
 from app.screening.tokens import (
-    INITIAL,
     JOINED_FLOOR,
     JOINED_LETTERS,
-    SHORT_SOUND,
-    SOUND,
+    LOOSE_KEY,
+    SOUND_KEY,
+    SYLLABLE_KEY,
+    VARIANT_KEY,
     joined,
+    shared_key,
     similarity,
-    sounds,
+    spelling,
 )
 
-#: A word of the query that the listed name lacks, beside 1.0 for one that it has.
-QUERY_LEFTOVER = 0.8
-#: A word of the listed name that the query lacks.
-LISTED_LEFTOVER = 0.2
 
-#: Two people who share one name of two are two people.
-ONE_STRONG_PAIR = 0.62
-#: The same, where the query is only one word: it may be the name that the list leads with.
-ONE_WORD_QUERY = 0.81
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What disagreement costs in names of one entity type. All are shares of a score."""
+
+    #: A word of the query that the listed name lacks, beside 1.0 for one that it has.
+    query_leftover: float
+    #: A word of the listed name that the query lacks.
+    listed_leftover: float
+    #: Kept where each name has two words that identify and only one is shared.
+    one_strong_pair: float
+    #: The same, where the query is only one word: it may be the name that the list leads with.
+    one_word_query: float
+    #: Taken when each name has a word that identifies and has no partner: "Hasan al-Rawi" and
+    #: "Hasan al-Tikriti" contradict each other, "Hasan" and "Hasan al-Rawi" do not.
+    contradiction: float
+    #: Kept where all rests on one word, and that is not the same word.
+    one_word_unequal: float
+
+
+RULES: Mapping[EntityType, Rules] = {
+    EntityType.PERSON: Rules(
+        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=1.0,
+    ),
+    EntityType.ORGANISATION: Rules(
+        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=1.0,
+    ),
+    EntityType.VESSEL: Rules(
+        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=1.0,
+    ),
+    EntityType.AIRCRAFT: Rules(
+        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=1.0,
+    ),
+}  # fmt: skip
+
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7
 LEGAL_FORMS_DIFFER = 0.9
-#: Taken when each name has a word that identifies and has no partner: "Hasan al-Rawi" and "Hasan
-#: al-Tikriti" contradict each other, "Hasan" and "Hasan al-Rawi" do not.
-CONTRADICTION = 0.15
 
 _CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
 
@@ -64,7 +93,7 @@ def score(query: PreparedName, listed: PreparedName, entity_type: EntityType) ->
     if same_words(query, listed):
         words = 1.0
     else:
-        words = _pairs_score(query, listed)
+        words = _pairs_score(query, listed, RULES[entity_type])
     return words * _factor(query, listed, entity_type)
 
 
@@ -73,7 +102,7 @@ def same_words(query: PreparedName, listed: PreparedName) -> bool:
     return query.unspaced == listed.unspaced or sorted(query.tokens) == sorted(listed.tokens)
 
 
-def _pairs_score(query: PreparedName, listed: PreparedName) -> float:
+def _pairs_score(query: PreparedName, listed: PreparedName, rules: Rules) -> float:
     paired = pairs(query, listed)
     weight = sum(pair.weight for pair in paired)
     if not weight:
@@ -81,11 +110,14 @@ def _pairs_score(query: PreparedName, listed: PreparedName) -> float:
     agreement = sum(pair.similarity * pair.weight for pair in paired)
     query_left = _left_over(query, {at for pair in paired for at in pair.query_at})
     listed_left = _left_over(listed, {at for pair in paired for at in pair.listed_at})
-    total = weight + QUERY_LEFTOVER * sum(query_left) + LISTED_LEFTOVER * sum(listed_left)
-    found = agreement / total
-    found *= strength_factor(query.strong, listed.strong, sum(p.weight >= STRONG for p in paired))
-    if max(query_left, default=0) >= STRONG and max(listed_left, default=0) >= STRONG:
-        found *= 1 - CONTRADICTION
+    left = rules.query_leftover * sum(query_left) + rules.listed_leftover * sum(listed_left)
+    found = agreement / (weight + left)
+    strong = [pair for pair in paired if pair.weight >= STRONG]
+    found *= strength_factor(query.strong, listed.strong, len(strong), rules)
+    if max(query_left, default=0) >= INITIAL and max(listed_left, default=0) >= INITIAL:
+        found *= 1 - rules.contradiction
+    if len(strong) == 1 and strong[0].similarity < 1.0:
+        found *= rules.one_word_unequal
     return found
 
 
@@ -94,13 +126,17 @@ def _left_over(name: PreparedName, paired: set[int]) -> list[float]:
     return [weight for at, weight in enumerate(name.weights) if at not in paired]
 
 
-def strength_factor(query_strong: int, listed_strong: int, strong_pairs: int) -> float:
+def strength_factor(
+    query_strong: int, listed_strong: int, strong_pairs: int, rules: Rules
+) -> float:
     """Return what the score keeps when too few of the words that identify were paired."""
     if strong_pairs >= 2 or min(query_strong, listed_strong) == 0:
         return 1.0
     if query_strong < 2 and listed_strong < 2:
         return 1.0
-    return ONE_WORD_QUERY if strong_pairs == 1 and query_strong == 1 else ONE_STRONG_PAIR
+    if strong_pairs == 1 and query_strong == 1:
+        return rules.one_word_query
+    return rules.one_strong_pair
 
 
 def _factor(query: PreparedName, listed: PreparedName, entity_type: EntityType) -> float:
@@ -131,21 +167,22 @@ def pairs(query: PreparedName, listed: PreparedName) -> list[Pair]:
 
 
 def _possible_pairs(query: PreparedName, listed: PreparedName) -> Iterator[Pair]:
+    personal = query.personal
     for i, left in enumerate(query.tokens):
         for j, right in enumerate(listed.tokens):
-            alike = similarity(left, right)
+            alike = similarity(left, right, personal)
             if alike:
                 yield Pair(alike, (i,), (j,), (query.weights[i] + listed.weights[j]) / 2)
-    for i, j, alike in _joined_pairs(query.tokens, listed.tokens):
+    for i, j, alike in _joined_pairs(query.tokens, listed.tokens, personal):
         weight = query.weights[i] + query.weights[i + 1] + listed.weights[j]
         yield Pair(alike, (i, i + 1), (j,), weight / 2)
-    for j, i, alike in _joined_pairs(listed.tokens, query.tokens):
+    for j, i, alike in _joined_pairs(listed.tokens, query.tokens, personal):
         weight = query.weights[i] + listed.weights[j] + listed.weights[j + 1]
         yield Pair(alike, (i,), (j, j + 1), weight / 2)
 
 
 def _joined_pairs(
-    split: tuple[str, ...], whole: tuple[str, ...]
+    split: tuple[str, ...], whole: tuple[str, ...], personal: bool
 ) -> Iterator[tuple[int, int, float]]:
     """Find two neighbours in `split` that are written as one word in `whole`."""
     for at in range(len(split) - 1):
@@ -154,7 +191,7 @@ def _joined_pairs(
             continue
         for other, word in enumerate(whole):
             if len(word) >= JOINED_LETTERS:
-                alike = similarity(both, word)
+                alike = similarity(both, word, personal)
                 if alike >= JOINED_FLOOR:
                     yield at, other, alike
 
@@ -165,17 +202,23 @@ def explain(query: PreparedName, listed: PreparedName) -> tuple[TokenPair, ...]:
     for pair in sorted(pairs(query, listed), key=lambda pair: pair.query_at):
         left = " ".join(query.tokens[at] for at in pair.query_at)
         right = " ".join(listed.tokens[at] for at in pair.listed_at)
-        told.append(TokenPair(left, right, _how(pair, left, right), round(pair.similarity, 4)))
+        how = _how(pair, left, right, query.personal)
+        told.append(TokenPair(left, right, how, round(pair.similarity, 4)))
     return tuple(told)
 
 
-def _how(pair: Pair, left: str, right: str) -> str:
+#: What a key that two words share is called in explanations.
+_HOW = {SOUND_KEY: "sound", LOOSE_KEY: "sound", VARIANT_KEY: "variant", SYLLABLE_KEY: "syllables"}
+
+
+def _how(pair: Pair, left: str, right: str, personal: bool) -> str:
     if len(pair.query_at) != len(pair.listed_at):
         return "joined"
     if left == right:
         return "equal"
-    if pair.similarity == INITIAL and 1 in (len(left), len(right)):
+    if 1 in (len(left), len(right)):
         return "initial"
-    if pair.similarity in (SOUND, SHORT_SOUND) and sounds(left) == sounds(right):
-        return "sound"
+    shared = shared_key(left, right, personal)
+    if shared is not None and shared[1] > spelling(left, right):
+        return _HOW[shared[0]]
     return "spelling"

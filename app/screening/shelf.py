@@ -58,7 +58,7 @@ class Shelf:
 
     @classmethod
     def open(cls, entity_type: EntityType, arrays: Mapping[str, Array]) -> Shelf:
-        return cls(entity_type, arrays, Names.open(arrays))
+        return cls(entity_type, arrays, Names.open(arrays, entity_type))
 
     def find(self, query: PreparedName, threshold: float) -> Iterator[NameFound]:
         """Yield every name that scores the threshold, in the order of the list."""

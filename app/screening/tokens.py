@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
+from app.screening.syllables import syllable_key
+from app.screening.words import GIVEN_NAMES
+
 #: Less alike is not alike at all.
 FLOOR = 0.74
 #: Two neighbours written as one ("abd al" ~ "abdal") must be nearly the same letters.
@@ -20,6 +23,19 @@ SOUND = 0.88
 SHORT_SOUND = 0.8
 SHORT_LETTERS = 4
 INITIAL = 0.75
+#: Forms of one given name: "Bill" and "William", "Sergey" and "Serhiy".
+VARIANT = 0.9
+#: Romanisations of the same Chinese or Korean syllables: "Zedong" and "Tsetung".
+SYLLABLES = 0.86
+#: The same consonants when those that scripts confuse are taken for one: "Hubareva", "Gubareva".
+LOOSE = 0.78
+BEST_KEY = max(SOUND, VARIANT, SYLLABLES, LOOSE)
+
+#: The first letter of a key says what it is.
+SOUND_KEY, VARIANT_KEY, SYLLABLE_KEY, LOOSE_KEY = "snyl"
+
+LOOSE_LETTERS = 5
+LOOSE_SKELETON = 3
 
 SOUND_LETTERS = 3
 SOUND_SKELETON = 2
@@ -75,31 +91,92 @@ def sounds(token: str) -> str | None:
     return found if len(found) >= SOUND_SKELETON else None
 
 
-def compare(left: str, right: str) -> float:
+#: Consonants that one script writes for the other, or one tongue says for the other: Ukrainian h
+#: for Russian g, Arabic b for p and j for g, Spanish j for h, v for w and f.
+_CONFUSED = str.maketrans({"p": "b", "t": "d", "g": "k", "j": "k", "h": "k", "x": "k", "f": "v"})
+
+
+@lru_cache(maxsize=1 << 16)
+def loose_sound(token: str) -> str | None:
+    """Return the skeleton with confused consonants as one, or None if too little is left of it."""
+    if len(token) < LOOSE_LETTERS or token.isdigit():
+        return None
+    kept = ""
+    for letter in skeleton(token).translate(_CONFUSED):
+        if letter != kept[-1:]:
+            kept += letter
+    return kept if len(kept) >= LOOSE_SKELETON else None
+
+
+@lru_cache(maxsize=1 << 16)
+def keys(token: str, personal: bool) -> tuple[tuple[str, float], ...]:
+    """Return what makes the token like others: each key, and how alike those that share it are.
+
+    This is what an index files a token under. `personal` adds what only people's names have:
+    forms of one given name, romanisations of one Chinese or Korean syllable.
+    """
+    found = []
+    sound = sounds(token)
+    if sound is not None:
+        found.append((f"{SOUND_KEY}{sound}", SOUND))
+    if personal:
+        found += [(f"{VARIANT_KEY}{number}", VARIANT) for number in GIVEN_NAMES.get(token, ())]
+        syllables = syllable_key(token)
+        if syllables is not None:
+            found.append((f"{SYLLABLE_KEY}{syllables}", SYLLABLES))
+    loose = loose_sound(token)
+    if loose is not None:
+        found.append((f"{LOOSE_KEY}{loose}", LOOSE))
+    return tuple(found)
+
+
+def shared_key(left: str, right: str, personal: bool) -> tuple[str, float] | None:
+    """Return the first letter of the best key that both tokens have, and how alike that makes them.
+
+    Keys come best first but for short tokens, whose few consonants many others share.
+    """
+    theirs = dict(keys(right, personal))
+    if not theirs:
+        return None
+    short = min(len(left), len(right)) <= SHORT_LETTERS
+    best: tuple[str, float] | None = None
+    for key, alike in keys(left, personal):
+        if key in theirs:
+            value = min(alike, SHORT_SOUND) if short and key[0] == SOUND_KEY else alike
+            if best is None or value > best[1]:
+                best = key[0], value
+    return best
+
+
+def compare(left: str, right: str, personal: bool = False) -> float:
     """Return how alike two tokens are, in [0, 1]; symmetric."""
     if left == right:
         return 1.0
     if left.isdigit() or right.isdigit():
         return 0.0
-    shorter, longer = sorted((len(left), len(right)))
-    if shorter == 1:
+    if 1 in (len(left), len(right)):
         return INITIAL if left[0] == right[0] else 0.0
-    score = 0.0
+    score = spelling(left, right)
+    if score < BEST_KEY:
+        shared = shared_key(left, right, personal)
+        if shared is not None:
+            score = max(score, shared[1])
+    return score
+
+
+def spelling(left: str, right: str) -> float:
+    """Return how alike two tokens are by their letters alone: 0 beyond the edits allowed."""
+    shorter, longer = sorted((len(left), len(right)))
     edits = edits_allowed(shorter, longer)
     if edits:
         distance = OSA.distance(left, right, score_cutoff=edits)
         if distance <= edits:
-            score = 1 - distance / longer
-    by_sound = SHORT_SOUND if shorter <= SHORT_LETTERS else SOUND
-    if score < by_sound:
-        sound = sounds(left)
-        if sound is not None and sound == sounds(right):
-            return by_sound
-    return score
+            return float(1 - distance / longer)
+    return 0.0
 
 
 #: The same, remembered: names on lists are made of the same few thousand words.
-similarity = lru_cache(maxsize=1 << 16)(compare)
+similarity = lru_cache(maxsize=1 << 17)(compare)
 
 
 def joined(tokens: tuple[str, ...], at: int) -> str | None:

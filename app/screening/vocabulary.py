@@ -1,8 +1,9 @@
 """Every token of a list, and the way from a token of the query to the listed ones like it.
 
 A token is found without comparing with each: by what remains of it when letters are left out, by
-how it sounds, by its first letter. `neighbours` returns exactly the tokens for which
-`tokens.similarity` is not zero (for joined ones: not under JOINED_FLOOR), no more and no fewer.
+its keys (how it sounds, which given name it is a form of), by its first letter. `neighbours`
+returns exactly the tokens for which `tokens.similarity` is not zero (for joined ones: not under
+JOINED_FLOOR), no more and no fewer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from app.screening.tokens import (
     JOINED_FLOOR,
     JOINED_LETTERS,
     compare,
-    sounds,
+    keys,
 )
 
 #: How many words of queries are remembered with their neighbours, about 20 MB.
@@ -44,28 +45,33 @@ class Vocabulary:
     Words are in alphabetical order, so that those with one first letter are a run.
     """
 
-    def __init__(self, words: list[str], joins: list[str], arrays: Mapping[str, Array]) -> None:
+    def __init__(
+        self, words: list[str], joins: list[str], arrays: Mapping[str, Array], *, personal: bool
+    ) -> None:
+        self.personal = personal
         self.tokens = words + joins
         self.words = len(words)
         self._arrays = arrays
         self._lengths = arrays["lengths"]
         self._word_edits = _lookup(arrays, "word_edits")
         self._join_edits = _lookup(arrays, "join_edits")
-        self._sounds = _lookup(arrays, "sounds")
+        self._keys = _lookup(arrays, "keys")
         self._remembered: dict[tuple[str, bool], Neighbours] = {}
 
     @classmethod
-    def build(cls, words: Iterable[str], joins: Iterable[str]) -> Vocabulary:
+    def build(
+        cls, words: Iterable[str], joins: Iterable[str], *, personal: bool = False
+    ) -> Vocabulary:
         word_list, join_list = sorted(words), sorted(joins)
         tokens = word_list + join_list
         arrays = {"lengths": np.array([len(token) for token in tokens], np.int32)}
         for name, lookup in (
             ("word_edits", _edits_lookup(word_list, 0, FLOOR)),
             ("join_edits", _edits_lookup(join_list, len(word_list), JOINED_FLOOR)),
-            ("sounds", _sounds_lookup(tokens)),
+            ("keys", _keys_lookup(tokens, personal)),
         ):
             arrays.update({f"{name}_{part}": array for part, array in lookup.arrays().items()})
-        return cls(word_list, join_list, arrays)
+        return cls(word_list, join_list, arrays, personal=personal)
 
     def arrays(self) -> dict[str, Array]:
         """Return all that `open` needs."""
@@ -74,14 +80,15 @@ class Vocabulary:
             **self._arrays,
             "token_bytes": texts["bytes"],
             "token_ends": texts["ends"],
-            "word_count": np.array([self.words], np.int64),
+            "word_count": np.array([self.words, self.personal], np.int64),
         }
 
     @classmethod
     def open(cls, arrays: Mapping[str, Array]) -> Vocabulary:
         tokens = unpack_texts(arrays["token_bytes"], arrays["token_ends"])
         words = int(arrays["word_count"][0])
-        return cls(tokens[:words], tokens[words:], arrays)
+        personal = bool(arrays["word_count"][1])
+        return cls(tokens[:words], tokens[words:], arrays, personal=personal)
 
     def number_of(self, token: str, *, join: bool = False) -> int | None:
         low, high = (self.words, len(self.tokens)) if join else (0, self.words)
@@ -132,7 +139,9 @@ class Vocabulary:
         meets_joins = ~joined & (np.array([len(token) for token in tokens]) >= JOINED_LETTERS)
         rows, numbers = self._candidates(tokens, joined, meets_joins)
         two = zip(rows.tolist(), numbers.tolist(), strict=True)
-        alike = np.array([compare(tokens[row], self.tokens[number]) for row, number in two], float)
+        alike = np.array(
+            [compare(tokens[row], self.tokens[number], self.personal) for row, number in two], float
+        )
         lowest = np.where(joined[rows] | (numbers >= self.words), JOINED_FLOOR, FLOOR)
         kept = alike >= lowest
         rows, numbers, alike = rows[kept], numbers[kept], alike[kept]
@@ -156,9 +165,11 @@ class Vocabulary:
         rows.append(owners[at])
         numbers.append(joins.astype(np.int64))
 
-        voiced = [(row, found) for row, token in enumerate(tokens) if (found := sounds(token))]
-        owners = np.array([row for row, _ in voiced], np.int64)
-        at, alike = self._sounds.find(hash_texts([found for _, found in voiced]))
+        filed = [
+            (row, key) for row, token in enumerate(tokens) for key, _ in keys(token, self.personal)
+        ]
+        owners = np.array([row for row, _ in filed], np.int64)
+        at, alike = self._keys.find(hash_texts([key for _, key in filed]))
         rows.append(owners[at])
         numbers.append(alike.astype(np.int64))
 
@@ -173,9 +184,9 @@ class Vocabulary:
         all_rows, all_numbers = np.concatenate(rows), np.concatenate(numbers)
         allowed = (all_numbers < self.words) | meets_joins[all_rows]
         short = joined[all_rows] & (self._lengths[all_numbers] < JOINED_LETTERS)
-        keys = (all_rows * len(self.tokens) + all_numbers)[allowed & ~short]
-        keys = np.unique(keys)
-        return keys // len(self.tokens), keys % len(self.tokens)
+        two = (all_rows * len(self.tokens) + all_numbers)[allowed & ~short]
+        two = np.unique(two)
+        return two // len(self.tokens), two % len(self.tokens)
 
 
 def _lookup(arrays: Mapping[str, Array], name: str) -> Lookup:
@@ -187,7 +198,9 @@ def _edits_lookup(tokens: list[str], first_number: int, floor: float) -> Lookup:
     return Lookup.build(hashes, owners + first_number)
 
 
-def _sounds_lookup(tokens: list[str]) -> Lookup:
-    voiced = [(number, found) for number, token in enumerate(tokens) if (found := sounds(token))]
-    hashes = hash_texts([found for _, found in voiced])
-    return Lookup.build(hashes, np.array([number for number, _ in voiced], np.int64))
+def _keys_lookup(tokens: list[str], personal: bool) -> Lookup:
+    filed = [
+        (number, key) for number, token in enumerate(tokens) for key, _ in keys(token, personal)
+    ]
+    hashes = hash_texts([key for _, key in filed])
+    return Lookup.build(hashes, np.array([number for number, _ in filed], np.int64))

@@ -37,3 +37,12 @@ WEAK_WORDS: dict[str, float] = {
 ABBREVIATIONS: dict[str, str] = {
     short: word for word, shorts in _DATA["abbreviations"].items() for short in shorts
 }
+
+_GIVEN_NAMES: list[list[str]] = json.loads(
+    resources.files("app.screening").joinpath("given_names.json").read_text("utf-8")
+)
+#: "bill" -> the numbers of the names it is a form of. Two names are forms of one if they share any.
+GIVEN_NAMES: dict[str, tuple[int, ...]] = {}
+for _number, _forms in enumerate(_GIVEN_NAMES):
+    for _each in _forms:
+        GIVEN_NAMES[_each] = (*GIVEN_NAMES.get(_each, ()), _number)
