@@ -19,6 +19,7 @@ from app.screening.arabic import romanise
 from app.screening.model import EntityType
 from app.screening.words import (
     ABBREVIATIONS,
+    COMMON_NAMES,
     CRAFT_PREFIXES,
     HONORIFICS,
     LEGAL_FORM_WORDS,
@@ -38,6 +39,8 @@ MAX_REPEATS = 2
 ORDINARY = 1.0
 INITIAL = 0.45
 PARTICLE = 0.25
+#: "Ivanovich": lists give it, clients often do not, and brothers share it.
+PATRONYMIC = 0.5
 #: A word this heavy identifies somebody; lighter ones only agree or disagree.
 STRONG = 0.7
 
@@ -46,6 +49,7 @@ _SYLLABLES = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3])")
 _ARABIC = re.compile("[\u0600-\u06ff]")
 _APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose
 _ACRONYM = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b\.?)?")
+_PATRONYMIC = re.compile("..(?:[oe]v[iy]t?ch|[oei]vna|avich)$")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
@@ -132,6 +136,10 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
 def _person_weight(token: str) -> float:
     if token in PARTICLES:
         return PARTICLE
+    if token in COMMON_NAMES:
+        return COMMON_NAMES[token]
+    if _PATRONYMIC.search(token):
+        return PATRONYMIC
     return INITIAL if len(token) == 1 else ORDINARY
 
 

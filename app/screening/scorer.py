@@ -17,6 +17,7 @@ from app.screening.tokens import (
     JOINED_LETTERS,
     LOOSE_KEY,
     SOUND_KEY,
+    SPELT_KEY,
     SYLLABLE_KEY,
     VARIANT_KEY,
     joined,
@@ -47,8 +48,8 @@ class Rules:
 
 RULES: Mapping[EntityType, Rules] = {
     EntityType.PERSON: Rules(
-        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=1.0,
+        query_leftover=0.3, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.3, one_word_unequal=1.0,
     ),
     EntityType.ORGANISATION: Rules(
         query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
@@ -208,7 +209,13 @@ def explain(query: PreparedName, listed: PreparedName) -> tuple[TokenPair, ...]:
 
 
 #: What a key that two words share is called in explanations.
-_HOW = {SOUND_KEY: "sound", LOOSE_KEY: "sound", VARIANT_KEY: "variant", SYLLABLE_KEY: "syllables"}
+_HOW = {
+    SPELT_KEY: "transliteration",
+    SOUND_KEY: "sound",
+    LOOSE_KEY: "sound",
+    VARIANT_KEY: "variant",
+    SYLLABLE_KEY: "syllables",
+}
 
 
 def _how(pair: Pair, left: str, right: str, personal: bool) -> str:

@@ -6,6 +6,7 @@ the pairs above it have to be found. Every rule here is one the index can look u
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from rapidfuzz.distance import OSA
@@ -17,6 +18,9 @@ from app.screening.words import GIVEN_NAMES
 FLOOR = 0.74
 #: Two neighbours written as one ("abd al" ~ "abdal") must be nearly the same letters.
 JOINED_FLOOR = 0.85
+#: The same letters but for those that every table of transliteration writes its own way:
+#: "Desyatova", "Desiatova"; "Yermakov", "Ermakov"; "Osama", "Usamah".
+SPELT = 0.95
 #: The same consonants in the same order, written differently: "mohammed", "muhamad".
 SOUND = 0.88
 #: The same of a short word, whose few consonants many others have: "jun", "jin", "jan".
@@ -29,10 +33,10 @@ VARIANT = 0.9
 SYLLABLES = 0.86
 #: The same consonants when those that scripts confuse are taken for one: "Hubareva", "Gubareva".
 LOOSE = 0.78
-BEST_KEY = max(SOUND, VARIANT, SYLLABLES, LOOSE)
+BEST_KEY = max(SPELT, SOUND, VARIANT, SYLLABLES, LOOSE)
 
 #: The first letter of a key says what it is.
-SOUND_KEY, VARIANT_KEY, SYLLABLE_KEY, LOOSE_KEY = "snyl"
+SPELT_KEY, SOUND_KEY, VARIANT_KEY, SYLLABLE_KEY, LOOSE_KEY = "wsnyl"
 
 LOOSE_LETTERS = 5
 LOOSE_SKELETON = 3
@@ -91,6 +95,35 @@ def sounds(token: str) -> str | None:
     return found if len(found) >= SOUND_SKELETON else None
 
 
+#: What tables of transliteration write differently, in the order in which it is made one.
+_TABLES = tuple(
+    (re.compile(pattern), letters)
+    for pattern, letters in (
+        ("[ao]u$", "ov"), ("^(?:y|j)e", "e"), ("ie", "e"), ("sch", "sh"), ("tch", "ch"),
+        ("dzh|dj", "j"), ("ck|q|c(?!h)", "k"), ("ph", "f"), ("gh", "g"), ("dh", "d"), ("th", "t"),
+        ("kh", "h"), ("w", "v"), ("x", "ks"), ("ou|oo", "u"), ("ee", "i"), ("o", "u"),
+        ("[yj](?=[aeiu])|(?<=[aeiu])[yj]|[yj]$", "i"), ("y", "i"), ("ie", "e"),
+        ("ts|tz", "z"), ("(.)\\1+", "\\1"), ("(?<=[aeiu])h$", ""),
+    )
+)  # fmt: skip
+SPELT_LETTERS = 3
+
+
+@lru_cache(maxsize=1 << 16)
+def spelt(token: str) -> str | None:
+    """Return the token as one table would write it, or None if it is too short to say.
+
+    >>> spelt("yermakov") == spelt("ermakov"), spelt("salim") == spelt("salem")
+    (True, False)
+    """
+    if len(token) < SPELT_LETTERS or token.isdigit():
+        return None
+    text = token
+    for pattern, letters in _TABLES:
+        text = pattern.sub(letters, text)
+    return text if len(text) >= SPELT_LETTERS else None
+
+
 #: Consonants that one script writes for the other, or one tongue says for the other: Ukrainian h
 #: for Russian g, Arabic b for p and j for g, Spanish j for h, v for w and f.
 _CONFUSED = str.maketrans({"p": "b", "t": "d", "g": "k", "j": "k", "h": "k", "x": "k", "f": "v"})
@@ -116,6 +149,9 @@ def keys(token: str, personal: bool) -> tuple[tuple[str, float], ...]:
     forms of one given name, romanisations of one Chinese or Korean syllable.
     """
     found = []
+    by_table = spelt(token)
+    if by_table is not None:
+        found.append((f"{SPELT_KEY}{by_table}", SPELT))
     sound = sounds(token)
     if sound is not None:
         found.append((f"{SOUND_KEY}{sound}", SOUND))

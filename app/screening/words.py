@@ -28,6 +28,10 @@ VAGUE_FORM = "COMPANY"
 
 HONORIFICS = frozenset(_DATA["honorifics"])
 PARTICLES = frozenset(_DATA["particles"])
+#: Names that so many people bear that they identify nobody, and what they weigh.
+COMMON_NAMES: dict[str, float] = {
+    name: float(weight) for weight, names in _DATA["common_names"].items() for name in names
+}
 CRAFT_PREFIXES = frozenset(_DATA["craft_prefixes"])
 
 #: Company words that say little, and what they weigh beside 1.0 for an ordinary word.
