@@ -25,8 +25,8 @@ from app.screening.arrays import Array, spread
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
 from app.screening.model import EntityType
-from app.screening.names import PreparedName, prepare
-from app.screening.scorer import RULES
+from app.screening.names import PreparedName, is_acronym_like, prepare
+from app.screening.scorer import RULES, run_on
 from app.screening.tokens import joined
 from app.screening.vocabulary import Neighbours, Vocabulary
 
@@ -45,6 +45,29 @@ def units(name: PreparedName) -> list[tuple[str, int, int]]:
     return singles + doubles
 
 
+def whole_keys(name: PreparedName) -> list[str]:
+    """Return what a listed name is found by as a whole, whatever the bound on its words says."""
+    keys = [f"={name.unspaced}"]
+    sound = run_on(name.unspaced)
+    if sound is not None:
+        keys.append(f"~{sound}")
+    keys += [f"a{acronym}" for acronym in name.acronyms]
+    if name.takes_acronyms:
+        keys += [f"w{token}" for token in name.tokens if is_acronym_like(token)]
+    return keys
+
+
+def whole_questions(name: PreparedName) -> list[str]:
+    """Return the keys of listed names that a query must be compared with."""
+    keys = [f"={name.unspaced}"]
+    sound = run_on(name.unspaced)
+    if sound is not None:
+        keys.append(f"~{sound}")
+    if name.takes_acronyms:
+        keys += [f"a{token}" for token in name.tokens if is_acronym_like(token)]
+    return keys + [f"w{acronym}" for acronym in name.acronyms]
+
+
 class Names:
     """Every name of one entity type; numbered, because everything here is an array."""
 
@@ -61,9 +84,7 @@ class Names:
         self._names = arrays["names"]
         self._weights = arrays["weights"]
         self._strong = arrays["strong"]
-        self._unspaced = Lookup(
-            arrays["unspaced_keys"], arrays["unspaced_starts"], arrays["unspaced_numbers"]
-        )
+        self._whole = Lookup(arrays["whole_keys"], arrays["whole_starts"], arrays["whole_numbers"])
         # Scratch paper, clean between two queries: the row of a token's similarities, and which
         # names were met.
         self._row_of = np.zeros(len(vocabulary.tokens), np.int32)
@@ -95,8 +116,10 @@ class Names:
         counts = np.array([len(name) for name in split], np.int64)
         owners = np.repeat(np.arange(len(names), dtype=np.int32), counts)
         inverted = Lookup.build(unit_tokens.astype(np.uint64), owners)
-        unspaced = Lookup.build(
-            hash_texts([name.unspaced for name in prepared]), np.arange(len(names))
+        filed = [(key, number) for number, name in enumerate(prepared) for key in whole_keys(name)]
+        whole = Lookup.build(
+            hash_texts([key for key, _ in filed]),
+            np.array([number for _, number in filed], np.int64),
         )
         arrays: dict[str, Array] = {
             "unit_starts": np.append(0, np.cumsum(counts)).astype(np.int64),
@@ -107,7 +130,7 @@ class Names:
             "names": inverted.numbers,
             "weights": np.array([name.weight for name in prepared], float),
             "strong": np.array([name.strong for name in prepared], np.int32),
-            **{f"unspaced_{part}": array for part, array in unspaced.arrays().items()},
+            **{f"whole_{part}": array for part, array in whole.arrays().items()},
         }
         return cls(vocabulary, arrays, entity_type)
 
@@ -128,9 +151,9 @@ class Names:
         """Return the numbers of names that may score the threshold or more, ascending."""
         if not query.tokens:
             return np.empty(0, np.int64)
-        same = self._unspaced.find_one(hash_text(query.unspaced))
         found = self._reaching_by_words(query, threshold)
-        return np.union1d(found, same) if len(same) else found
+        whole = [self._whole.find_one(hash_text(key)) for key in whole_questions(query)]
+        return np.unique(np.concatenate([found, *whole]))
 
     def _reaching_by_words(self, query: PreparedName, threshold: float) -> Array:
         nothing = np.empty(0, np.int64)

@@ -16,9 +16,9 @@ from functools import lru_cache
 from anyascii import anyascii
 
 from app.screening.arabic import romanise
+from app.screening.company_words import numbers_in_digits, translate, unify
 from app.screening.model import EntityType
 from app.screening.words import (
-    ABBREVIATIONS,
     COMMON_NAMES,
     CRAFT_PREFIXES,
     HONORIFICS,
@@ -44,6 +44,13 @@ PATRONYMIC = 0.5
 #: A word this heavy identifies somebody; lighter ones only agree or disagree.
 STRONG = 0.7
 
+ACRONYM_LETTERS = 3
+MOST_ACRONYM_LETTERS = 8
+_UNSPOKEN = frozenset(
+    {"the", "of", "and", "for", "de", "la", "und", "et", "y", "e", "to", "in", "al"}
+)
+_SON_OF = frozenset({"bin", "ibn", "ben", "ould"})
+
 #: "zhang" is a word of its own in Chinese, though nothing separates it from the next.
 _SYLLABLES = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3])")
 _ARABIC = re.compile("[\u0600-\u06ff]")
@@ -68,6 +75,12 @@ class PreparedName:
     weight: float
     strong: int
     personal: bool = False
+    #: Only companies are known by their first letters.
+    takes_acronyms: bool = False
+    #: What the first letters of its words spell, with and without its legal form: companies only.
+    acronyms: tuple[str, ...] = ()
+    #: Where the patronymic begins: the token after "bin" or "ibn", of a person.
+    father_at: int | None = None
 
     @property
     def unspaced(self) -> str:
@@ -91,7 +104,7 @@ def fold(name: str) -> str:
         text = anyascii(_SYLLABLES.sub(r" \1 ", text))
     text = _APOSTROPHES.sub("", text.lower())
     text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)
-    return _SEPARATORS.sub(" ", text.replace("&", " and ")).strip()
+    return _SEPARATORS.sub(" ", text.replace("&", " and ").replace("%", " percent ")).strip()
 
 
 # A subject of no known type is prepared by the rules of each, one after the other.
@@ -117,10 +130,11 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
         tokens = [word for word in words if word not in HONORIFICS] or words
         weights = [_person_weight(token) for token in tokens]
     elif entity_type is EntityType.ORGANISATION:
-        tokens, legal_forms = _without_legal_forms(words)
+        tokens, legal_forms = _without_legal_forms(unify(words))
         weights = [_organisation_weight(token) for token in tokens]
     else:
-        tokens = [word for word in words if word not in CRAFT_PREFIXES] or words
+        tokens = numbers_in_digits(words)
+        tokens = [word for word in tokens if word not in CRAFT_PREFIXES] or tokens
         weights = [ORDINARY] * len(tokens)
     return PreparedName(
         tokens=tuple(tokens),
@@ -130,7 +144,32 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
         weight=sum(weights),
         strong=sum(weight >= STRONG for weight in weights),
         personal=entity_type is EntityType.PERSON,
+        takes_acronyms=entity_type is EntityType.ORGANISATION,
+        acronyms=_acronyms(words, tokens) if entity_type is EntityType.ORGANISATION else (),
+        father_at=_father_at(tokens) if entity_type is EntityType.PERSON else None,
     )
+
+
+def _acronyms(words: Sequence[str], tokens: Sequence[str]) -> tuple[str, ...]:
+    """Return what the words may be abbreviated to: "people's liberation army" to "pla"."""
+    found = []
+    for some in (words, tokens):
+        letters = [word[0] for word in some if word not in _UNSPOKEN and not word.isdigit()]
+        if ACRONYM_LETTERS <= len(letters) <= MOST_ACRONYM_LETTERS:
+            found.append("".join(letters))
+    return tuple(dict.fromkeys(found))
+
+
+def is_acronym_like(token: str) -> bool:
+    return ACRONYM_LETTERS <= len(token) <= MOST_ACRONYM_LETTERS
+
+
+def _father_at(tokens: Sequence[str]) -> int | None:
+    """Return where the father's name stands: "omar bin abdullah" is not "abdullah bin omar"."""
+    for at in range(1, len(tokens) - 1):
+        if tokens[at] in _SON_OF:
+            return at + 1
+    return None
 
 
 def _person_weight(token: str) -> float:
@@ -157,7 +196,7 @@ def _without_legal_forms(words: Sequence[str]) -> tuple[Sequence[str], frozenset
         if form:
             forms.add(form)
         else:
-            kept.append(ABBREVIATIONS.get(words[at], words[at]))
+            kept.append(translate(words[at]))
         at += length
     # A company may be called nothing but "Company".
     return kept or words, frozenset(forms - {VAGUE_FORM})

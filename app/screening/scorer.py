@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.screening.model import EntityType, TokenPair
-from app.screening.names import INITIAL, STRONG, PreparedName, prepare
+from app.screening.names import ACRONYM_LETTERS, INITIAL, STRONG, PreparedName, prepare
 from app.screening.tokens import (
     JOINED_FLOOR,
     JOINED_LETTERS,
@@ -23,6 +24,7 @@ from app.screening.tokens import (
     joined,
     shared_key,
     similarity,
+    skeleton,
     spelling,
 )
 
@@ -68,6 +70,14 @@ RULES: Mapping[EntityType, Rules] = {
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7
 LEGAL_FORMS_DIFFER = 0.9
+#: "Omar bin Abdullah" is not "Abdullah bin Omar".
+FATHER_AND_SON = 0.6
+#: Names that sound the same from end to end, wherever their spaces are.
+RUN_ON = 0.88
+RUN_ON_SKELETON = 7
+#: "PLA" for "People's Liberation Army", and where only three letters say so.
+ACRONYM = 0.86
+SHORT_ACRONYM = 0.8
 
 _CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
 
@@ -80,6 +90,7 @@ class Pair:
     query_at: tuple[int, ...]
     listed_at: tuple[int, ...]
     weight: float
+    is_acronym: bool = False
 
 
 def name_score(query: str, listed: str, entity_type: EntityType) -> float:
@@ -95,7 +106,22 @@ def score(query: PreparedName, listed: PreparedName, entity_type: EntityType) ->
         words = 1.0
     else:
         words = _pairs_score(query, listed, RULES[entity_type])
+        if words < RUN_ON and sounds_as_one(query, listed):
+            words = RUN_ON
     return words * _factor(query, listed, entity_type)
+
+
+def sounds_as_one(query: PreparedName, listed: PreparedName) -> bool:
+    """Say whether the names sound the same when written without spaces."""
+    sound = run_on(query.unspaced)
+    return sound is not None and sound == run_on(listed.unspaced)
+
+
+@lru_cache(maxsize=1 << 16)
+def run_on(unspaced: str) -> str | None:
+    """Return what a whole name sounds like, or None if it is too short to be told by that."""
+    found = skeleton(unspaced)
+    return found if len(found) >= RUN_ON_SKELETON else None
 
 
 def same_words(query: PreparedName, listed: PreparedName) -> bool:
@@ -114,7 +140,9 @@ def _pairs_score(query: PreparedName, listed: PreparedName, rules: Rules) -> flo
     left = rules.query_leftover * sum(query_left) + rules.listed_leftover * sum(listed_left)
     found = agreement / (weight + left)
     strong = [pair for pair in paired if pair.weight >= STRONG]
-    found *= strength_factor(query.strong, listed.strong, len(strong), rules)
+    # An acronym stands for all of its words.
+    count = sum(2 if pair.is_acronym else 1 for pair in strong)
+    found *= strength_factor(query.strong, listed.strong, count, rules)
     if max(query_left, default=0) >= INITIAL and max(listed_left, default=0) >= INITIAL:
         found *= 1 - rules.contradiction
     if len(strong) == 1 and strong[0].similarity < 1.0:
@@ -148,6 +176,11 @@ def _factor(query: PreparedName, listed: PreparedName, entity_type: EntityType) 
         factor *= NUMBERS_DIFFER
     if query.legal_forms and listed.legal_forms and not query.legal_forms & listed.legal_forms:
         factor *= LEGAL_FORMS_DIFFER
+    if query.father_at is not None and listed.father_at is not None:
+        son, father = query.tokens[0], query.tokens[query.father_at]
+        listed_son, listed_father = listed.tokens[0], listed.tokens[listed.father_at]
+        if son != listed_son and son == listed_father and father == listed_son:
+            factor *= FATHER_AND_SON
     return factor
 
 
@@ -177,9 +210,30 @@ def _possible_pairs(query: PreparedName, listed: PreparedName) -> Iterator[Pair]
     for i, j, alike in _joined_pairs(query.tokens, listed.tokens, personal):
         weight = query.weights[i] + query.weights[i + 1] + listed.weights[j]
         yield Pair(alike, (i, i + 1), (j,), weight / 2)
+    yield from _acronym_pairs(query, listed)
     for j, i, alike in _joined_pairs(listed.tokens, query.tokens, personal):
         weight = query.weights[i] + listed.weights[j] + listed.weights[j + 1]
         yield Pair(alike, (i,), (j, j + 1), weight / 2)
+
+
+def _acronym_pairs(query: PreparedName, listed: PreparedName) -> Iterator[Pair]:
+    """Find words that are what the first letters of the whole other name spell."""
+    if listed.acronyms:
+        every = tuple(range(len(listed.tokens)))
+        for at, word in enumerate(query.tokens):
+            if word in listed.acronyms:
+                weight = (query.weights[at] + listed.weight) / 2
+                yield Pair(_acronym(word), (at,), every, weight, is_acronym=True)
+    if query.acronyms:
+        every = tuple(range(len(query.tokens)))
+        for at, word in enumerate(listed.tokens):
+            if word in query.acronyms:
+                weight = (query.weight + listed.weights[at]) / 2
+                yield Pair(_acronym(word), every, (at,), weight, is_acronym=True)
+
+
+def _acronym(word: str) -> float:
+    return SHORT_ACRONYM if len(word) == ACRONYM_LETTERS else ACRONYM
 
 
 def _joined_pairs(
@@ -193,7 +247,9 @@ def _joined_pairs(
         for other, word in enumerate(whole):
             if len(word) >= JOINED_LETTERS:
                 alike = similarity(both, word, personal)
-                if alike >= JOINED_FLOOR:
+                # An initial before a name is no part of it: "A. Khan" is not "Akhan".
+                needed = 1.0 if 1 in (len(split[at]), len(split[at + 1])) else JOINED_FLOOR
+                if alike >= needed:
                     yield at, other, alike
 
 
@@ -219,6 +275,8 @@ _HOW = {
 
 
 def _how(pair: Pair, left: str, right: str, personal: bool) -> str:
+    if pair.is_acronym:
+        return "acronym"
     if len(pair.query_at) != len(pair.listed_at):
         return "joined"
     if left == right:

@@ -38,9 +38,30 @@ CRAFT_PREFIXES = frozenset(_DATA["craft_prefixes"])
 WEAK_WORDS: dict[str, float] = {
     word: float(weight) for weight, words in _DATA["weak_words"].items() for word in words
 }
-ABBREVIATIONS: dict[str, str] = {
-    short: word for word, shorts in _DATA["abbreviations"].items() for short in shorts
+#: "zavod" -> "factory": company words of other languages, and abbreviations.
+TRANSLATIONS: dict[str, str] = {
+    other: word for word, others in _DATA["abbreviations"].items() for other in others
 }
+#: ("united", "states") -> ("usa",): names of countries and institutions that are often shortened.
+PHRASES: dict[tuple[str, ...], tuple[str, ...]] = {
+    tuple(phrase.split()): tuple(short.split())
+    for short, phrases in _DATA["phrases"].items()
+    for phrase in phrases
+}
+#: The longest phrase, in words, that begins with this word.
+PHRASE_WORDS: dict[str, int] = {}
+for _phrase in PHRASES:
+    PHRASE_WORDS[_phrase[0]] = max(len(_phrase), PHRASE_WORDS.get(_phrase[0], 0))
+NUMBER_WORDS: dict[str, str] = {
+    word: number for number, words in _DATA["number_words"].items() for word in words
+}
+ROMAN_NUMERALS: dict[str, str] = {
+    numeral: number for number, numeral in _DATA["roman_numerals"].items()
+}
+#: The long words of legal forms, which may be misspelt.
+LEGAL_WORDS = tuple(
+    sorted({word for form in LEGAL_FORMS for word in form.split() if len(word) >= 7})
+)
 
 _GIVEN_NAMES: list[list[str]] = json.loads(
     resources.files("app.screening").joinpath("given_names.json").read_text("utf-8")

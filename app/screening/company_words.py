@@ -1,0 +1,88 @@
+"""One way of writing for what companies, ships and institutions write in many.
+
+"Brigade Forty 4" is "brigade 44", "Trust II" is "trust 2", "Aktiengeselschaft" is meant to be
+"aktiengesellschaft", "Islamic Republic of Iran" is "iran". Word lists: `words.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from rapidfuzz.distance import OSA
+
+from app.screening.words import (
+    LEGAL_WORDS,
+    NUMBER_WORDS,
+    PHRASE_WORDS,
+    PHRASES,
+    ROMAN_NUMERALS,
+    TRANSLATIONS,
+)
+
+#: A long word of a legal form may be misspelt by one edit, a very long one by two.
+_ONE_EDIT_LETTERS, _TWO_EDIT_LETTERS = 6, 12
+
+_TENS = frozenset(str(ten) for ten in range(20, 100, 10))
+_UNITS = frozenset("123456789")
+
+
+def unify(words: Sequence[str]) -> list[str]:
+    """Return the words of a company's name with phrases, numbers and slips made one."""
+    return _phrases(_numbers([legal_word(word) for word in words]))
+
+
+def numbers_in_digits(words: Sequence[str]) -> list[str]:
+    """Return the words of a ship's name, its numbers in digits."""
+    return _numbers(words)
+
+
+def translate(word: str) -> str:
+    """Return the English word for a common company word of another language or spelling."""
+    return TRANSLATIONS.get(word, word)
+
+
+@lru_cache(maxsize=1 << 16)
+def legal_word(word: str) -> str:
+    """Return the word of a legal form that this one must be meant to be, or itself.
+
+    >>> legal_word("aktiengeselschaft"), legal_word("companion")
+    ('aktiengesellschaft', 'companion')
+    """
+    if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_WORDS or word in TRANSLATIONS:
+        return word
+    for meant in LEGAL_WORDS:
+        edits = 2 if min(len(word), len(meant)) >= _TWO_EDIT_LETTERS else 1
+        longer_enough = abs(len(word) - len(meant)) <= edits and word[0] == meant[0]
+        if longer_enough and OSA.distance(word, meant, score_cutoff=edits) <= edits:
+            return meant
+    return word
+
+
+def _numbers(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for at, word in enumerate(words):
+        # What stands first is a name: "Six Flags", "Vi Group".
+        number = NUMBER_WORDS.get(word) or (ROMAN_NUMERALS.get(word) if at else None) or word
+        if kept and number in _UNITS and kept[-1] in _TENS and words[at - 1] != kept[-1]:
+            kept[-1] = str(int(kept[-1]) + int(number))
+        else:
+            kept.append(number)
+    return kept
+
+
+def _phrases(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    at = 0
+    while at < len(words):
+        longest = min(PHRASE_WORDS.get(words[at], 0), len(words) - at)
+        for length in range(longest, 0, -1):
+            phrase = PHRASES.get(tuple(words[at : at + length]))
+            if phrase is not None:
+                kept += phrase
+                at += length
+                break
+        else:
+            kept.append(words[at])
+            at += 1
+    return kept
