@@ -36,7 +36,13 @@ def _word(word: str) -> str:
     article = "al " if bare != word else ""
     # These letters are consonants at the start of a word and vowels inside it; ayn is heard as
     # a vowel where a word begins with it.
+    # Alif and waw at the start are one vowel: "Osama", "Omar" written in full.
+    if bare[:2] in {"او", "أو"} and len(bare) > 2:
+        return article + "o" + _inside(bare[2:])
     first = {"و": "w", "ي": "y", "ی": "y", "ع": "a"}.get(bare[0])
     rest = bare[1:] if first else bare
-    rest = rest.replace("و", "u").replace("ي", "i").replace("ی", "i")
-    return article + (first or "") + rest.translate(_LETTERS)
+    return article + (first or "") + _inside(rest)
+
+
+def _inside(letters: str) -> str:
+    return letters.replace("و", "u").replace("ي", "i").replace("ی", "i").translate(_LETTERS)

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from app.screening.arabic import romanise
+from app.screening import arabic, hebrew, japanese
 from app.screening.company_words import numbers_in_digits, translate, unify
 from app.screening.model import EntityType
 from app.screening.words import (
@@ -53,7 +53,12 @@ _SON_OF = frozenset({"bin", "ibn", "ben", "ould"})
 
 #: "zhang" is a word of its own in Chinese, though nothing separates it from the next.
 _SYLLABLES = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3])")
-_ARABIC = re.compile("[\u0600-\u06ff]")
+#: Scripts whose general transliteration does not give what passports have.
+_ROMANISED = (
+    (re.compile("[\u0600-\u06ff]"), arabic.romanise),
+    (re.compile("[\u05d0-\u05ea]"), hebrew.romanise),
+    (re.compile("[\u4e00-\u9fff]"), japanese.romanise),
+)
 _APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose
 _ACRONYM = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b\.?)?")
 _PATRONYMIC = re.compile("..(?:[oe]v[iy]t?ch|[oei]vna|avich)$")
@@ -97,8 +102,9 @@ def fold(name: str) -> str:
     if not text.isascii():
         # Compatibility forms may grow ("ﷺ" becomes eighteen letters), hence the second cut.
         text = unicodedata.normalize("NFKC", text)[: 2 * MAX_LETTERS]
-        if _ARABIC.search(text):
-            text = romanise(text)
+        for script, romanise in _ROMANISED:
+            if script.search(text):
+                text = romanise(text)
         # The name of a pictogram ("slight smile") is nobody's name.
         text = "".join(" " if unicodedata.category(c) == "So" else c for c in text)
         text = anyascii(_SYLLABLES.sub(r" \1 ", text))

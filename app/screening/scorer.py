@@ -50,20 +50,20 @@ class Rules:
 
 RULES: Mapping[EntityType, Rules] = {
     EntityType.PERSON: Rules(
-        query_leftover=0.3, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.81,
+        query_leftover=0.25, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.86,
         contradiction=0.3, one_word_unequal=1.0,
     ),
     EntityType.ORGANISATION: Rules(
-        query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=1.0,
+        query_leftover=0.35, listed_leftover=0.27, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=0.96,
     ),
     EntityType.VESSEL: Rules(
         query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=1.0,
+        contradiction=0.15, one_word_unequal=0.9,
     ),
     EntityType.AIRCRAFT: Rules(
         query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=1.0,
+        contradiction=0.15, one_word_unequal=0.9,
     ),
 }  # fmt: skip
 
@@ -77,7 +77,7 @@ RUN_ON = 0.88
 RUN_ON_SKELETON = 7
 #: "PLA" for "People's Liberation Army", and where only three letters say so.
 ACRONYM = 0.86
-SHORT_ACRONYM = 0.8
+SHORT_ACRONYM = 0.845
 
 _CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
 
@@ -159,7 +159,12 @@ def strength_factor(
     query_strong: int, listed_strong: int, strong_pairs: int, rules: Rules
 ) -> float:
     """Return what the score keeps when too few of the words that identify were paired."""
-    if strong_pairs >= 2 or min(query_strong, listed_strong) == 0:
+    if strong_pairs >= 2 or query_strong == listed_strong == 0:
+        return 1.0
+    if strong_pairs == 0:
+        # "Trading Company" shares with "Foreign Trading Company" what many companies share.
+        return rules.one_strong_pair
+    if min(query_strong, listed_strong) == 0:
         return 1.0
     if query_strong < 2 and listed_strong < 2:
         return 1.0

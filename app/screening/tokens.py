@@ -54,6 +54,7 @@ _SPELLINGS = (
     ("ks", "x"), ("ou", "u"), ("oo", "u"), ("ee", "i"), ("ie", "i"), ("ei", "i"), ("ii", "i"),
     ("iy", "i"), ("yy", "i"), ("aa", "a"),
 )  # fmt: skip
+_FEMININE = re.compile("[ae]h?$")
 _LETTERS = str.maketrans({"q": "k", "c": "k", "w": "v", "y": "i", "z": "s", "x": "ks"})
 
 
@@ -92,7 +93,12 @@ def sounds(token: str) -> str | None:
     if len(token) < SOUND_LETTERS or token.isdigit():
         return None
     found = skeleton(token)
-    return found if len(found) >= SOUND_SKELETON else None
+    return found + ending(token) if len(found) >= SOUND_SKELETON else None
+
+
+def ending(token: str) -> str:
+    """Return a mark where the token ends as women's names do: "Olga" does not sound like "Oleg"."""
+    return "+" if _FEMININE.search(token) else ""
 
 
 #: What tables of transliteration write differently, in the order in which it is made one.
@@ -106,7 +112,7 @@ _TABLES = tuple(
         ("ts|tz", "z"), ("(.)\\1+", "\\1"), ("(?<=[aeiu])h$", ""),
     )
 )  # fmt: skip
-SPELT_LETTERS = 3
+SPELT_LETTERS = 2
 
 
 @lru_cache(maxsize=1 << 16)
@@ -119,7 +125,8 @@ def spelt(token: str) -> str | None:
     if len(token) < SPELT_LETTERS or token.isdigit():
         return None
     text = token
-    for pattern, letters in _TABLES:
+    # A word of two letters has none to spare, and is only met by what shrinks to it.
+    for pattern, letters in _TABLES if len(token) > SPELT_LETTERS else ():
         text = pattern.sub(letters, text)
     return text if len(text) >= SPELT_LETTERS else None
 
@@ -138,7 +145,7 @@ def loose_sound(token: str) -> str | None:
     for letter in skeleton(token).translate(_CONFUSED):
         if letter != kept[-1:]:
             kept += letter
-    return kept if len(kept) >= LOOSE_SKELETON else None
+    return kept + ending(token) if len(kept) >= LOOSE_SKELETON else None
 
 
 @lru_cache(maxsize=1 << 16)
