@@ -68,7 +68,9 @@ class Database:
                 finally:
                     self._give_back(connection)
             except CONNECTION_ERRORS as error:
-                raise DatabaseUnavailable("the database cannot be reached") from error
+                raise DatabaseUnavailable(
+                    "The database cannot be reached. Try again in a moment."
+                ) from error
 
     def _take(self) -> Connection:
         while True:

@@ -21,7 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Flask's own answer to OPTIONS is an empty HTML page, and needs no token.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
-    # A redirect would be an HTML page, and an empty id is an error of its own.
+    # A redirect would be an HTML page.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     tokens.configure(app, settings)

@@ -140,6 +140,12 @@ class Settings:
         "Entities that one screening task takes. Larger costs less, smaller spreads better.",
         250,
     )
+    worker_processes: int = _setting(
+        "MUSTER_WORKER_PROCESSES",
+        _whole(1, 1_024),
+        "Procfile: processes of one worker, one a core. The first estimates count on one worker.",
+        2,
+    )
     chunk_seconds: float = _setting(
         "MUSTER_CHUNK_SECONDS",
         _seconds(0.5, 600),
@@ -267,7 +273,6 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "8",
         "Procfile: threads of each web process; MUSTER_DB_CONNECTIONS should not be smaller.",
     ),
-    "MUSTER_WORKER_PROCESSES": ("2", "Procfile: processes of one worker, one a core."),
     "MUSTER_BEAT_SCHEDULE": ("a temporary file", "Procfile: where beat notes what it sent last."),
     "REMAP_SIGTERM": (
         "none",

@@ -21,6 +21,7 @@ from app.errors import (
     IllegalTransition,
     InvalidEntities,
     InvalidParameter,
+    JobError,
     JobNotFound,
     ListUnavailable,
     TimedOut,
@@ -34,9 +35,6 @@ from schemas.kyc import RetrySchema
 
 bp = Blueprint("kyc", __name__, url_prefix="/kyc")
 errors.shape("/kyc", kyc_render.error)
-
-#: The seed's advice to pollers: every 5 to 10 seconds.
-POLL_SECONDS = 5
 
 _ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
@@ -99,7 +97,7 @@ def show(job_id: str) -> Response:
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
     if not snapshot.state.is_final:
-        response.headers["Retry-After"] = str(POLL_SECONDS)
+        response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
     return response
 
 
@@ -107,6 +105,9 @@ def show(job_id: str) -> Response:
 @requires("kyc:read")
 def list_jobs() -> Response:
     """List the tenant's jobs, newest first."""
+    if request.path.endswith("/"):
+        # An empty id: a poller whose variable is not set must not take the list for a job.
+        raise JobNotFound("No job id was given.")
     limit = read_limit()
     jobs = service.list_jobs(
         resources(),
@@ -140,13 +141,16 @@ def cancel(job_id: str) -> Response:
     """Stop the job; what is finished stays."""
     job = service.cancel(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
     stopped = job.state.is_final
-    return jsonify(
+    response = jsonify(
         status="success",
         job_id=job.external_id,
         job_status=kyc_render.STATUS_WORDS[job.state],
         cancel_requested=True,
         message="Job cancelled" if stopped else "Cancellation requested",
     )
+    if not stopped:
+        response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
+    return response
 
 
 @bp.post("/jobs/<job_id>/retry")
@@ -196,7 +200,7 @@ def check() -> Response:
     detail = _finished(job)
     data = _by_list(detail)
     return jsonify(
-        **({"result": data["result"]} if legacy and "result" in data else {}),
+        **({"result": data.get("result") or _together(detail)} if legacy else {}),
         status="success",
         data=data,
         meta={
@@ -230,7 +234,7 @@ def lists() -> Response:
 def _created(job: Job) -> Response:
     response = jsonify(kyc_render.created(Snapshot.of(job), datetime.now(UTC)))
     response.headers["Location"] = f"/kyc/jobs/{job.external_id}"
-    response.headers["Retry-After"] = str(POLL_SECONDS)
+    response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
     return response
 
 
@@ -238,7 +242,7 @@ def _known(job_id: str) -> str:
     """The id in the form in which it is stored; one that cannot be an id names no job."""
     known = job_id.lower()
     if not _ID.match(known):
-        raise JobNotFound("there is no such job")
+        raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
     return known
 
 
@@ -282,13 +286,13 @@ def _finished(job: Job) -> dict[str, Any]:
     """Wait for the one result, or cancel the job and say that it took too long."""
     # Without Redis no worker will hear of it in time, and waiting would hold up other callers.
     patience = 0.0 if resources().progress.is_away else resources().settings.sync_seconds
-    row = service.wait_for_item(resources(), job, seconds=patience)
+    row = _wait_for_it(job, patience)
     if row is None:
         try:
             service.cancel(resources(), job.tenant_id, kyc.NAME, job.external_id)
         except IllegalTransition:
             # It ended in this very moment.
-            row = service.wait_for_item(resources(), job, seconds=0)
+            row = _wait_for_it(job, 0)
     if row is None:
         raise TimedOut("The check was not done in time, and was cancelled. Try again in a moment.")
     if row["error_code"] == kyc.LIST_UNAVAILABLE:
@@ -297,6 +301,20 @@ def _finished(job: Job) -> dict[str, Any]:
         raise AppError(f"a single check ended as {row['error_code']}")
     detail: dict[str, Any] = row["result"]
     return detail
+
+
+def _wait_for_it(job: Job, seconds: float) -> dict[str, Any] | None:
+    try:
+        return service.wait_for_item(resources(), job, seconds=seconds)
+    except JobError as error:
+        if error.code == kyc.NO_LISTS_LOADED:
+            raise ListUnavailable(str(error)) from error
+        raise AppError(f"a single check failed as {error.code}") from error
+
+
+def _together(detail: dict[str, Any]) -> dict[str, Any]:
+    """What the first generation reads at the top, where several lists were searched."""
+    return {name: detail[name] for name in ("is_match", "match_count", "matches")}
 
 
 def _by_list(detail: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ STATUS_WORDS: Mapping[JobState, str] = {
     JobState.EXPIRED: "failed",
 }
 
+#: The seed's advice to pollers: every 5 to 10 seconds.
+POLL_SECONDS = 5
+
 #: What `error` says of a job that ended without failing by itself.
 _ENDS = {
     JobState.CANCELLED: ("cancelled", "The job was cancelled before every entity was screened."),
@@ -101,7 +104,7 @@ def job(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     elif state in _ENDS:
         code, message = _ENDS[state]
         body["error"] = {"code": code, "message": message}
-    if state in {JobState.PAUSING, JobState.PAUSED}:
+    if state is JobState.PAUSED:
         body["paused"] = True
     if state is JobState.CANCELLING:
         body["cancel_requested"] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import request
@@ -41,11 +41,14 @@ def read_cursor() -> tuple[datetime, UUID] | None:
         place = datetime.fromisoformat(at), UUID(job_id)
     except (ValueError, UnicodeError, binascii.Error):
         place = None
-    if place is None or place[0].tzinfo is None:
+    # What we make is in UTC; of other offsets Postgres does not take every one.
+    if place is None or place[0].utcoffset() != timedelta(0):
         raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
     return place
 
 
 def make_cursor(job: Job) -> str:
     """Return the cursor of the page that begins behind this job."""
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode()
+    return base64.urlsafe_b64encode(
+        f"{job.created_at.astimezone(UTC).isoformat()} {job.id}".encode()
+    ).decode()

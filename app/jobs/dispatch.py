@@ -54,7 +54,7 @@ def dispatch(celery: Celery, job: Job, chunks: Sequence[int]) -> None:
         chord(header, app=celery)(body)
     except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
         # RuntimeError is how Celery's Redis backend says "cannot connect".
-        raise BrokerUnavailable("the queue cannot be reached") from error
+        raise BrokerUnavailable("The queue cannot be reached.") from error
 
 
 def _chunk(celery: Celery, job: Job, number: int) -> Signature[Any]:

@@ -37,6 +37,7 @@ SHOWN_MATCHES = 100
 _BATCH = 250
 
 LIST_UNAVAILABLE = "list_unavailable"
+NO_LISTS_LOADED = "no_lists_loaded"
 INVALID_ENTITY = "invalid_entity"
 
 _ENTITY_TYPES = {
@@ -99,7 +100,9 @@ def plan(
         items=items,
         created_by=created_by,
         labels=labels or {},
-        calibrated_seconds=sum(v.seconds_per_entity for v in versions),
+        # Measured in one process.
+        calibrated_seconds=sum(v.seconds_per_entity for v in versions)
+        / resources.settings.worker_processes,
     )
 
 
@@ -109,7 +112,7 @@ def prepare(resources: Resources, job: Job) -> Process:
 
     lists: Mapping[str, Mapping[str, Any]] = job.options["lists"]
     if not lists:
-        raise JobError("no_lists_loaded", "No watchlist data is loaded on this server.")
+        raise JobError(NO_LISTS_LOADED, "No watchlist data is loaded on this server.")
     threshold = float(job.options["threshold"])
     opened: dict[str, Index] = {}
 

@@ -22,6 +22,7 @@ import redis
 
 from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
+from tests.servers import beside_workers
 
 NAME = "Xylophandra Quillwick"
 BIRTH_DATE = "1931-02-19"
@@ -112,19 +113,27 @@ def worker_log(talkative, tmp_path) -> Iterator[Path]:
 @contextmanager
 def refusing(database, table: str) -> Iterator[None]:
     """Let Postgres refuse every row of the table, in a message that quotes the whole row."""
-    with database.transaction() as tx:
-        tx.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW::text; END $$"
-        )
-        tx.execute(
-            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
-        )
+
+    def begin() -> None:
+        with database.transaction() as tx:
+            tx.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW::text; END $$"
+            )
+            tx.execute(
+                f"CREATE TRIGGER refuse BEFORE INSERT ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+    def end() -> None:
+        with database.transaction() as tx:
+            tx.execute("DROP FUNCTION refuse CASCADE")
+
+    beside_workers(begin)
     try:
         yield
     finally:
-        with database.transaction() as tx:
-            tx.execute("DROP FUNCTION refuse CASCADE")
+        beside_workers(end)
 
 
 def tables_with_marks(database) -> set[str]:

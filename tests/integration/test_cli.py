@@ -111,7 +111,7 @@ def test_a_database_that_is_away_is_a_sentence(muster):
         "tenants", "list", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", status=1
     )
 
-    assert failed.stderr == "muster: the database cannot be reached\n"
+    assert failed.stderr == "muster: The database cannot be reached. Try again in a moment.\n"
 
 
 def test_tenants_are_created_and_listed(muster, database):
@@ -626,9 +626,9 @@ def test_a_server_that_restarts_is_waited_for(client, server, start, worker):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "550e8400-e29b-41d4-a716-446655440000"], "no such job"),
+        (["show", "550e8400-e29b-41d4-a716-446655440000"], "No such job"),
         (["cancel", "../lists"], "nothing at this path"),
-        (["retry", "no-id"], "no such job"),
+        (["retry", "no-id"], "No such job"),
         (["screen", "x", "--list", "offac"], "unknown list 'offac'"),
         (["screen", "x", "--birth-date", "yesterday"], "must be a date"),
     ],
