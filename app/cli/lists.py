@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: The list that comes with Muster, for trying things out.
 SAMPLE = "sample"
 
+#: Those of `READERS`, which is not imported for a help text; a test compares.
+FORMATS = ("csl", "eu", "ftm", "ofac", "plain", "senzing", "targets", "uk", "un")
+
 
 @click.group()
 def lists() -> None:
@@ -45,8 +48,9 @@ def lists() -> None:
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["ofac", "un", "plain"]),
-    help="How the files are written. Without it, as the list of this name is published.",
+    type=click.Choice(FORMATS),
+    help="How the files are written. Without it, as the list of this name is published, or as"
+    " the first file shows.",
 )
 @click.option("--version", help="What to call this version. Without it, the date in the file.")
 @click.option("--allow-shrink", is_flag=True, help="Accept a version that lost more than a fifth.")

@@ -18,6 +18,8 @@ from app.screening import resident, store
 from app.screening.index import Index
 from app.screening.lists import catalogue
 from app.screening.lists.calibrate import seconds_per_entity
+from app.screening.lists.catalogue import KnownList
+from app.screening.lists.detect import detect
 from app.screening.lists.readers import READERS
 from app.screening.lists.reading import KEEP
 from app.screening.model import ListVersion
@@ -73,11 +75,11 @@ def load_list(
             "a list's name is up to 40 small letters, digits and _, a letter first"
         )
     known = catalogue.find(name)
-    format = format or (known.format if known else "plain")
-    reader = READERS.get(format)
-    if reader is None:
+    if format is not None and format not in READERS:
         raise WatchlistRejected(f"there is no format {format!r}; known are {', '.join(READERS)}")
     files = _files(paths, max_bytes)
+    format = format or _format_of(known, files)
+    reader = READERS[format]
     sha256 = _sha256(files, format)
 
     with db.transaction() as tx:
@@ -120,6 +122,18 @@ def load_list(
         },
     )
     return report
+
+
+def _format_of(known: KnownList | None, files: Sequence[Path]) -> str:
+    """Return the format of the files when nobody named it.
+
+    A list of a known publisher is in that publisher's format, or in another that the same list is
+    published in; a web page, or a list that is not this one, is for its reader to refuse.
+    """
+    found = detect(files)
+    if known is None:
+        return found or "plain"
+    return found if found is not None and found in known.also else known.format
 
 
 def _unchanged(current: ListVersion) -> LoadReport:
