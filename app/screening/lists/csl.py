@@ -30,8 +30,20 @@ _TYPES = {
 #: Lists that hold nobody but organisations: military end users, and the unverified.
 _ORGANISATIONS_ONLY = frozenset({"MEU", "UVL"})
 _CODE = re.compile(r"\((\w[\w -]*)\)")
-#: In brackets stand acronyms, which people do not have; nor have they numbers in their names.
-_NOBODYS_NAME = re.compile(r"\d|\([A-Z]{2,}\)|^\S+$")
+#: In brackets stand acronyms, which people do not have; nor have they numbers or quotes in their
+#: names, or these words. An organisation taken for a person is not found by who asks for one.
+_NOBODYS_NAME = re.compile(
+    r"\d|(?-i:\([A-Z][A-Z-]+\))|[\"“”?&]|^\S+$|\band\b"
+    r"|\b(?:co|academy|aero\w*|agency|airlines?|airways|army|association|aviation|bank|base|brigade"
+    r"|bureau|center|centre|cloud|college|committee|computing|corps|department|design|directorate"
+    r"|electronics?|engineering|enterprises?|exporters?|facility|factory|finance|forces?|foundation"
+    r"|government|hospital|importers?|industr\w+|institute|lab|laborator\w+|logistics|machinery"
+    r"|marine|ministry|municipality|national|naval|navy|office|optics|organi[sz]ation|plant"
+    r"|police|prison|procurement|production|refinery|regiment|research|school|sciences?|scientific|semiconductors?"
+    r"|shipping|shipyard|society|solutions|supplies|systems?|technical|technolog\w+|tech"
+    r"|telecom\w*|trust|university|works|yard)\b",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r'^"[^"]+"$')
 
 _Row = Mapping[str, str]

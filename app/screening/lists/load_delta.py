@@ -53,10 +53,10 @@ def load_delta(
     `base`, no other version is changed. A delta that was applied before changes nothing. Raises
     WatchlistRejected if the delta is broken, or not one of the version in force.
     """
-    files_of(paths, max_bytes)
     files = list(paths)
     if any(file.is_dir() for file in files):
         raise WatchlistRejected(f"name the delta files themselves, not a folder. {KEEP}")
+    files_of(files, max_bytes)
     editions = [found[0] for file in files if (found := _EDITION.fullmatch(_folder(file)))]
     if len(editions) == len(files):
         files.sort(key=_folder)

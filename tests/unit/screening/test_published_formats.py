@@ -134,6 +134,8 @@ BANK, OJSC","1 Street, Minsk, BY; Building 5, 33143",,,,SOME BANK,,,,"BY, 775000
 "IMO 9357365, Vessel Registration Identification"
 a1,Denied Persons List (DPL) - Bureau of Industry and Security,,,,GIL OYELARAN,,,,,,,,,
 a2,Entity List (EL) - Bureau of Industry and Security,,,,Sevenhill Institute (SHI),,,,,,,,,
+a4,Entity List (EL) - Bureau of Industry and Security,,,,Gil (Gilbert) Oyelaran,,,,,,,,,
+a5,Entity List (EL) - Bureau of Industry and Security,,,,Ministry of Weather,,,,,,,,,
 a3,Unverified List (UVL) - Bureau of Industry and Security,,,,Alma Photonics,,,,,,,,,
 '''
 
@@ -155,14 +157,16 @@ def test_csl_joins_the_rows_of_one_entry_and_guesses_what_is_not_said(tmp_path):
     assert (ship.entity_type, ship.countries) == (EntityType.VESSEL, ("PA",))
     assert {each.value for each in ship.identifiers} == {"IMO 9357365", "9HNY9"}
     assert found["csl-a1"].entity_type is EntityType.PERSON
-    assert found["csl-a2"].entity_type is EntityType.ORGANISATION
+    assert found["csl-a4"].entity_type is EntityType.PERSON
+    for organisation in ("csl-a2", "csl-a5"):
+        assert found[organisation].entity_type is EntityType.ORGANISATION
     assert found["csl-a3"].entity_type is EntityType.ORGANISATION
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (_CSL[:-40], r"csl\.csv, line 9: this row has \d+ cells and the header 15"),
+        (_CSL[:-40], r"csl\.csv, line 11: this row has \d+ cells and the header 15"),
         (_CSL[: _CSL.index("BANK, OJSC") + 3], "a quote is left open or the file is cut short"),
         (_CSL_HEAD + "\n,x,,,,A B" + "," * 9 + "\n", "line 2: this row has no _id or no name"),
         ("<html>\n<body>\n</body>\n", "line 1: the Consolidated Screening List begins with"),
