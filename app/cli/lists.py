@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: The list that comes with Muster, for trying things out.
 SAMPLE = "sample"
 
+#: Those of `READERS`, which is not imported for a help text; a test compares.
+FORMATS = ("csl", "eu", "ftm", "ofac", "plain", "senzing", "targets", "uk", "un")
+
 
 @click.group()
 def lists() -> None:
@@ -45,9 +48,17 @@ def lists() -> None:
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["ofac", "un", "plain"]),
-    help="How the files are written. Without it, as the list of this name is published.",
+    type=click.Choice(FORMATS),
+    help="How the files are written. Without it, as the list of this name is published, or as"
+    " the first file shows.",
 )
+@click.option(
+    "--delta",
+    is_flag=True,
+    help="The files are OpenSanctions' entities.delta.json, the oldest first: change the version"
+    " in force by them.",
+)
+@click.option("--base", metavar="VERSION", help="With --delta: change this version and no other.")
 @click.option("--version", help="What to call this version. Without it, the date in the file.")
 @click.option("--allow-shrink", is_flag=True, help="Accept a version that lost more than a fifth.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -55,6 +66,8 @@ def load(
     name: str,
     paths: tuple[Path, ...],
     file_format: str | None,
+    delta: bool,
+    base: str | None,
     version: str | None,
     allow_shrink: bool,
     as_json: bool,
@@ -70,26 +83,47 @@ def load(
       muster lists load ofac sdn.csv alt.csv add.csv sdn_comments.csv
       muster lists load un consolidated.xml
       muster lists load internal blocked.csv --format plain
+      muster lists load opensanctions entities.ftm.json --version 20240527134702-zbn
+      muster lists load opensanctions --delta 20240527194702-wnk/entities.delta.json
     """
     from app.screening.lists.load import load_list
+    from app.screening.lists.load_delta import load_delta
 
+    if delta and (file_format or not paths):
+        raise click.UsageError("--delta takes the delta files, and no --format")
+    if base and not delta:
+        raise click.UsageError("--base goes with --delta")
     if not paths and name != SAMPLE:
         raise click.UsageError(
             f"say which files to load as {name!r}; only the list {SAMPLE!r} comes with Muster"
         )
     settings = load_settings()
+    progress = _count if sys.stderr.isatty() else None
     with open_database(settings) as db:
-        report = load_list(
-            db,
-            name,
-            paths or (_sample_file(),),
-            format=file_format,
-            version=version,
-            allow_shrink=allow_shrink,
-            index_dir=settings.index_dir,
-            max_bytes=settings.list_max_bytes,
-            progress=_count if sys.stderr.isatty() else None,
-        )
+        if delta:
+            report = load_delta(
+                db,
+                name,
+                paths,
+                base=base,
+                version=version,
+                allow_shrink=allow_shrink,
+                index_dir=settings.index_dir,
+                max_bytes=settings.list_max_bytes,
+                progress=progress,
+            )
+        else:
+            report = load_list(
+                db,
+                name,
+                paths or (_sample_file(),),
+                format=file_format,
+                version=version,
+                allow_shrink=allow_shrink,
+                index_dir=settings.index_dir,
+                max_bytes=settings.list_max_bytes,
+                progress=progress,
+            )
     if sys.stderr.isatty():
         note("")
     _tell(name, report, as_json)

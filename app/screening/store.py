@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
@@ -54,6 +54,13 @@ def list_versions(tx: Cursor, name: str) -> list[ListVersion]:
     """Return every loaded version of a list, the newest first."""
     tx.execute(QUERIES["list_versions"], {"name": name})
     return [ListVersion(**row) for row in tx.fetchall()]
+
+
+def get_format(tx: Cursor, version_id: int) -> str | None:
+    """Return the format that a version was read from."""
+    tx.execute(QUERIES["get_format"], {"id": version_id})
+    row = tx.fetchone()
+    return None if row is None else str(row["format"])
 
 
 def get_validators(tx: Cursor, name: str) -> Mapping[str, Any]:
@@ -140,7 +147,7 @@ def make_current(tx: Cursor, version_id: int) -> None:
     tx.execute(QUERIES["make_current"], {"id": version_id})
 
 
-def load_entries(tx: Cursor, version_id: int) -> Iterator[Entry]:
+def load_entries(tx: Cursor, version_id: int) -> Generator[Entry, None, None]:
     """Yield the entries of a version, in the order of their ids, without holding them all."""
     # A cursor of the server: the rows come as they are read.
     with tx.connection.cursor("entries") as rows:

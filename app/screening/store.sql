@@ -20,6 +20,9 @@ SELECT id, name, title, version, published_at, loaded_at, source, sha256, entrie
  WHERE name = %(name)s
  ORDER BY loaded_at DESC, id DESC;
 
+-- name: get_format
+SELECT format FROM watchlists WHERE id = %(id)s;
+
 -- name: get_validators
 SELECT validators FROM watchlists WHERE name = %(name)s AND is_current;
 

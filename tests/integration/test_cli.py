@@ -284,6 +284,19 @@ def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, dat
     assert json.loads(muster("lists", "show", "--json").stdout)[0]["entries"] == 5
 
 
+def test_a_list_is_changed_by_a_delta(muster, database, tmp_path):
+    one = '{"id": "Q-1", "schema": "Person", "properties": {"name": ["Ann Example"]}}'
+    two = '{"id": "Q-2", "schema": "Vessel", "properties": {"name": ["Example Star"]}}'
+    whole, delta = tmp_path / "entities.ftm.json", tmp_path / "entities.delta.json"
+    whole.write_text(one + "\n")
+    delta.write_text('{"op": "ADD", "entity": ' + two + "}\n")
+    muster("lists", "load", "opensanctions", whole, "--version", "1")
+
+    told = muster("lists", "load", "opensanctions", "--delta", "--base", "1", delta)
+
+    assert "2 entries (1 added, 0 removed, 0 changed)" in told.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -292,7 +305,10 @@ def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, dat
         (["load", "No Name", "."], 1, "a list's name is"),
         (["show", "internal"], 1, "No version of the list 'internal' is loaded."),
         (["update"], 1, "No list that is loaded can be fetched"),
-        (["update", "eu"], 1, "Not updated: eu."),
+        (["update", "canada"], 1, "Not updated: canada."),
+        (["load", "opensanctions", "--delta"], 2, "--delta takes the delta files"),
+        (["load", "opensanctions", ".", "--base", "1"], 2, "--base goes with --delta"),
+        (["load", "opensanctions", "--delta", "."], 1, "name the delta files themselves"),
     ],
 )
 def test_what_cannot_be_done_with_a_list_is_said(muster, database, arguments, status, said):

@@ -236,4 +236,11 @@ def test_every_known_list_has_a_reader_and_whoever_is_fetched_is_fetched_securel
     assert len({known.name for known in CATALOGUE}) == len(CATALOGUE)
     assert all(address.startswith("https://") for k in CATALOGUE for address in k.addresses)
     assert len(find("ofac").addresses) == 4
+    fetched = {known.name for known in CATALOGUE if known.addresses}
+    assert fetched == {
+        *("ofac", "ofac_cons", "un", "eu", "uk", "us_csl"),
+        *("opensanctions", "opensanctions_default"),
+    }
+    assert {other for known in CATALOGUE for other in known.also} <= set(READERS)
+    assert all("CC BY-NC" in k.title for k in CATALOGUE if k.format == "ftm")
     assert find("nobody") is None
