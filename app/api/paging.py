@@ -6,12 +6,12 @@ import base64
 import binascii
 import re
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from flask import request
 
 from app.errors import InvalidParameter
-from app.jobs.model import Job
 
 _WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
 
@@ -46,6 +46,16 @@ def read_cursor() -> tuple[datetime, UUID] | None:
     return place
 
 
-def make_cursor(job: Job) -> str:
-    """Return the cursor of the page that begins behind this job."""
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode()
+class Listed(Protocol):
+    """What lists newest first: a job, a decision."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def make_cursor(last: Listed) -> str:
+    """Return the cursor of the page that begins behind this one."""
+    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.id}".encode()).decode()

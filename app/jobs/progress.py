@@ -35,7 +35,7 @@ _SHOW = package.files("app.jobs").joinpath("progress.lua").read_text(encoding="u
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job as a poll shows it, without its results. Ids, counts and times only."""
+    """A job as a poll shows it, without its results. Ids, counts, times and names of lists only."""
 
     id: UUID
     external_id: str
@@ -55,6 +55,7 @@ class Snapshot:
     retry_of: UUID | None
     error_code: str | None
     error_message: str | None
+    warnings: list[dict[str, str]]
 
     @classmethod
     def of(cls, job: Job) -> Self:

@@ -367,6 +367,13 @@ def list_results(
     return [dict(row) for row in tx.fetchall()]
 
 
+def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
+    """Return {payload, result} of the item that its caller calls `ref`; `result` is JSON text."""
+    tx.execute(QUERIES["find_result"], {**_of(job), "ref": ref})
+    row = tx.fetchone()
+    return None if row is None else dict(row)
+
+
 def ensure_partitions(tx: Cursor) -> int:
     """Make room for the coming months; return how many partitions were made."""
     tx.execute(QUERIES["ensure_partitions"])

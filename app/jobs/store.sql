@@ -262,5 +262,12 @@ SELECT results.position, items.ref, results.status, results.matches,
  ORDER BY results.position
  LIMIT %(limit)s;
 
+-- name: find_result
+SELECT items.payload, results.result::text AS result
+  FROM results JOIN items USING (kind, month, job_id, position)
+ WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
+   AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+   AND items.ref = %(ref)s;
+
 -- name: ensure_partitions
 SELECT ensure_partitions(now()::date, 3) AS made;

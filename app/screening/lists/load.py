@@ -22,6 +22,7 @@ from app.screening.lists.readers import READERS
 from app.screening.lists.reading import KEEP
 from app.screening.model import ListVersion
 from app.screening.store import Difference, NewVersion
+from app.screening.topics import TOPICS, topics_of, unknown
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def load_list(
     source: str | None = None,
     published_at: datetime | None = None,
     validators: Mapping[str, Any] | None = None,
+    topics: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a list from its files, or the folder they are in, and put it in force.
@@ -72,6 +74,8 @@ def load_list(
         raise WatchlistRejected(
             "a list's name is up to 40 small letters, digits and _, a letter first"
         )
+    if topics and unknown(topics):
+        raise WatchlistRejected(f"a topic is one of: {', '.join(TOPICS)}")
     known = catalogue.find(name)
     format = format or (known.format if known else "plain")
     reader = READERS.get(format)
@@ -86,6 +90,7 @@ def load_list(
             # The publisher may have new words for "not changed" all the same.
             if validators is not None:
                 store.set_validators(tx, name, validators)
+            store.note_refresh(tx, name)
             return _unchanged(current)
         version_id = store.reserve_id(tx)
 
@@ -102,6 +107,7 @@ def load_list(
             source=source or ", ".join(file.name for file in files),
             sha256=sha256,
             validators=validators or {},
+            topics=topics or topics_of(name),
         )
         difference = _put_in_force(db, new, entries, lines, allow_shrink, index_dir)
     report = LoadReport(
@@ -188,6 +194,10 @@ def _put_in_force(
     with db.transaction() as tx:
         store.lock_list(tx, new.name)
         before = store.current_versions(tx).get(new.name)
+        if before is None and store.owners_of(tx, new.name):
+            raise WatchlistRejected(
+                f"a tenant has a list of its own that is called {new.name!r}; choose another name"
+            )
         if before is not None and not allow_shrink and entries < LEAST_SHARE * before.entries:
             raise WatchlistRejected(
                 f"the new version has {entries:,} entries and the one in force"
@@ -201,6 +211,7 @@ def _put_in_force(
         store.finish_version(tx, new.id, entries, difference, _calibrate(tx, new, index_dir))
         store.retire_current(tx, new.name)
         store.make_current(tx, new.id)
+        store.note_refresh(tx, new.name)
     return difference
 
 
