@@ -232,7 +232,7 @@ class Settings:
         "MUSTER_OWN_LISTS",
         _whole(0, 1_000),
         "How many lists of its own a tenant may have.",
-        20,
+        10,
     )
     own_list_max_bytes: int = _setting(
         "MUSTER_OWN_LIST_MAX_BYTES",

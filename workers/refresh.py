@@ -18,6 +18,9 @@ from app.settings import parse_intervals
 
 log = logging.getLogger(__name__)
 
+#: Of the time between two looks: a bit less than one, for beat is not exact.
+_PAUSE = 0.9
+
 
 def due(resources: Resources) -> list[str]:
     """Return the lists that are to be fetched now, and note that somebody sees to them.
@@ -34,7 +37,7 @@ def due(resources: Resources) -> list[str]:
             for name, interval in parse_intervals(settings.list_intervals).items()
             if (known := catalogue.find(name)) and known.addresses
             if name not in fresh or (now - fresh[name].refreshed_at).total_seconds() >= interval
-            if store.claim_refresh(tx, name, settings.list_check_seconds)
+            if store.claim_refresh(tx, name, _PAUSE * settings.list_check_seconds)
         ]
 
 

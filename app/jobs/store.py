@@ -368,7 +368,7 @@ def list_results(
 
 
 def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
-    """Return {payload, result} of the item that its caller calls `ref`; `result` is JSON text."""
+    """Return {payload, result} of the item called `ref`, if it succeeded; `result` is JSON text."""
     tx.execute(QUERIES["find_result"], {**_of(job), "ref": ref})
     row = tx.fetchone()
     return None if row is None else dict(row)

@@ -164,9 +164,11 @@ def prepare(resources: Resources, job: Job) -> Process:
             opened[name] = open_index(resources.db, resources.settings.index_dir, version_id)
         return opened[name]
 
-    # Opened before the chunk is claimed: building one may take longer than a claim lasts.
-    for name in lists:
-        index(name)
+    # Opened before the first entity: building one may take longer than a batch should. Lists that
+    # only single entities name are opened when one of them comes.
+    for name in said.get("lists") or lists:
+        if name in lists and (not topics or topics.intersection(lists[name]["covers"])):
+            index(name)
 
     def process(items: Sequence[Item]) -> Sequence[Result]:
         results: list[Result] = []

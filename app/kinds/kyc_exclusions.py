@@ -78,10 +78,9 @@ def decide(resources: Resources, said: Decision) -> Exclusion:
     return made
 
 
-def _version_of(options: Any, result: str | None, said: Decision) -> int | None:
+def _version_of(options: Any, result: str, said: Decision) -> int | None:
     """Return the list version in which the reviewer saw the entry, if the result shows it."""
-    shown = json.loads(result)["matches"] if result else []
-    for match in shown:
+    for match in json.loads(result)["matches"]:
         if (match["list_name"], match["match_data"]["id"]) == (said.list_name, said.entry_id):
             return int(options["lists"][said.list_name]["id"])
     return None

@@ -66,6 +66,7 @@ MATCH_DATA = {
     "birth_date",
     "identifiers",
     "programs",
+    "topics",
     "source_url",
 }
 
