@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources as package
 from typing import Any, Self
@@ -55,7 +55,8 @@ class Snapshot:
     retry_of: UUID | None
     error_code: str | None
     error_message: str | None
-    warnings: list[dict[str, str]]
+    #: Left out of the hash: a snapshot is one by its id and version.
+    warnings: list[dict[str, str]] = field(hash=False)
 
     @classmethod
     def of(cls, job: Job) -> Self:

@@ -175,30 +175,11 @@ def prepare(resources: Resources, job: Job) -> Process:
         together: dict[tuple[tuple[str, ...], str], list[Item]] = defaultdict(list)
         screened: list[_Screened] = []
         for item in items:
-            # Once each: a list named twice must not count its matches twice.
-            named = item.payload.get("lists") or said.get("lists") or lists
-            wanted = tuple(dict.fromkeys(named))
-            missing = [name for name in wanted if name not in lists]
-            if not missing and topics:
-                uncovered = topics.difference(*(lists[name]["covers"] for name in wanted))
-                wanted = tuple(n for n in wanted if topics.intersection(lists[n]["covers"]))
+            asked = _asked(item, lists, said)
+            if isinstance(asked, Result):
+                results.append(asked)
             else:
-                uncovered = frozenset()
-            if "invalid" in item.payload:
-                results.append(Result.failure(item, INVALID_ENTITY, item.payload["invalid"]))
-            elif missing:
-                names = ", ".join(missing)
-                message = f"List {names} is not loaded."
-                results.append(Result.failure(item, LIST_UNAVAILABLE, message))
-            elif uncovered:
-                # Nobody looked for it: that must not read as "nothing was found".
-                names = ", ".join(sorted(uncovered))
-                message = f"No list that was asked for covers the topic {names}."
-                results.append(Result.failure(item, LIST_UNAVAILABLE, message))
-            else:
-                default = said.get("search_type", DEFAULT_SEARCH)
-                search = item.payload.get("search_type", default)
-                together[wanted, search].append(item)
+                together[asked].append(item)
         for (wanted, search), group in together.items():
             subjects = [_subject(item.payload["subject"]) for item in group]
             found: list[list[tuple[str, Match]]] = [[] for _ in group]
@@ -223,6 +204,32 @@ def prepare(resources: Resources, job: Job) -> Process:
         return results
 
     return process
+
+
+def _asked(
+    item: Item, lists: Mapping[str, Mapping[str, Any]], said: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str] | Result:
+    """Return the lists to search for the entity and how, or its result if they cannot be.
+
+    What the entity says goes before what the request says for all.
+    """
+    if "invalid" in item.payload:
+        return Result.failure(item, INVALID_ENTITY, item.payload["invalid"])
+    # Once each: a list named twice must not count its matches twice.
+    wanted = tuple(dict.fromkeys(item.payload.get("lists") or said.get("lists") or lists))
+    missing = [name for name in wanted if name not in lists]
+    if missing:
+        message = f"List {', '.join(missing)} is not loaded."
+        return Result.failure(item, LIST_UNAVAILABLE, message)
+    if topics := frozenset(said.get("topics", ())):
+        uncovered = sorted(topics.difference(*(lists[name]["covers"] for name in wanted)))
+        if uncovered:
+            # Nobody looked for it: that must not read as "nothing was found".
+            message = f"No list that was asked for covers the topic {', '.join(uncovered)}."
+            return Result.failure(item, LIST_UNAVAILABLE, message)
+        wanted = tuple(name for name in wanted if topics.intersection(lists[name]["covers"]))
+    search = item.payload.get("search_type") or said.get("search_type") or DEFAULT_SEARCH
+    return wanted, search
 
 
 #: An entity, what it matches on which list, and the version of every list that was searched.
