@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.db import Database
-from app.jobs.dispatch import MAINTAIN, QUEUES, SWEEP
+from app.jobs.dispatch import CHECK_LISTS, MAINTAIN, QUEUES, SWEEP
 from app.jobs.progress import Progress
 from app.settings import Settings
 
@@ -106,6 +106,11 @@ def make_celery(settings: Settings) -> Celery:
         beat_schedule={
             "sweep": _every(SWEEP, settings.sweep_seconds),
             "maintain": _every(MAINTAIN, 3600.0),
+            **(
+                {"check_lists": _every(CHECK_LISTS, settings.list_check_seconds)}
+                if settings.list_intervals
+                else {}
+            ),
         },
     )
     return celery

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,26 @@ def _secret(text: str) -> str:
             f"must be a random text of at least {SECRET_LENGTH} characters; "
             "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
+    return text
+
+
+_INTERVAL = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,6})([smhd])")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def parse_intervals(text: str) -> dict[str, float]:
+    """Return seconds by name of `ofac=12h un=1d`, or raise ValueError."""
+    found: dict[str, float] = {}
+    for each in text.replace(",", " ").split():
+        parts = _INTERVAL.fullmatch(each)
+        if parts is None or int(parts[2]) == 0:
+            raise ValueError(f"{each!r} is not a list and an interval, such as ofac=12h")
+        found[parts[1]] = int(parts[2]) * _UNITS[parts[3]]
+    return found
+
+
+def _intervals(text: str) -> str:
+    parse_intervals(text)
     return text
 
 
@@ -213,6 +234,41 @@ class Settings:
         30.0,
     )
 
+    own_lists: int = _setting(
+        "MUSTER_OWN_LISTS",
+        _whole(0, 1_000),
+        "How many lists of its own a tenant may have.",
+        10,
+    )
+    own_list_max_bytes: int = _setting(
+        "MUSTER_OWN_LIST_MAX_BYTES",
+        _whole(1_000, 1_000_000_000),
+        "An uploaded list larger than this is answered 413, and never more than"
+        " MUSTER_MAX_BODY_BYTES.",
+        16 * 1024 * 1024,
+    )
+    own_list_max_entries: int = _setting(
+        "MUSTER_OWN_LIST_MAX_ENTRIES",
+        _whole(1, 1_000_000),
+        "Entries of one uploaded list. The first job that uses a version waits for its index.",
+        50_000,
+    )
+    list_intervals: str = _setting(
+        "MUSTER_LIST_INTERVALS",
+        _intervals,
+        "How often which lists are fetched from their publishers, as `ofac=12h un=1d`; units are"
+        " s, m, h and d. A list that was not refreshed for longer is shown as stale, also one that"
+        " is loaded from files. Without it nothing is fetched by itself.",
+        "",
+    )
+    list_check_seconds: float = _setting(
+        "MUSTER_LIST_CHECK_SECONDS",
+        _seconds(0.2, 86_400),
+        "How often it is looked which lists are due. One that failed is tried again after this"
+        " long.",
+        300.0,
+    )
+
     def __post_init__(self) -> None:
         if self.claim_seconds >= self.visibility_timeout:
             raise Misconfigured(
@@ -224,6 +280,10 @@ class Settings:
                 "MUSTER_CHUNK_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT, or"
                 " healthy chunks run twice"
             )
+
+    def list_interval(self, name: str) -> float | None:
+        """Return after how many seconds this list is due again, or None if it never is."""
+        return parse_intervals(self.list_intervals).get(name)
 
     @property
     def is_production(self) -> bool:

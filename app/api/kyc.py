@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -57,9 +57,10 @@ def submit() -> Response:
     body, storable = read_json()
     entities = kyc_entities.read_batch(body, max_entities=resources().settings.max_entities)
     lenient = _is_lenient()
-    options = kyc_entities.read_options(body)
+    known_lists = _known_lists()
+    options = kyc_entities.read_options(body, known_lists=known_lists)
     items = kyc_entities.read_items(
-        entities, known_lists=_known_lists(), storable=storable, lenient=lenient
+        entities, known_lists=known_lists, storable=storable, lenient=lenient
     )
     job = service.submit(
         resources(),
@@ -70,6 +71,7 @@ def submit() -> Response:
             items=items,
             threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
             labels=options.get("labels"),
+            wanted=_wanted(options),
         ),
     )
     response = _created(job)
@@ -165,7 +167,10 @@ def retry(job_id: str) -> Response:
         kyc.NAME,
         _known(job_id),
         statuses=_RETRIED[wanted],
-        options={"lists": today.options["lists"]},
+        options={
+            "lists": today.options["lists"],
+            "warnings": today.options.get("warnings", []),
+        },
         calibrated_seconds=today.calibrated_seconds,
         created_by=caller().uid,
     )
@@ -182,7 +187,7 @@ def check() -> Response:
     body, storable = read_json()
     if not isinstance(body, dict):
         raise InvalidEntities("The body must be a JSON object: one entity.")
-    options = kyc_entities.read_options(body)
+    options = kyc_entities.read_check_options(body)
     items = kyc_entities.read_items(
         [body], known_lists=_known_lists(), storable=storable, lenient=False
     )
@@ -194,6 +199,7 @@ def check() -> Response:
             created_by=caller().uid,
             items=items,
             threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
+            wanted=_wanted(options),
             interactive=True,
         ),
     )
@@ -213,24 +219,6 @@ def check() -> Response:
     )
 
 
-@bp.get("/lists")
-@requires("kyc:read")
-def lists() -> Response:
-    """Say which lists are loaded, in which version, with how many entries."""
-    loaded = [
-        {
-            "list_name": version.name,
-            "description": version.title,
-            "version": version.version,
-            "published_at": version.published_at and kyc_render.stamp(version.published_at),
-            "loaded_at": kyc_render.stamp(version.loaded_at),
-            "entities": version.entries,
-        }
-        for version in kyc.loaded_lists(resources())
-    ]
-    return jsonify(status="success", lists=loaded, count=len(loaded))
-
-
 def _created(job: Job) -> Response:
     response = jsonify(kyc_render.created(Snapshot.of(job), datetime.now(UTC)))
     response.headers["Location"] = f"/kyc/jobs/{job.external_id}"
@@ -247,7 +235,12 @@ def _known(job_id: str) -> str:
 
 
 def _known_lists() -> Collection[str]:
-    return kyc.known_lists(resources())
+    return kyc.known_lists(resources(), caller().tenant_id)
+
+
+def _wanted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the request says for every entity that says nothing of it."""
+    return {name: options[name] for name in ("lists", "search_type", "topics") if name in options}
 
 
 def _optional_body() -> dict[str, Any]:
@@ -323,7 +316,10 @@ def _by_list(detail: dict[str, Any]) -> dict[str, Any]:
         name: [match for match in detail["matches"] if match["list_name"] == name]
         for name in detail["list_versions"]
     }
-    counts = detail.get("match_counts") or {name: len(found[name]) for name in found}
+    counting = [match for match in detail["matches"] if not match.get("suppressed")]
+    counts = detail.get("match_counts") or {
+        name: sum(match["list_name"] == name for match in counting) for name in found
+    }
     by_list = {
         name: {
             "list_name": name,
@@ -334,13 +330,17 @@ def _by_list(detail: dict[str, Any]) -> dict[str, Any]:
         }
         for name, matches in found.items()
     }
-    best = max((match["confidence_score"] for match in detail["matches"]), default=0.0)
+    best = max((match["confidence_score"] for match in counting), default=0.0)
     risk = "low" if not best else "high" if best >= _HIGH_RISK else "medium"
-    summary = {
+    summary: dict[str, Any] = {
         "lists_checked": len(by_list),
         "total_matches": detail["match_count"],
         "overall_risk_level": risk,
     }
+    if "suppressed_count" in detail:
+        summary["suppressed_matches"] = detail["suppressed_count"]
+    if "stale_lists" in detail:
+        summary["stale_lists"] = detail["stale_lists"]
     if len(by_list) == 1:
         return {"result": next(iter(by_list.values())), "summary": summary}
     return {"results": by_list, "summary": summary}

@@ -13,7 +13,7 @@ from app.api.body import is_storable
 from app.errors import InvalidEntities, InvalidParameter, TooManyEntities
 from app.jobs.model import NewItem
 from app.jobs.service import encode_item
-from schemas.kyc import EntitySchema, JobOptionsSchema
+from schemas.kyc import CheckOptionsSchema, EntitySchema, JobOptionsSchema
 from schemas.kyc_fast import Entity
 from schemas.kyc_fast import read_entities as read_fast
 
@@ -24,6 +24,7 @@ _LONGEST_PATH = 100
 
 _ENTITY = EntitySchema()
 _OPTIONS = JobOptionsSchema()
+_CHECK = CheckOptionsSchema()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,10 +62,19 @@ def read_batch(body: Any, *, max_entities: int) -> list[Any]:
     return entities
 
 
-def read_options(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return threshold and labels, where given. Raises InvalidParameter."""
-    given = {name: body[name] for name in ("threshold", "labels") if name in body}
-    return load(_OPTIONS, given)
+def read_options(body: Mapping[str, Any], *, known_lists: Collection[str]) -> dict[str, Any]:
+    """Return what a batch says for all its entities, where given. Raises InvalidParameter."""
+    options = load(_OPTIONS, {name: body[name] for name in _OPTIONS.fields if name in body})
+    for number, wanted in enumerate(options.get("lists", ())):
+        if wanted not in known_lists:
+            path = f"lists[{number}]" if body.get("lists") else "list_name"
+            raise InvalidParameter(f"The request is not valid: {path}: unknown list '{wanted}'.")
+    return options
+
+
+def read_check_options(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a single check says beside its entity. Raises InvalidParameter."""
+    return load(_CHECK, {name: body[name] for name in _CHECK.fields if name in body})
 
 
 def load(schema: Schema, value: Any) -> dict[str, Any]:

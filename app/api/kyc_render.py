@@ -50,6 +50,10 @@ TITLES: Mapping[str, str] = {
     "invalid_credentials": "Unauthorized",
     "insufficient_permissions": "Forbidden",
     "job_not_found": "Job not found",
+    "list_not_found": "List not found",
+    "list_exists": "Conflict",
+    "watchlist_rejected": "Invalid list",
+    "exclusion_not_found": "Exclusion not found",
     "not_found": "Not found",
     "invalid_state": "Conflict",
     "payload_too_large": "Payload too large",
@@ -110,6 +114,8 @@ def job(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
         body["cancel_requested"] = True
     if snapshot.retry_of is not None:
         body["retry_of"] = str(snapshot.retry_of)
+    if snapshot.warnings:
+        body["warnings"] = snapshot.warnings
     return body
 
 
@@ -125,6 +131,8 @@ def created(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     }
     if snapshot.retry_of is not None:
         body["retry_of"] = str(snapshot.retry_of)
+    if snapshot.warnings:
+        body["warnings"] = snapshot.warnings
     return body
 
 

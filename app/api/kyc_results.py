@@ -37,6 +37,8 @@ _COLUMNS = (
     "match_id",
     "match_name",
     "programs",
+    "suppressed",
+    "exclusion_id",
     "error_code",
     "error_message",
 )
@@ -161,6 +163,8 @@ def _rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "match_id": match["match_data"]["id"],
             "match_name": match["match_data"]["name"],
             "programs": "; ".join(match["match_data"]["programs"]),
+            "suppressed": "true" if match.get("suppressed") else "false",
+            "exclusion_id": match.get("exclusion_id"),
         }
     if not detail["matches"]:
         yield entity

@@ -6,12 +6,12 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from flask import request
 
 from app.errors import InvalidParameter
-from app.jobs.model import Job
 
 _WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
 
@@ -47,8 +47,17 @@ def read_cursor() -> tuple[datetime, UUID] | None:
     return place
 
 
-def make_cursor(job: Job) -> str:
-    """Return the cursor of the page that begins behind this job."""
-    return base64.urlsafe_b64encode(
-        f"{job.created_at.astimezone(UTC).isoformat()} {job.id}".encode()
-    ).decode()
+class Listed(Protocol):
+    """What lists newest first: a job, a decision."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def make_cursor(last: Listed) -> str:
+    """Return the cursor of the page that begins behind this one."""
+    at = last.created_at.astimezone(UTC).isoformat()
+    return base64.urlsafe_b64encode(f"{at} {last.id}".encode()).decode()

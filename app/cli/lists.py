@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from app.cli.sentences import Failure
 from app.cli.server import load_settings, open_database
 
 if TYPE_CHECKING:
+    from app.screening.freshness import Freshness
     from app.screening.lists.load import LoadReport
     from app.screening.model import ListVersion
 
@@ -60,6 +62,7 @@ def lists() -> None:
 )
 @click.option("--base", metavar="VERSION", help="With --delta: change this version and no other.")
 @click.option("--version", help="What to call this version. Without it, the date in the file.")
+@click.option("--topic", "topics", multiple=True, help="What the list is about. Repeatable.")
 @click.option("--allow-shrink", is_flag=True, help="Accept a version that lost more than a fifth.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def load(
@@ -69,6 +72,7 @@ def load(
     delta: bool,
     base: str | None,
     version: str | None,
+    topics: tuple[str, ...],
     allow_shrink: bool,
     as_json: bool,
 ) -> None:
@@ -119,6 +123,7 @@ def load(
                 paths or (_sample_file(),),
                 format=file_format,
                 version=version,
+                topics=topics,
                 allow_shrink=allow_shrink,
                 index_dir=settings.index_dir,
                 max_bytes=settings.list_max_bytes,
@@ -181,19 +186,32 @@ def show(name: str | None, as_json: bool) -> None:
       muster lists show
       muster lists show ofac --json
     """
-    from app.screening import store
+    from app.screening import freshness, store
 
-    with open_database() as db, db.transaction() as tx:
+    settings = load_settings()
+    with open_database(settings) as db, db.transaction() as tx:
         current = store.current_versions(tx)
         found = list(current.values()) if name is None else store.list_versions(tx, name)
-    in_force = {version.id for version in current.values()}
+        fresh = freshness.of_all(tx, settings, current, datetime.now(UTC))
+    # Only of a version in force can be said how fresh it is.
+    states = {current[each].id: state for each, state in fresh.items()}
     if as_json:
-        print_json([_record(version, version.id in in_force) for version in found])
+        print_json([_record(version, states.get(version.id)) for version in found])
     elif found:
         print_table(
-            ("LIST", "VERSION", "ENTRIES", "IN FORCE", "LOADED", "TITLE"),
-            [(v.name, v.version, v.entries, v.id in in_force, v.loaded_at, v.title) for v in found],
+            ("LIST", "VERSION", "ENTRIES", "IN FORCE", "LOADED", "REFRESHED", "TITLE"),
+            [
+                (
+                    *(v.name, v.version, v.entries, v.id in states, v.loaded_at),
+                    _refreshed(states.get(v.id)),
+                    v.title,
+                )
+                for v in found
+            ],
         )
+        for each, state in fresh.items():
+            if state.is_stale and name in {None, each}:
+                note(f"{each} is stale: {state.problem or 'it was not refreshed in time.'}")
     elif name:
         raise Failure(f"No version of the list {name!r} is loaded.")
     else:
@@ -242,15 +260,27 @@ def _tell(name: str, report: LoadReport, as_json: bool) -> None:
         )
 
 
-def _record(version: ListVersion, in_force: bool) -> dict[str, object]:
+def _refreshed(state: Freshness | None) -> str:
+    if state is None:
+        return ""
+    return f"{state.refreshed_at.isoformat(timespec='minutes')}{' STALE' * state.is_stale}"
+
+
+def _record(version: ListVersion, state: Freshness | None) -> dict[str, object]:
+    from app.screening.topics import coverage
+
     return {
         "list": version.name,
         "title": version.title,
         "version": version.version,
-        "in_force": in_force,
+        "in_force": state is not None,
         "entries": version.entries,
         "published_at": version.published_at,
         "loaded_at": version.loaded_at,
         "source": version.source,
         "sha256": version.sha256,
+        "topics": coverage(version),
+        "refreshed_at": state and state.refreshed_at,
+        "stale": state is not None and state.is_stale,
+        "problem": state and state.problem,
     }

@@ -139,6 +139,8 @@ def print_job(job: Mapping[str, Any]) -> None:
             ("Error", error.get("message")),
         ]
     )
+    for warning in job.get("warnings", ()):
+        note(visible(warning["message"]))
 
 
 def _status(job: Mapping[str, Any]) -> str:

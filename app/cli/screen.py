@@ -63,11 +63,17 @@ def screen(
     checked = data["results"].values() if "results" in data else [data["result"]]
     matches = [match for result in checked for match in result["matches"]]
     matches.sort(key=lambda match: -match["confidence_score"])
+    ruled_out = [match for match in matches if match.get("suppressed")]
+    matches = [match for match in matches if not match.get("suppressed")]
     if matches:
         print_table(MATCH_COLUMNS, [match_cells(match) for match in matches])
     else:
         lists = counted(data["summary"]["lists_checked"], "list", "lists")
         click.echo(f"No match on {lists}.")
+    if ruled_out:
+        note(f"Suppressed by a reviewer: {counted(len(ruled_out), 'match', 'matches')}.")
+    for name in data["summary"].get("stale_lists", ()):
+        note(f"The list {visible(name)} has not been refreshed for longer than it should be.")
     shown, total = len(matches), data["summary"]["total_matches"]
     if total > shown:
         note(f"… and {total - shown:,} more; a higher --threshold leaves the better ones.")

@@ -387,6 +387,13 @@ def first_missing(tx: Cursor, job: Job, *, first: int) -> int:
     return int(one(tx)["position"])
 
 
+def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
+    """Return {payload, result} of the item called `ref`, if it succeeded; `result` is JSON text."""
+    tx.execute(QUERIES["find_result"], {**_of(job), "ref": ref})
+    row = tx.fetchone()
+    return None if row is None else dict(row)
+
+
 def ensure_partitions(tx: Cursor) -> int:
     """Make room for the coming months; return how many partitions were made."""
     tx.execute(QUERIES["ensure_partitions"])

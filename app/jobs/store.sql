@@ -276,5 +276,12 @@ SELECT coalesce(min(position), %(total)s) AS position
                     WHERE results.kind = %(kind)s AND results.month = %(month)s
                       AND results.job_id = %(job_id)s AND results.position = each.position);
 
+-- name: find_result
+SELECT items.payload, results.result::text AS result
+  FROM results JOIN items USING (kind, month, job_id, position)
+ WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
+   AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+   AND items.ref = %(ref)s AND results.status = 'succeeded';
+
 -- name: ensure_partitions
 SELECT ensure_partitions(now()::date, 3) AS made;

@@ -268,6 +268,27 @@ def test_a_customers_own_list_is_loaded_from_csv_version_by_version(muster, data
     assert [(v["version"], v["in_force"]) for v in versions] == [("2", True), ("1", False)]
 
 
+def test_a_list_that_is_late_is_shown_as_stale(muster, database, tmp_path):
+    file = tmp_path / "blocked.csv"
+    file.write_text("id,name\n1,Ann Example\n")
+    muster("lists", "load", "internal", file, "--topic", "pep")
+    with database.transaction() as tx:
+        tx.execute("UPDATE watchlists SET loaded_at = loaded_at - interval '2 days'")
+        tx.execute("UPDATE watchlist_refreshes SET refreshed_at = NULL")
+    due = {"MUSTER_LIST_INTERVALS": "internal=1d"}
+
+    table = muster("lists", "show", **due)
+    (shown,) = json.loads(muster("lists", "show", "--json", **due).stdout)
+    (unwatched,) = json.loads(muster("lists", "show", "--json").stdout)
+    muster("lists", "load", "internal", file)
+    (fresh,) = json.loads(muster("lists", "show", "--json", **due).stdout)
+
+    assert "STALE" in table.stdout
+    assert "internal is stale: it was not refreshed in time." in table.stderr
+    assert (shown["stale"], shown["topics"]) == (True, ["pep"])
+    assert (unwatched["stale"], fresh["stale"]) == (False, False)
+
+
 def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, database, tmp_path):
     file = tmp_path / "list.csv"
     rows = [f"{n},person,Example Person {n}\n" for n in range(10)]
@@ -303,6 +324,7 @@ def test_a_list_is_changed_by_a_delta(muster, database, tmp_path):
         (["load", "internal"], 2, "say which files to load"),
         (["load", "internal", "none.csv"], 2, "does not exist"),
         (["load", "No Name", "."], 1, "a list's name is"),
+        (["load", "internal", ".", "--topic", "gossip"], 1, "a topic is one of"),
         (["show", "internal"], 1, "No version of the list 'internal' is loaded."),
         (["update"], 1, "No list that is loaded can be fetched"),
         (["update", "canada"], 1, "Not updated: canada."),

@@ -67,6 +67,7 @@ MATCH_DATA = {
     "birth_date",
     "identifiers",
     "programs",
+    "topics",
     "source_url",
 }
 
@@ -728,7 +729,8 @@ def test_the_loaded_lists_are_named_with_version_and_count(client, house_list):
     assert (body["status"], body["count"]) == ("success", 1)
     (shown,) = body["lists"]
     assert shown.keys() == {
-        *("list_name", "description", "version", "published_at", "loaded_at", "entities")
+        *("list_name", "description", "version", "published_at", "loaded_at", "entities"),
+        *("own", "topics", "refreshed_at", "refresh_seconds", "stale"),
     }
     assert (shown["list_name"], shown["version"]) == ("house", "v1")
     assert shown["entities"] == len(ENTRIES)

@@ -88,6 +88,19 @@ def test_times_that_would_run_chunks_twice_are_refused(name):
     assert name in refused(**{name: "25", "MUSTER_VISIBILITY_TIMEOUT": "25"})
 
 
+def test_intervals_of_lists_are_read_with_their_units():
+    settings = Settings.from_env({**REQUIRED, "MUSTER_LIST_INTERVALS": "ofac=12h un=1d,eu=30m"})
+
+    assert [settings.list_interval(name) for name in ("ofac", "un", "eu", "uk")] == [
+        *(43_200.0, 86_400.0, 1_800.0, None),
+    ]
+
+
+@pytest.mark.parametrize("text", ["ofac", "ofac=12", "ofac=0h", "ofac=-1h", "OFAC=1h", "=1h"])
+def test_an_interval_that_says_no_list_or_no_time_is_refused(text):
+    assert "MUSTER_LIST_INTERVALS" in refused(MUSTER_LIST_INTERVALS=text)
+
+
 def test_settings_survive_the_way_to_a_child():
     settings = Settings.from_env({**REQUIRED, "MUSTER_CHUNK_SIZE": "7", "MUSTER_INDEX_DIR": "x/y"})
 

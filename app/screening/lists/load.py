@@ -24,6 +24,7 @@ from app.screening.lists.readers import READERS
 from app.screening.lists.reading import KEEP
 from app.screening.model import Entry, ListVersion
 from app.screening.store import Difference, NewVersion
+from app.screening.topics import TOPICS, topics_of, unknown
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def load_list(
     source: str | None = None,
     published_at: datetime | None = None,
     validators: Mapping[str, Any] | None = None,
+    topics: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a list from its files, or the folder they are in, and put it in force.
@@ -74,6 +76,8 @@ def load_list(
         raise WatchlistRejected(
             "a list's name is up to 40 small letters, digits and _, a letter first"
         )
+    if topics and unknown(topics):
+        raise WatchlistRejected(f"a topic is one of: {', '.join(TOPICS)}")
     known = catalogue.find(name)
     if format is not None and format not in READERS:
         raise WatchlistRejected(f"there is no format {format!r}; known are {', '.join(READERS)}")
@@ -88,6 +92,7 @@ def load_list(
             # The publisher may have new words for "not changed" all the same.
             if validators is not None:
                 store.set_validators(tx, name, validators)
+            store.note_refresh(tx, name)
             return unchanged(current)
         version_id = store.reserve_id(tx)
 
@@ -104,6 +109,7 @@ def load_list(
             source=source or ", ".join(file.name for file in files),
             sha256=sha256,
             validators=validators or {},
+            topics=topics or topics_of(name),
         )
         difference = put_in_force(db, new, entries, lines, allow_shrink, index_dir)
     return report_of(new, entries, difference)
@@ -216,6 +222,10 @@ def put_in_force(
         before = store.current_versions(tx).get(new.name)
         if based_on is not None and (before is None or before.id != based_on):
             raise WatchlistRejected(f"another version has been loaded meanwhile. {KEEP}")
+        if before is None and store.owners_of(tx, new.name):
+            raise WatchlistRejected(
+                f"a tenant has a list of its own that is called {new.name!r}; choose another name"
+            )
         if before is not None and not allow_shrink and entries < LEAST_SHARE * before.entries:
             raise WatchlistRejected(
                 f"the new version has {entries:,} entries and the one in force"
@@ -229,6 +239,7 @@ def put_in_force(
         store.finish_version(tx, new.id, entries, difference, _calibrate(tx, new, index_dir))
         store.retire_current(tx, new.name)
         store.make_current(tx, new.id)
+        store.note_refresh(tx, new.name)
     return difference
 
 

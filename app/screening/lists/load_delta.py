@@ -96,6 +96,7 @@ def load_delta(
             sha256=checksum(files, current.sha256),
             # Not those of the version before: what the publisher has is asked for anew.
             validators={},
+            topics=current.topics,
         )
         difference = put_in_force(
             db, new, entries, lines, allow_shrink, index_dir, based_on=current.id

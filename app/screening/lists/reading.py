@@ -28,7 +28,7 @@ KEEP = "The version loaded before stays in force."
 def rejected(path: Path, line: int | None, problem: str) -> WatchlistRejected:
     """Return the error that says where a file is wrong. `problem` quotes nothing from it."""
     where = path.name if line is None else f"{path.name}, line {line}"
-    return WatchlistRejected(f"{where}: {problem} {KEEP}")
+    return WatchlistRejected(f"{where}: {problem} {KEEP}", line=line, problem=problem)
 
 
 def lines(path: Path) -> Iterator[str]:
