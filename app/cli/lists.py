@@ -152,6 +152,8 @@ def show(name: str | None, as_json: bool) -> None:
     with open_database() as db, db.transaction() as tx:
         current = store.current_versions(tx)
         found = list(current.values()) if name is None else store.list_versions(tx, name)
+    if name and not found:
+        raise Failure(f"No version of the list {name!r} is loaded.")
     in_force = {version.id for version in current.values()}
     if as_json:
         print_json([_record(version, version.id in in_force) for version in found])
@@ -160,8 +162,6 @@ def show(name: str | None, as_json: bool) -> None:
             ("LIST", "VERSION", "ENTRIES", "IN FORCE", "LOADED", "TITLE"),
             [(v.name, v.version, v.entries, v.id in in_force, v.loaded_at, v.title) for v in found],
         )
-    elif name:
-        raise Failure(f"No version of the list {name!r} is loaded.")
     else:
         note("No lists are loaded. Try: muster lists load sample")
 
