@@ -37,6 +37,9 @@ MOST_ROWS = 60
 #: Where nobody has set a width, as in a log file, this one keeps a row on a line.
 PLAIN_WIDTH = 132
 
+#: What a shell reports for a program that was interrupted: 128 + SIGINT.
+INTERRUPTED = 130
+
 Json = dict[str, Any]
 Show = Callable[[int, int], None]
 
@@ -45,7 +48,17 @@ class DemoFailed(click.ClickException):
     """What went wrong, as one sentence; click prints it and ends with status 1."""
 
 
-@click.command(help="Screen a sample batch over HTTP and show what was found.")
+class Demo(click.Command):
+    """The command; Ctrl-C ends it without a word, as whoever pressed it knows."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.command(cls=Demo, help="Screen a sample batch over HTTP and show what was found.")
 @click.option(
     "--url",
     envvar="MUSTER_URL",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +15,20 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app.cli import cli, run_env, serve
+from app.cli import run_env, serve
 from app.cli.files import COLUMNS, read
+from app.cli.group import cli
 from app.cli.output import visible
 from app.cli.sentences import Failure
 
 ROOT = Path(__file__).parents[2]
+
+#: Of servers that are not there.
+SETTINGS = {
+    "DATABASE_URL": "postgresql://nobody:word@127.0.0.1:1/none",
+    "REDIS_URL": "redis://:word@127.0.0.1:1/0",
+    "MUSTER_JWT_SECRET": "a9f3-2b7c-8e1d-4f6a-0c5e-7d2b-9a8f-1e3c",
+}
 
 
 def commands(group: click.Group, *path: str):
@@ -65,7 +75,7 @@ def test_the_manual_names_every_command():
 
 def test_help_needs_no_settings_and_loads_nothing_heavy():
     code = (
-        "import sys; from app.cli import cli\n"
+        "import sys; from app.cli.group import cli\n"
         "try: cli(['--help'], prog_name='muster')\n"
         "except SystemExit: pass\n"
         "heavy = {'flask', 'celery', 'psycopg2', 'numpy', 'requests', 'rich', 'marshmallow'}\n"
@@ -120,6 +130,70 @@ def test_a_missing_setting_is_named_and_is_no_traceback(tmp_path):
     assert ended.returncode == 1
     assert ended.stderr.startswith("muster: DATABASE_URL is not set")
     assert "Traceback" not in ended.stderr
+
+
+#: As `python -m app.cli`, and as the console script that pip writes.
+STARTS = (
+    ["-m", "app.cli"],
+    ["-c", "import sys; from app.cli import main; sys.exit(main())"],
+)
+
+
+@pytest.mark.parametrize("start", STARTS, ids=["module", "script"])
+@pytest.mark.parametrize("module", ["click", "requests"])
+def test_ctrl_c_is_a_sentence_also_while_modules_are_loaded(tmp_path, start, module):
+    """A module of this name presses Ctrl-C when it is imported."""
+    (tmp_path / f"{module}.py").write_text("import signal; signal.raise_signal(signal.SIGINT)\n")
+
+    ended = subprocess.run(
+        [sys.executable, *start, "jobs", "--token", "t"],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "muster: Interrupted.\n"
+
+
+def test_ctrl_c_at_a_question_is_an_interruption_like_any_other(tmp_path):
+    terminal, its_other_end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "users", "password", "a@b.example"],
+        env={"PYTHONPATH": str(ROOT), **SETTINGS},
+        cwd=tmp_path,
+        stdin=its_other_end,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # or it would ask at the terminal of whoever runs the tests
+    ) as process:
+        asked = process.stderr.read(len("Password"))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    os.close(terminal)
+    os.close(its_other_end)
+
+    assert asked == b"Password"
+    assert said.endswith(b"\nmuster: Interrupted.\n")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["tenants", "list"], ["serve", "--port", "1"]])
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+def test_an_address_that_is_none_is_a_sentence_and_starts_no_server(tmp_path, command, variable):
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", *command],
+        env={"PYTHONPATH": str(ROOT), **SETTINGS, variable: "nonsense"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"muster: {variable}: must be ")
+    assert "Traceback" not in ended.stderr
+    assert "nonsense" not in ended.stderr
 
 
 def test_serve_starts_what_the_procfile_starts():
