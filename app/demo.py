@@ -14,15 +14,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-import requests
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+#: What a shell reports for a program that was interrupted: 128 + SIGINT.
+INTERRUPTED = 130
 
-from app.sample.people import Batch, batch
+try:
+    import click
+    import requests
+    from rich import box
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+    from rich.text import Text
+
+    from app.sample.people import Batch, batch
+except KeyboardInterrupt:
+    # Loading these takes longest of all that happens before the first line is shown.
+    raise SystemExit(INTERRUPTED) from None
 
 #: Much quicker than the API advises clients to poll (5 s): somebody is watching the bar.
 FIRST_PAUSE = 0.2
@@ -37,8 +44,6 @@ MOST_ROWS = 60
 #: Where nobody has set a width, as in a log file, this one keeps a row on a line.
 PLAIN_WIDTH = 132
 
-#: What a shell reports for a program that was interrupted: 128 + SIGINT.
-INTERRUPTED = 130
 
 Json = dict[str, Any]
 Show = Callable[[int, int], None]

@@ -162,8 +162,6 @@ def test_a_user_is_promoted_disabled_enabled_and_given_a_password(muster, databa
         (["keys", "create", "k", "--tenant", "acme", "--scope", "kyc:x"], "", "Unknown scope"),
         (["keys", "revoke", "sk_nothing", "--tenant", "acme"], "", "has no such key"),
         (["token", "--tenant", "nix"], "", "no tenant named 'nix'"),
-        (["tenants", "create", "\udcff"], "", "not UTF-8 text"),
-        (["keys", "list", "--tenant", "\udcff"], "", "not UTF-8 text"),
         (["lists", "show", "\udcff"], "", "not UTF-8 text"),
     ],
 )
