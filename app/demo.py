@@ -14,15 +14,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-import requests
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+#: What a shell reports for a program that was interrupted: 128 + SIGINT.
+INTERRUPTED = 130
 
-from app.sample.people import Batch, batch
+try:
+    import click
+    import requests
+    from rich import box
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+    from rich.text import Text
+
+    from app.sample.people import Batch, batch
+except KeyboardInterrupt:
+    # Loading these takes longest of all that happens before the first line is shown.
+    raise SystemExit(INTERRUPTED) from None
 
 #: Much quicker than the API advises clients to poll (5 s): somebody is watching the bar.
 FIRST_PAUSE = 0.2
@@ -37,6 +44,7 @@ MOST_ROWS = 60
 #: Where nobody has set a width, as in a log file, this one keeps a row on a line.
 PLAIN_WIDTH = 132
 
+
 Json = dict[str, Any]
 Show = Callable[[int, int], None]
 
@@ -45,7 +53,17 @@ class DemoFailed(click.ClickException):
     """What went wrong, as one sentence; click prints it and ends with status 1."""
 
 
-@click.command(help="Screen a sample batch over HTTP and show what was found.")
+class Demo(click.Command):
+    """The command; Ctrl-C ends it without a word, as whoever pressed it knows."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.command(cls=Demo, help="Screen a sample batch over HTTP and show what was found.")
 @click.option(
     "--url",
     envvar="MUSTER_URL",

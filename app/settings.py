@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
 
@@ -83,15 +84,44 @@ def _intervals(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    # Here, as a client that only needs the names of the settings should not load psycopg2.
+    from app.db import is_address
+
+    if not is_address(text):
+        raise ValueError("must be an address such as postgresql://user:password@host:5432/name")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    wrong = ValueError("must be an address such as redis://:password@host:6379/0")
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises where it is none
+    except ValueError:
+        # What it says quotes a part of the address, which may be of the password.
+        raise wrong from None
+    # No Unix socket: Celery knows it by another scheme than redis-py does.
+    if url.scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?\d*", url.path):
+        raise wrong
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a deployment can change. Built once at the edge and passed in."""
 
     database_url: str = _setting(
-        "DATABASE_URL", str, "Postgres, as postgresql://user:password@host:port/name.", secret=True
+        "DATABASE_URL",
+        _database_url,
+        "Postgres, as postgresql://user:password@host:port/name.",
+        secret=True,
     )
     redis_url: str = _setting(
-        "REDIS_URL", str, "Redis or Valkey, as redis://host:port/0.", secret=True
+        "REDIS_URL",
+        _redis_url,
+        "Redis or Valkey, as redis://host:port/0.",
+        secret=True,
     )
     jwt_secret: str = _setting(
         "MUSTER_JWT_SECRET",

@@ -193,6 +193,8 @@ def show(name: str | None, as_json: bool) -> None:
         current = store.current_versions(tx)
         found = list(current.values()) if name is None else store.list_versions(tx, name)
         fresh = freshness.of_all(tx, settings, current, datetime.now(UTC))
+    if name and not found:
+        raise Failure(f"No version of the list {name!r} is loaded.")
     # Only of a version in force can be said how fresh it is.
     states = {current[each].id: state for each, state in fresh.items()}
     if as_json:
@@ -212,8 +214,6 @@ def show(name: str | None, as_json: bool) -> None:
         for each, state in fresh.items():
             if state.is_stale and name in {None, each}:
                 note(f"{each} is stale: {state.problem or 'it was not refreshed in time.'}")
-    elif name:
-        raise Failure(f"No version of the list {name!r} is loaded.")
     else:
         note("No lists are loaded. Try: muster lists load sample")
 

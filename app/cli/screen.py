@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from app.cli.http import DETAILS, Api, ApiFailure, api_options
+from app.cli.http import DETAILS, Api, ApiFailure, api_options, said
 from app.cli.output import counted, note, print_json, print_table, visible
 from app.cli.results import MATCH_COLUMNS, match_cells
 from app.cli.sentences import Failure
+from app.cli.values import threshold_option
 
 ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 
@@ -20,7 +21,7 @@ ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 @click.option("--nationality", metavar="CODE", help="Two letters, such as US.")
 @click.option("--type", "entity_type", type=click.Choice(ENTITY_TYPES), help="What is asked about.")
 @click.option("--list", "list_names", multiple=True, metavar="NAME", help="Repeatable; else all.")
-@click.option("--threshold", type=click.FloatRange(0.5, 1), help="Score from which it is a match.")
+@threshold_option("Score from which it is a match.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @api_options
 def screen(
@@ -81,5 +82,5 @@ def screen(
 
 def _explained(failure: ApiFailure) -> Failure:
     details = failure.details if isinstance(failure.details, list) else []
-    said = [f"  {visible(str(detail.get('message')))}" for detail in details[:DETAILS]]
-    return Failure("\n".join([failure.message, *said]))
+    lines = [f"  {said(detail)}" for detail in details[:DETAILS]]
+    return Failure("\n".join([failure.message, *lines]))

@@ -162,6 +162,7 @@ def test_a_user_is_promoted_disabled_enabled_and_given_a_password(muster, databa
         (["keys", "create", "k", "--tenant", "acme", "--scope", "kyc:x"], "", "Unknown scope"),
         (["keys", "revoke", "sk_nothing", "--tenant", "acme"], "", "has no such key"),
         (["token", "--tenant", "nix"], "", "no tenant named 'nix'"),
+        (["lists", "show", "\udcff"], "", "not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(muster, database, arguments, given, said):
@@ -326,6 +327,7 @@ def test_a_list_is_changed_by_a_delta(muster, database, tmp_path):
         (["load", "No Name", "."], 1, "a list's name is"),
         (["load", "internal", ".", "--topic", "gossip"], 1, "a topic is one of"),
         (["show", "internal"], 1, "No version of the list 'internal' is loaded."),
+        (["show", "internal", "--json"], 1, "No version of the list 'internal' is loaded."),
         (["update"], 1, "No list that is loaded can be fetched"),
         (["update", "canada"], 1, "Not updated: canada."),
         (["load", "opensanctions", "--delta"], 2, "--delta takes the delta files"),
@@ -436,7 +438,10 @@ def test_results_that_break_off_leave_no_file(muster, stranger, tmp_path):
     )
 
     failed = muster(
-        "show", "j", "--output", "r.jsonl", MUSTER_URL=stranger.url, MUSTER_TOKEN="t", status=1
+        *("show", "550e8400-e29b-41d4-a716-446655440000", "--output", "r.jsonl"),
+        MUSTER_URL=stranger.url,
+        MUSTER_TOKEN="t",
+        status=1,
     )
 
     assert "broke off" in failed.stderr
@@ -595,6 +600,61 @@ def test_lenient_screens_the_valid_and_says_how_many_are_not(client, worker, tmp
     assert "birth_date" in done.stderr
 
 
+@pytest.mark.parametrize("line", ["e2,B Person,1980,one cell too many", 'e2,"B Person,1980'])
+def test_lenient_is_no_licence_for_a_file_that_cannot_be_read(client, tmp_path, line):
+    (tmp_path / "torn.csv").write_text(
+        f"entity_id,full_name,birth_date\ne1,Vladmir Putin,1952\n{line}\n"
+    )
+
+    failed = client("submit", "torn.csv", "--lenient", status=1)
+
+    assert "torn.csv, line 3" in failed.stderr
+    assert json.loads(client("jobs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_job_of_which_no_entity_could_be_screened_is_no_success(
+    client, worker, tmp_path, options
+):
+    worker()
+    (tmp_path / "wrong.csv").write_text("full_name,birth_date\nA Person,31/12/1980\n")
+
+    failed = client("submit", "wrong.csv", "--lenient", *options, status=1)
+
+    assert "could not screen a single entity" in failed.stderr
+    assert failed.stdout
+
+
+def test_a_list_that_is_not_loaded_is_no_success_either(client, worker):
+    worker()
+
+    failed = client("submit", "people.csv", "--list", "un", status=1)
+
+    assert "3 entities could not be screened; the first: List un is not loaded." in failed.stderr
+    assert "could not screen a single entity" in failed.stderr
+
+
+@pytest.mark.parametrize("name", ["people.csv", "./people.csv", "link.csv"])
+def test_the_results_never_replace_what_they_are_of(client, tmp_path, name):
+    (tmp_path / "link.csv").symlink_to("people.csv")
+
+    refused = client("submit", "people.csv", "--output", name, status=2)
+
+    assert "the very file to be screened" in refused.stderr
+    assert (tmp_path / "people.csv").read_text() == PEOPLE
+    assert json.loads(client("jobs", "--json").stdout) == []
+
+
+def test_the_results_of_several_jobs_never_replace_what_they_are_of(client, tmp_path):
+    text = "full_name\n" + "A Person\n" * 10_001
+    (tmp_path / "r-2.csv").write_text(text)
+
+    refused = client("submit", "r-2.csv", "--split", "--output", "r.csv", status=2)
+
+    assert "would replace r-2.csv" in refused.stderr
+    assert (tmp_path / "r-2.csv").read_text() == text
+
+
 def test_ctrl_c_stops_the_waiting_and_not_the_job(client, start):
     process = start("submit", "people.csv")
     job_id = re.search(r"as job ([0-9a-f-]{36})", process.stderr.readline())[1]
@@ -665,10 +725,11 @@ def test_a_server_that_restarts_is_waited_for(client, server, start, worker):
     ("arguments", "said"),
     [
         (["show", "550e8400-e29b-41d4-a716-446655440000"], "No such job"),
-        (["cancel", "../lists"], "nothing at this path"),
-        (["retry", "no-id"], "No such job"),
+        (["cancel", "{550e8400e29b41d4a716446655440000}"], "No such job"),
+        (["retry", "550E8400-E29B-41D4-A716-446655440000"], "No such job"),
         (["screen", "x", "--list", "offac"], "unknown list 'offac'"),
-        (["screen", "x", "--birth-date", "yesterday"], "must be a date"),
+        (["screen", "x", "--birth-date", "yesterday"], "birth_date: must be a date"),
+        (["screen", "x", "--nationality", "Russia"], "nationality: "),
     ],
 )
 def test_what_the_server_refuses_is_said_in_its_own_words(client, arguments, said):

@@ -292,6 +292,35 @@ def test_a_job_that_takes_too_long_is_left_to_go_on(service, run):
     assert f"muster show {JOB}" in result.output
 
 
+def test_ctrl_c_ends_the_demo_without_a_word(service, run, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_wait", interrupted)
+
+    result = run()
+
+    assert result.exit_code == 130
+    assert result.output.splitlines() == [f"Submitting {COUNT} entities to {service.url}/kyc/jobs"]
+
+
+def test_ctrl_c_ends_the_demo_without_a_word_while_it_is_loaded(tmp_path):
+    """A module of this name presses Ctrl-C when it is imported."""
+    (tmp_path / "rich.py").write_text("import signal; signal.raise_signal(signal.SIGINT)\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.demo"],
+        env={"PYTHONPATH": f"{tmp_path}:{Path(demo.__file__).parents[1]}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_address_and_token_may_come_from_the_environment(service):
     service.jobs = [_completed()]
     environment = {**os.environ, "MUSTER_URL": service.url, "MUSTER_TOKEN": TOKEN}
