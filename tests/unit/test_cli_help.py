@@ -257,6 +257,17 @@ def test_a_run_file_that_others_can_write_is_ignored(tmp_path, environment, caps
     assert "is ignored" in capsys.readouterr().err
 
 
+def test_a_run_file_that_dev_py_did_not_write_is_ignored(tmp_path, environment, capsys):
+    file = tmp_path / "run.env"
+    file.write_text("MUSTER_URL=http://here\nMUSTER_TOKEN='without an end\n")
+    file.chmod(0o600)
+
+    run_env.apply(file)
+
+    assert "MUSTER_URL" not in os.environ
+    assert "is ignored" in capsys.readouterr().err
+
+
 def test_no_run_file_is_nothing_to_speak_of(tmp_path, capsys):
     run_env.apply(tmp_path / "none" / "run.env")
 

@@ -179,6 +179,22 @@ def test_the_last_lines_say_where_to_go_next(service, run):
     assert TOKEN not in result.output
 
 
+def test_where_the_platform_ends_with_the_demo_the_first_step_is_to_start_it_again(service, run):
+    service.jobs = [_completed()]
+
+    shown = run("--url", service.url, "--token", TOKEN, "--passing").output
+    steps = shown.partition("Where to go next")[2]
+
+    assert service.url not in steps, "nobody will answer there"
+    start, commands = steps.index("python3 dev.py up"), steps.index("in another terminal")
+    assert start < commands < steps.index("muster lists update")
+    said = [word for word in steps.split() if word.endswith("/muster")]
+    assert said
+    # Beside the Python that runs this, since nobody has activated its environment.
+    for program in said:
+        assert (Path.cwd() / program).parent == Path(sys.prefix) / "bin"
+
+
 def test_polls_say_which_version_they_have_seen(service, run):
     service.jobs = [_job(0), _job(100), _completed()]
 
