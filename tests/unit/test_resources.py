@@ -22,7 +22,9 @@ def checks(url: str) -> tuple[ssl.VerifyMode, ssl.VerifyMode]:
     return broker, celery.backend.connparams["ssl_cert_reqs"]
 
 
-@pytest.mark.parametrize("url", ["rediss://u:p%2F@redis:1/0", "rediss://redis/0?ssl_ca_certs=ca.pem"])
+@pytest.mark.parametrize(
+    "url", ["rediss://u:p%2F@redis:1/0", "rediss://redis/0?ssl_ca_certs=ca.pem"]
+)
 def test_with_tls_the_certificate_of_redis_is_checked(url):
     """Celery by itself asks for a setting, and kombu checks nothing."""
     assert checks(url) == (ssl.CERT_REQUIRED, ssl.CERT_REQUIRED)
