@@ -48,7 +48,7 @@ def bootstrap(settings: Settings, db: Database) -> str:
         settings,
         tenant.id,
         "usr_demo",
-        PERMISSIONS[Role.OPERATOR],
+        PERMISSIONS[Role.ADMIN],  # so that everything can be tried
         lifetime=_TOKEN_LIFETIME,
     )
 

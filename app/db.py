@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor, register_uuid
 
 from app.errors import DatabaseUnavailable
@@ -29,6 +30,16 @@ CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 IDLE_SECONDS = 2.0
 
 _QUERY = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def is_address(text: str) -> bool:
+    """Whether Postgres could be called by this URL, or libpq's `name=value` pairs; calls nobody."""
+    try:
+        ports = parse_dsn(text).get("port", "")
+    except (psycopg2.ProgrammingError, UnicodeEncodeError):
+        return False
+    # libpq looks at the ports only when it dials, one for each host.
+    return all(re.fullmatch(r"\d{0,5}", p) and int(p or 0) < 65_536 for p in ports.split(","))
 
 
 class Database:
@@ -68,7 +79,9 @@ class Database:
                 finally:
                     self._give_back(connection)
             except CONNECTION_ERRORS as error:
-                raise DatabaseUnavailable("the database cannot be reached") from error
+                raise DatabaseUnavailable(
+                    "The database cannot be reached. Try again in a moment."
+                ) from error
 
     def _take(self) -> Connection:
         while True:

@@ -9,20 +9,30 @@ can tell how many were found and name those that were not.
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-import click
-import requests
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+#: What a shell reports for a program that was interrupted: 128 + SIGINT.
+INTERRUPTED = 130
 
-from app.sample.people import Batch, batch
+try:
+    import click
+    import requests
+    from rich import box
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+    from rich.text import Text
+
+    from app.sample.people import Batch, batch
+except KeyboardInterrupt:
+    # Loading these takes longest of all that happens before the first line is shown.
+    raise SystemExit(INTERRUPTED) from None
 
 #: Much quicker than the API advises clients to poll (5 s): somebody is watching the bar.
 FIRST_PAUSE = 0.2
@@ -37,6 +47,7 @@ MOST_ROWS = 60
 #: Where nobody has set a width, as in a log file, this one keeps a row on a line.
 PLAIN_WIDTH = 132
 
+
 Json = dict[str, Any]
 Show = Callable[[int, int], None]
 
@@ -45,7 +56,17 @@ class DemoFailed(click.ClickException):
     """What went wrong, as one sentence; click prints it and ends with status 1."""
 
 
-@click.command(help="Screen a sample batch over HTTP and show what was found.")
+class Demo(click.Command):
+    """The command; Ctrl-C ends it without a word, as whoever pressed it knows."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.command(cls=Demo, help="Screen a sample batch over HTTP and show what was found.")
 @click.option(
     "--url",
     envvar="MUSTER_URL",
@@ -63,7 +84,8 @@ class DemoFailed(click.ClickException):
 @click.option("--entities", "count", default=1000, show_default=True, type=click.IntRange(1, 10000))
 @click.option("--seed", default=7, show_default=True, help="Another seed makes another batch.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for the job.")
-def main(url: str, token: str, count: int, seed: int, timeout: float) -> None:
+@click.option("--passing", is_flag=True, help="The server ends with the demo, as in `dev.py demo`.")
+def main(url: str, token: str, count: int, seed: int, timeout: float, passing: bool) -> None:
     console = _console()
     url = url.rstrip("/")
     sample = batch(count, seed)
@@ -81,7 +103,7 @@ def main(url: str, token: str, count: int, seed: int, timeout: float) -> None:
     results = _succeeded(job)
     console.print(_table(results, sample))
     _summarise(console, job, results, sample, seconds)
-    _point_onwards(console, url, job_id)
+    _point_onwards(console, _after_passing() if passing else _while_it_runs(url, job_id))
 
 
 # -- over HTTP -----------------------------------------------------------------------------------
@@ -305,19 +327,34 @@ def _summarise(
         console.print(f"  {job['failed_entities']:,} entities could not be screened.")
 
 
-def _point_onwards(console: Console, url: str, job_id: str) -> None:
-    steps = (
-        ("Keep Muster running", "python3 dev.py up"),
-        ("Load a real list", "muster lists update ofac"),
-        ("Screen your own file", "muster submit customers.csv --output results.jsonl"),
-        (
-            "Ask for this job",
-            f'curl -H "Authorization: Bearer $MUSTER_TOKEN" {url}/kyc/jobs/{job_id}',
-        ),
-        ("Read on", "docs/screening.md, docs/lists.md, docs/cli.md"),
-    )
+Step = tuple[str, str]
+
+
+def _while_it_runs(url: str, job_id: str) -> list[Step]:
+    ask = f'curl -H "Authorization: Bearer $MUSTER_TOKEN" {url}/kyc/jobs/{job_id}'
+    return [*_steps("muster"), ("Ask for this job", ask)]
+
+
+def _after_passing() -> list[Step]:
+    """Nothing runs any more, and the environment that dev.py made is not on anybody's PATH."""
+    program = Path(sys.prefix) / "bin" / "muster"
+    with suppress(ValueError):
+        program = program.relative_to(Path.cwd())
+    start = ("Keep Muster running", "python3 dev.py up")
+    return [start, ("in another terminal:", ""), *_steps(shlex.quote(str(program)))]
+
+
+def _steps(muster: str) -> list[Step]:
+    return [
+        ("Screen a name", f'{muster} screen "Ramzan Kadyrov"'),
+        ("Load a real list", f"{muster} lists update ofac"),
+        ("Screen your own file", f"{muster} submit customers.csv --output results.jsonl"),
+    ]
+
+
+def _point_onwards(console: Console, steps: list[Step]) -> None:
     console.print("\nWhere to go next", style="bold")
-    for what, how in steps:
+    for what, how in [*steps, ("Read on", "docs/screening.md, docs/lists.md, docs/cli.md")]:
         console.print(Text(f"  {what:<22}{how}"), soft_wrap=True)
 
 

@@ -6,9 +6,9 @@
                                InvalidCredentials
   - Forbidden                  the caller may not do this
   - NotFound
-      JobNotFound
+      JobNotFound, ListNotFound, ExclusionNotFound
   - Conflict                   the thing exists, but not in a state for this
-      IllegalTransition
+      IllegalTransition, ListExists
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       WatchlistRejected        a list file that will not be loaded
@@ -74,6 +74,14 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class ListNotFound(NotFound):
+    code = "list_not_found"
+
+
+class ExclusionNotFound(NotFound):
+    code = "exclusion_not_found"
+
+
 class Conflict(AppError):
     code = "conflict"
 
@@ -82,6 +90,12 @@ class IllegalTransition(Conflict):
     """Carries the `state` the job is in."""
 
     code = "invalid_state"
+
+
+class ListExists(Conflict):
+    """A list, or a version of one, of that name is there already, or the name is taken."""
+
+    code = "list_exists"
 
 
 class Invalid(AppError):
@@ -109,7 +123,10 @@ class TooManyEntities(Invalid):
 
 
 class WatchlistRejected(Invalid):
-    """A list file that is broken, or not what it says it is; the loaded version stays in force."""
+    """A list file that is broken, or not what it says it is; the loaded version stays in force.
+
+    May carry `line` and `problem`, or `problems`, a list of {line, message}, and `invalid_count`.
+    """
 
     code = "watchlist_rejected"
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from flask import Flask
 
 from app import logs
-from app.api import errors, health, kyc, kyc_auth, openapi, tokens
+from app.api import (
+    errors,
+    health,
+    kyc,
+    kyc_auth,
+    kyc_exclusions,
+    kyc_lists,
+    openapi,
+    tokens,
+)
 from app.api.context import attach
 from app.resources import Resources
 from app.settings import Settings
@@ -21,12 +30,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Flask's own answer to OPTIONS is an empty HTML page, and needs no token.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
-    # A redirect would be an HTML page, and an empty id is an error of its own.
+    # A redirect would be an HTML page.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     tokens.configure(app, settings)
     attach(app, Resources.open(settings))
     errors.register(app)
-    for blueprint in (health.bp, openapi.bp, kyc_auth.bp, kyc.bp):
+    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
+    for blueprint in (health.bp, openapi.bp, *dialect_a):
         app.register_blueprint(blueprint)
     return app

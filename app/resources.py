@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from celery import Celery
@@ -11,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.db import Database
-from app.jobs.dispatch import MAINTAIN, QUEUES, SWEEP
+from app.jobs.dispatch import CHECK_LISTS, MAINTAIN, QUEUES, SWEEP
 from app.jobs.progress import Progress
 from app.settings import Settings
 
@@ -54,9 +55,10 @@ def make_celery(settings: Settings) -> Celery:
     docs/reliability.md says which, and tests/integration/test_celery_traps.py shows each.
     """
     celery = Celery("muster")
+    redis_url = _verifying(settings.redis_url)
     celery.conf.update(
-        broker_url=settings.redis_url,
-        result_backend=f"app.jobs.backend:SendOnlyBackend+{settings.redis_url}",
+        broker_url=redis_url,
+        result_backend=f"app.jobs.backend:SendOnlyBackend+{redis_url}",
         task_serializer="json",
         accept_content=["json"],
         result_serializer="json",
@@ -106,9 +108,26 @@ def make_celery(settings: Settings) -> Celery:
         beat_schedule={
             "sweep": _every(SWEEP, settings.sweep_seconds),
             "maintain": _every(MAINTAIN, 3600.0),
+            **(
+                {"check_lists": _every(CHECK_LISTS, settings.list_check_seconds)}
+                if settings.list_intervals
+                else {}
+            ),
         },
     )
     return celery
+
+
+def _verifying(url: str) -> str:
+    """Return the URL of Redis with its certificate to be checked, unless it says otherwise.
+
+    redis-py checks it by itself. Of a bare rediss:// kombu checks nothing, and Celery refuses it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
+        return url
+    query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
+    return parts._replace(query=query).geturl()
 
 
 def _transport(settings: Settings) -> dict[str, Any]:

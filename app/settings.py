@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
 
@@ -62,15 +64,64 @@ def _secret(text: str) -> str:
     return text
 
 
+_INTERVAL = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,6})([smhd])")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def parse_intervals(text: str) -> dict[str, float]:
+    """Return seconds by name of `ofac=12h un=1d`, or raise ValueError."""
+    found: dict[str, float] = {}
+    for each in text.replace(",", " ").split():
+        parts = _INTERVAL.fullmatch(each)
+        if parts is None or int(parts[2]) == 0:
+            raise ValueError(f"{each!r} is not a list and an interval, such as ofac=12h")
+        found[parts[1]] = int(parts[2]) * _UNITS[parts[3]]
+    return found
+
+
+def _intervals(text: str) -> str:
+    parse_intervals(text)
+    return text
+
+
+def _database_url(text: str) -> str:
+    # Here, as a client that only needs the names of the settings should not load psycopg2.
+    from app.db import is_address
+
+    if not is_address(text):
+        raise ValueError("must be an address such as postgresql://user:password@host:5432/name")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    wrong = ValueError("must be an address such as redis://:password@host:6379/0")
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises where it is none
+    except ValueError:
+        # What it says quotes a part of the address, which may be of the password.
+        raise wrong from None
+    # No Unix socket: Celery knows it by another scheme than redis-py does.
+    if url.scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?\d*", url.path):
+        raise wrong
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a deployment can change. Built once at the edge and passed in."""
 
     database_url: str = _setting(
-        "DATABASE_URL", str, "Postgres, as postgresql://user:password@host:port/name.", secret=True
+        "DATABASE_URL",
+        _database_url,
+        "Postgres, as postgresql://user:password@host:port/name.",
+        secret=True,
     )
     redis_url: str = _setting(
-        "REDIS_URL", str, "Redis or Valkey, as redis://host:port/0.", secret=True
+        "REDIS_URL",
+        _redis_url,
+        "Redis or Valkey, as redis://host:port/0.",
+        secret=True,
     )
     jwt_secret: str = _setting(
         "MUSTER_JWT_SECRET",
@@ -140,6 +191,12 @@ class Settings:
         "Entities that one screening task takes. Larger costs less, smaller spreads better.",
         250,
     )
+    worker_processes: int = _setting(
+        "MUSTER_WORKER_PROCESSES",
+        _whole(1, 1_024),
+        "Procfile: processes of one worker, one a core. The first estimates count on one worker.",
+        2,
+    )
     chunk_seconds: float = _setting(
         "MUSTER_CHUNK_SECONDS",
         _seconds(0.5, 600),
@@ -207,6 +264,41 @@ class Settings:
         30.0,
     )
 
+    own_lists: int = _setting(
+        "MUSTER_OWN_LISTS",
+        _whole(0, 1_000),
+        "How many lists of its own a tenant may have.",
+        10,
+    )
+    own_list_max_bytes: int = _setting(
+        "MUSTER_OWN_LIST_MAX_BYTES",
+        _whole(1_000, 1_000_000_000),
+        "An uploaded list larger than this is answered 413, and never more than"
+        " MUSTER_MAX_BODY_BYTES.",
+        16 * 1024 * 1024,
+    )
+    own_list_max_entries: int = _setting(
+        "MUSTER_OWN_LIST_MAX_ENTRIES",
+        _whole(1, 1_000_000),
+        "Entries of one uploaded list. The first job that uses a version waits for its index.",
+        50_000,
+    )
+    list_intervals: str = _setting(
+        "MUSTER_LIST_INTERVALS",
+        _intervals,
+        "How often which lists are fetched from their publishers, as `ofac=12h un=1d`; units are"
+        " s, m, h and d. A list that was not refreshed for longer is shown as stale, also one that"
+        " is loaded from files. Without it nothing is fetched by itself.",
+        "",
+    )
+    list_check_seconds: float = _setting(
+        "MUSTER_LIST_CHECK_SECONDS",
+        _seconds(0.2, 86_400),
+        "How often it is looked which lists are due. One that failed is tried again after this"
+        " long.",
+        300.0,
+    )
+
     def __post_init__(self) -> None:
         if self.claim_seconds >= self.visibility_timeout:
             raise Misconfigured(
@@ -218,6 +310,10 @@ class Settings:
                 "MUSTER_CHUNK_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT, or"
                 " healthy chunks run twice"
             )
+
+    def list_interval(self, name: str) -> float | None:
+        """Return after how many seconds this list is due again, or None if it never is."""
+        return parse_intervals(self.list_intervals).get(name)
 
     @property
     def is_production(self) -> bool:
@@ -267,7 +363,6 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "8",
         "Procfile: threads of each web process; MUSTER_DB_CONNECTIONS should not be smaller.",
     ),
-    "MUSTER_WORKER_PROCESSES": ("2", "Procfile: processes of one worker, one a core."),
     "MUSTER_BEAT_SCHEDULE": ("a temporary file", "Procfile: where beat notes what it sent last."),
     "REMAP_SIGTERM": (
         "none",

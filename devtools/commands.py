@@ -130,7 +130,7 @@ def demo() -> int:
             durable=False,
         )
         running = stack.start(supervisor, plan, Clock().lap)
-        show = [str(environment.python()), "-m", "app.demo"]
+        show = [str(environment.python()), "-m", "app.demo", "--passing"]
         # SIGINT, so that it can put the terminal back in order.
         process = supervisor.launch(
             show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT

@@ -13,11 +13,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app import embedded
 from devtools import state
+from devtools.guard import delete
 from devtools.supervisor import ProgramFailed, Supervisor
 
 MANIFESTS = ("setup.cfg", "pyproject.toml", "requirements-embedded.txt")
@@ -54,14 +55,8 @@ def is_ready(extras: frozenset[str] = frozenset()) -> bool:
 
 def make(supervisor: Supervisor, extras: frozenset[str] = frozenset()) -> None:
     """Make the environment, or bring it up to date."""
-    known = _read_stamp()
-    wanted = extras | _extras(known)
-    stamp = _stamp()
-    stamp.unlink(missing_ok=True)
-
     uv = shutil.which("uv")
-    if not python().exists() or not _same_python(known):
-        _make_empty(supervisor, uv)
+    wanted = _begin(supervisor, uv, extras)
     install = _installer(uv)
     # All at once: none touches what another installs, and each spends its time waiting.
     project = supervisor.background("install-project", [*install, "--no-deps", "--editable", "."])
@@ -78,7 +73,7 @@ def make(supervisor: Supervisor, extras: frozenset[str] = frozenset()) -> None:
             raise ProgramFailed(f"{error}\n\n{HOW_TO_DO_WITHOUT}") from error
 
     facts = {"of": _fingerprint(), "python": sys.version, "extras": sorted(wanted)}
-    stamp.write_text(json.dumps(facts), encoding="utf-8")
+    _write_stamp(facts)
 
 
 HOW_TO_DO_WITHOUT = (
@@ -96,15 +91,76 @@ def has_servers() -> bool:
     return embedded.find_postgres(site) is not None and embedded.find_valkey(site) is not None
 
 
+def _begin(supervisor: Supervisor, uv: str | None, extras: frozenset[str]) -> frozenset[str]:
+    """Have an environment to install into, and return the extras it is to have.
+
+    One that was finished is brought up to date where it is. After an interruption nothing in it
+    can be believed (pip takes half a package for a whole one), so that one is emptied. Until the
+    installation is done the stamp says whose the environment is, and not what it is made of.
+    """
+    known = _read_stamp()
+    wanted = extras | _extras(known)
+    ours = any(folder().glob("muster.json*"))
+    sound = "of" in known and python().exists() and known.get("python") == sys.version
+    if folder().exists() and not ours:
+        _check_that_nothing_is_lost()
+    if not sound and _runs_us() and ours:
+        raise ProgramFailed(
+            f"{folder()} has to be made again, and runs this command: `deactivate`, and run it"
+            " by another Python"
+        )
+    folder().mkdir(exist_ok=True)
+    _write_stamp({"extras": sorted(wanted)})
+    if not sound and not _runs_us():
+        _make_empty(supervisor, uv)
+    return wanted
+
+
+def _check_that_nothing_is_lost() -> None:
+    """Raise ProgramFailed unless the folder is as good as new: empty, or an empty environment."""
+    if not (folder() / "pyvenv.cfg").exists():
+        if not folder().is_dir() or any(folder().iterdir()):
+            raise ProgramFailed(f"{folder()} is in the way: it is no virtual environment")
+    elif any(
+        not path.name.startswith(_IN_A_NEW_ENVIRONMENT)
+        for site in site_packages()
+        for path in Path(site).iterdir()
+    ):
+        raise ProgramFailed(
+            f"{folder()} is in the way: dev.py did not make it, and it has packages. Delete it, or"
+            f" have dev.py use it as it is: MUSTER_VENV={folder()}"
+        )
+
+
+#: What `python -m venv`, virtualenv and IDEs put into an environment that they make.
+_IN_A_NEW_ENVIRONMENT = (
+    "pip",
+    "setuptools",
+    "pkg_resources",
+    "wheel",
+    "_distutils_hack",
+    "distutils-precedence",
+    "_virtualenv",
+    "__pycache__",
+)
+
+
+def _runs_us() -> bool:
+    """Tell whether dev.py was started by the Python of this environment."""
+    return Path(sys.prefix).absolute() == folder()
+
+
 def _make_empty(supervisor: Supervisor, uv: str | None) -> None:
-    if folder().exists() and not (folder() / "pyvenv.cfg").exists():
-        raise ProgramFailed(f"{folder()} is in the way: it is no virtual environment")
+    # Not by their own `--clear`, which would take the stamp away first.
+    for path in folder().iterdir():
+        if path != _stamp():
+            delete(path)
     if uv is not None:
-        command = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder())]
+        command = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable]
     else:
         pip = ["--without-pip"] if importlib.util.find_spec("pip") else []
-        command = [sys.executable, "-m", "venv", "--clear", *pip, str(folder())]
-    supervisor.run("venv", command)
+        command = [sys.executable, "-m", "venv", *pip]
+    supervisor.run("venv", [*command, str(folder())])
 
 
 def _installer(uv: str | None) -> Sequence[str]:
@@ -139,14 +195,13 @@ def _read_stamp() -> dict[str, object]:
     return known
 
 
+def _write_stamp(facts: Mapping[str, object]) -> None:
+    state.write_private(_stamp(), json.dumps(facts))
+
+
 def _extras(known: dict[str, object]) -> frozenset[str]:
     extras = known.get("extras", [])
     return frozenset(extras) if isinstance(extras, list) else frozenset()
-
-
-def _same_python(known: dict[str, object]) -> bool:
-    # An interrupted installation leaves no stamp, and is simply continued.
-    return known.get("python", sys.version) == sys.version
 
 
 def _fingerprint() -> str:

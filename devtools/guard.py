@@ -2,7 +2,8 @@
 
 The supervisor tells it of every child through a pipe. When the pipe closes, because the supervisor
 is done or because it was killed, the guard stops the children in good order, deletes what was to
-be deleted, and ends. So there is one way to stop, and it is the one that is always used.
+be deleted, and ends. So there is one way to stop, and it is the one that is always used. Only
+where the guard itself was killed does the supervisor go the same way (`leave_nothing`).
 
 Run as `python -m devtools.guard` with the pipe as its standard input.
 """
@@ -15,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -54,12 +55,12 @@ class Guard:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def finish(self) -> None:
-        """Have everything stopped, and wait until it is."""
+    def finish(self) -> bool:
+        """Have everything stopped, and wait until it is; False if it was killed before that."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait()
+        return self._process.wait() == 0
 
     def _tell(self, **message: object) -> None:
         assert self._process.stdin is not None
@@ -90,7 +91,12 @@ def main() -> None:
                 children.pop(pid, None)
             case {"delete": path}:
                 unwanted.append(Path(path))
-    stop_in_order(children.values())
+    leave_nothing(children.values(), run_id, unwanted)
+
+
+def leave_nothing(children: Iterable[Child], run_id: str, unwanted: Iterable[Path]) -> None:
+    """Stop the children and what carries the marker of the run, and delete what is unwanted."""
+    stop_in_order(children)
     if run_id:
         stop_marked(run_id)
     for path in unwanted:

@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,7 +93,9 @@ def read_run() -> dict[str, Any] | None:
 
 
 def write_run_env(values: Mapping[str, str]) -> None:
-    write_private(RUN_ENV, "".join(f"{name}={value}\n" for name, value in values.items()))
+    """Write the settings as a shell reads them; app/cli/run_env.py does so too."""
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+    write_private(RUN_ENV, "".join(lines))
 
 
 def load_secrets() -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from app import embedded
 from devtools import state
-from devtools.guard import Guard, note
+from devtools.guard import Guard, leave_nothing, note
 from devtools.processes import MARKER, Child
 from devtools.signals import Signals, listening
 
@@ -39,6 +39,9 @@ class Supervisor:
         self._lasting: list[tuple[str, subprocess.Popen[bytes], Path]] = []
         self._unwanted: list[str] = []
         self._facts: dict[str, str] = {}
+        if record:
+            for path in (state.RUN_FILE, state.RUN_ENV):
+                guard.delete_at_the_end(path)
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Interrupted when asked to stop, and ProgramFailed when a program ended."""
@@ -108,6 +111,15 @@ class Supervisor:
         self._unwanted.append(str(path))
         self.write_down()
 
+    def leave_nothing(self) -> None:
+        """Do what the guard would have done, had nobody killed it."""
+        # Of a child that has been waited for, the number may be somebody else's by now.
+        children = [
+            child for child, process in self._children.values() if process.returncode is None
+        ]
+        files = [state.RUN_FILE, state.RUN_ENV] if self._record else []
+        leave_nothing(children, self._run_id, [*map(Path, self._unwanted), *files])
+
     def write_down(self, **facts: str) -> None:
         """Keep run.json true, with these facts added, for `status` and `down`."""
         self._facts |= facts
@@ -165,13 +177,12 @@ def supervising(*locks: int, record: bool = False) -> Iterator[Supervisor]:
     run_id = secrets.token_hex(8)
     with listening() as signals:
         guard = Guard(run_id, keep_open=locks)
+        supervisor = Supervisor(signals, guard, run_id, record)
         try:
-            if record:
-                guard.delete_at_the_end(state.RUN_FILE)
-                guard.delete_at_the_end(state.RUN_ENV)
-            yield Supervisor(signals, guard, run_id, record)
+            yield supervisor
         finally:
-            guard.finish()
+            if not guard.finish():
+                supervisor.leave_nothing()
 
 
 def _failed(name: str, status: int, log: Path) -> ProgramFailed:

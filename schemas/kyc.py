@@ -25,6 +25,14 @@ from schemas import texts
 ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 SEARCH_TYPES = ("composite", "name", "identifier")
 
+#: The words of app/screening/topics.py; a test holds the two together.
+TOPICS = (
+    *("sanction", "pep", "rca", "crime", "wanted", "debarment", "export_control", "regulatory"),
+    *("adverse_media", "internal"),
+)
+
+DECISIONS = ("false_positive", "true_match")
+
 #: Below this nearly every listed name is a match: of use to nobody, and one entity would keep a
 #: worker busy for many seconds.
 LOWEST_THRESHOLD = 0.5
@@ -54,6 +62,18 @@ def _text(longest: int, *more: Callable[[str], Any]) -> fields.String:
         allow_none=True,
         validate=[texts.check_storable, _length(longest), *more],
         error_messages={"invalid": "must be a text"},
+    )
+
+
+def _required(longest: int) -> fields.String:
+    return fields.String(
+        required=True,
+        validate=[texts.check_storable, _length(longest), _matching(texts.NOT_BLANK, "is blank")],
+        error_messages={
+            "invalid": "must be a text",
+            "required": "is required",
+            "null": "is required",
+        },
     )
 
 
@@ -143,14 +163,8 @@ class SubjectSchema(_Wire):
             raise ValidationError(f"one of {', '.join(IDENTIFYING)} is required")
 
 
-class EntitySchema(_Wire):
-    entity_id = _text(texts.ENTITY_ID_LENGTH)
-    subject = fields.Nested(
-        SubjectSchema,
-        required=True,
-        error_messages={"required": "is required", "null": "is required"},
-    )
-    lists = _List(
+def _lists() -> _List:
+    return _List(
         fields.String(
             validate=_matching(texts.LIST_NAME, "is not the name of a list"),
             error_messages={"invalid": "must be a text"},
@@ -159,16 +173,34 @@ class EntitySchema(_Wire):
         longest=texts.LISTS,
         error="must name 1 to {max} lists",
     )
-    list_name = _text(64, _matching(texts.LIST_NAME, "is not the name of a list"))
+
+
+def _list_name() -> fields.String:
+    return _text(64, _matching(texts.LIST_NAME, "is not the name of a list"))
+
+
+def _one_way_to_name_lists(data: dict[str, Any]) -> dict[str, Any]:
+    """`list_name` is the short way to say `lists` with one; where both are, `lists` counts."""
+    name = data.pop("list_name", None)
+    if name is not None and data.get("lists") is None:
+        data["lists"] = [name]
+    return data
+
+
+class EntitySchema(_Wire):
+    entity_id = _text(texts.ENTITY_ID_LENGTH)
+    subject = fields.Nested(
+        SubjectSchema,
+        required=True,
+        error_messages={"required": "is required", "null": "is required"},
+    )
+    lists = _lists()
+    list_name = _list_name()
     search_type = _text(20, _one_of(SEARCH_TYPES))
 
     @post_load
     def one_way_to_name_lists(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """`list_name` is the short way to say `lists` with one; where both are, `lists` counts."""
-        name = data.pop("list_name", None)
-        if name is not None and data.get("lists") is None:
-            data["lists"] = [name]
-        return data
+        return _one_way_to_name_lists(data)
 
 
 class _Number(fields.Float):
@@ -180,8 +212,17 @@ class _Number(fields.Float):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class JobOptionsSchema(_Wire):
-    """What POST /kyc/jobs takes beside the entities."""
+def _topics() -> _List:
+    return _List(
+        fields.String(validate=_one_of(TOPICS), error_messages={"invalid": "must be a text"}),
+        shortest=1,
+        longest=len(TOPICS),
+        error="must name 1 to {max} topics",
+    )
+
+
+class CheckOptionsSchema(_Wire):
+    """What POST /kyc takes beside the entity."""
 
     threshold = _Number(
         allow_none=True,
@@ -190,6 +231,15 @@ class JobOptionsSchema(_Wire):
         ),
         error_messages={"invalid": "must be a number"},
     )
+    topics = _topics()
+
+
+class JobOptionsSchema(CheckOptionsSchema):
+    """What POST /kyc/jobs takes beside the entities: what counts for those that say nothing."""
+
+    lists = _lists()
+    list_name = _list_name()
+    search_type = _text(20, _one_of(SEARCH_TYPES))
     labels = _Texts(
         keys=fields.String(validate=[texts.check_storable, _length(texts.LABEL_LENGTH)]),
         values=fields.String(
@@ -200,11 +250,55 @@ class JobOptionsSchema(_Wire):
         error_messages={"invalid": "must be an object of texts"},
     )
 
+    @post_load
+    def one_way_to_name_lists(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return _one_way_to_name_lists(data)
+
 
 class RetrySchema(_Wire):
     """What POST /kyc/jobs/{job_id}/retry takes."""
 
     items = _text(20, _one_of(("failed", "cancelled", "unfinished")))
+
+
+class UploadSchema(_Wire):
+    """The query of POST /kyc/lists and POST /kyc/lists/{name}."""
+
+    name = _text(40)
+    title = _text(200, _not_blank)
+    version = _text(64, _not_blank)
+    topics = _text(200)
+    allow_shrink = _text(5, _one_of(("true", "false")))
+
+    @post_load
+    def split_topics(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """In a query topics stand with commas between them."""
+        if data.get("topics") is not None:
+            topics = [word.strip() for word in data["topics"].split(",")]
+            for word in topics:
+                if word not in TOPICS:
+                    raise ValidationError(f"must be of: {', '.join(TOPICS)}", "topics")
+            data["topics"] = list(dict.fromkeys(topics))
+        data["allow_shrink"] = data.get("allow_shrink") == "true"
+        return data
+
+
+class ExclusionSchema(_Wire):
+    """What POST /kyc/exclusions takes: which match of which job, and what was decided about it."""
+
+    job_id = fields.UUID(
+        required=True,
+        error_messages={
+            "required": "is required",
+            "null": "is required",
+            "invalid_uuid": "must be the id of a job",
+        },
+    )
+    entity_id = _required(texts.ENTITY_ID_LENGTH)
+    list_name = _required(64)
+    entry_id = _required(500)
+    reason = _required(2_000)
+    decision = _text(20, _one_of(DECISIONS))
 
 
 class TokenSchema(_Wire):

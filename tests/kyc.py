@@ -88,14 +88,14 @@ def screener(settings, tmp_path_factory) -> Iterator[Worker]:
 def waiting(resources, tenant) -> Callable[..., Job]:
     """Submit a job that no worker takes, on a queue that none of them serves."""
 
-    def run(*subjects: str) -> Job:
+    def run(*subjects: str, **changes: Any) -> Job:
         names = subjects or ("Ada Lovelace", "Grace Hopper")
         items = [
             NewItem(f"e{n}", service.encode_item({"subject": {"full_name": name}}))
             for n, name in enumerate(names)
         ]
         plan = kyc.plan(resources, tenant_id=tenant.id, created_by="usr_test", items=items)
-        return service.submit(resources, replace(plan, queue=FACES))
+        return service.submit(resources, replace(plan, queue=FACES, **changes))
 
     return run
 
@@ -109,6 +109,13 @@ def ended(client, job_id: str, seconds: float = 40, **query: str) -> dict[str, A
 
     until(look, seconds, "the job ends")
     return client.get(f"/kyc/jobs/{job_id}", query_string=query).json
+
+
+def single_checks(resources) -> list[str]:
+    """Return the states of all single checks, which no list of jobs shows."""
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT state FROM jobs WHERE queue = 'interactive'")
+        return [row["state"] for row in tx.fetchall()]
 
 
 def assert_flat(response, status: int, code: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,14 +103,18 @@ def running() -> Iterator[Servers]:
 
 
 def empty(database: Database) -> None:
-    """Delete every row of every table but the list of migrations.
+    """Delete every row of every table but the list of migrations."""
+    beside_workers(lambda: _delete_rows(database))
 
-    A worker that outlives the test may be at work on the very rows: of two that wait for each
-    other Postgres lets one go, and that may be us.
+
+def beside_workers(change: Callable[[], None]) -> None:
+    """Do what needs rows or tables that a worker may be at work on.
+
+    Of two that wait for each other Postgres lets one go, and that may be us.
     """
     for tries_left in reversed(range(5)):
         try:
-            _delete_rows(database)
+            change()
         except DatabaseUnavailable as error:
             if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
                 raise

@@ -17,6 +17,7 @@ from app.jobs.dispatch import in_flight
 from app.jobs.model import Job
 from app.jobs.states import CLAIMABLE, Event
 from app.resources import Resources
+from app.screening import store as watchlists
 from workers.chunk import end_if_over
 from workers.passes import next_pass
 
@@ -92,8 +93,11 @@ def _move(resources: Resources, job_id: UUID, event: Event) -> bool:
 
 
 def maintain(resources: Resources) -> None:
-    """Make partitions for the coming months, and delete the claims of ended jobs."""
+    """Make partitions for the coming months; delete ended jobs' claims, and uncited versions."""
     with resources.db.transaction() as tx:
         made = store.ensure_partitions(tx)
         forgotten = store.forget_claims(tx)
-    log.info("maintenance.done", extra={"partitions": made, "claims": forgotten})
+        purged = watchlists.purge_retired(tx)
+    log.info(
+        "maintenance.done", extra={"partitions": made, "claims": forgotten, "versions": purged}
+    )

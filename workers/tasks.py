@@ -11,8 +11,16 @@ from uuid import UUID
 import redis
 
 from app.errors import JobNotFound, Unavailable
-from app.jobs.dispatch import FINISH_PASS, MAINTAIN, RUN_CHUNK, SWEEP
+from app.jobs.dispatch import (
+    CHECK_LISTS,
+    FINISH_PASS,
+    MAINTAIN,
+    REFRESH_LIST,
+    RUN_CHUNK,
+    SWEEP,
+)
 from workers import chunk, passes
+from workers import refresh as refreshing
 from workers import sweep as sweeping
 from workers.main import celery, resources
 
@@ -55,6 +63,23 @@ def sweep(task: Any) -> None:
 def maintain(task: Any) -> None:
     """Make room for the coming months and clear away what dead workers left."""
     _do(task, lambda: sweeping.maintain(resources), again=False)
+
+
+@celery.task(name=CHECK_LISTS, bind=True)
+def check_lists(task: Any) -> None:
+    """Send the lists that are due to be fetched. Sending one twice fetches it once."""
+    _do(task, lambda: refreshing.send(resources, refreshing.due(resources)), again=False)
+
+
+#: Longer than the slowest publisher takes, and its index.
+_REFRESH_SECONDS = 3600
+
+
+# Acknowledged at once: it takes longer than a chunk may, and beat sends it again if it is lost.
+@celery.task(name=REFRESH_LIST, bind=True, acks_late=False, time_limit=_REFRESH_SECONDS)
+def refresh_list(task: Any, name: str) -> None:
+    """Fetch a list from its publisher and load what is new."""
+    _do(task, lambda: refreshing.refresh(resources, name), again=False)
 
 
 T = TypeVar("T")

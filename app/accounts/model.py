@@ -18,8 +18,8 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_READ = frozenset({"jobs:read", "kyc:read", "watchlist:list", "watchlist:read"})
-_WORK = frozenset({"jobs:control", "kyc:create", "kyc:export"})
+_READ = frozenset({"exclusions:read", "jobs:read", "kyc:read", "watchlist:list", "watchlist:read"})
+_WORK = frozenset({"exclusions:manage", "jobs:control", "kyc:create", "kyc:export"})
 _MANAGE = frozenset(
     {
         "keys:manage",

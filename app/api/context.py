@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, g, request
 from app.accounts.model import Caller
 from app.resources import Resources
 
-_REQUEST_ID = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
+_REQUEST_ID = re.compile(r"\A[\x20-\x7e]{1,128}\Z")
 
 
 def attach(app: Flask, resources: Resources) -> None:

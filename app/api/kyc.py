@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +21,7 @@ from app.errors import (
     IllegalTransition,
     InvalidEntities,
     InvalidParameter,
+    JobError,
     JobNotFound,
     ListUnavailable,
     TimedOut,
@@ -34,9 +35,6 @@ from schemas.kyc import RetrySchema
 
 bp = Blueprint("kyc", __name__, url_prefix="/kyc")
 errors.shape("/kyc", kyc_render.error)
-
-#: The seed's advice to pollers: every 5 to 10 seconds.
-POLL_SECONDS = 5
 
 _ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
@@ -59,9 +57,10 @@ def submit() -> Response:
     body, storable = read_json()
     entities = kyc_entities.read_batch(body, max_entities=resources().settings.max_entities)
     lenient = _is_lenient()
-    options = kyc_entities.read_options(body)
+    known_lists = _known_lists()
+    options = kyc_entities.read_options(body, known_lists=known_lists)
     items = kyc_entities.read_items(
-        entities, known_lists=_known_lists(), storable=storable, lenient=lenient
+        entities, known_lists=known_lists, storable=storable, lenient=lenient
     )
     job = service.submit(
         resources(),
@@ -72,6 +71,7 @@ def submit() -> Response:
             items=items,
             threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
             labels=options.get("labels"),
+            wanted=_wanted(options),
         ),
     )
     response = _created(job)
@@ -99,7 +99,7 @@ def show(job_id: str) -> Response:
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
     if not snapshot.state.is_final:
-        response.headers["Retry-After"] = str(POLL_SECONDS)
+        response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
     return response
 
 
@@ -107,6 +107,9 @@ def show(job_id: str) -> Response:
 @requires("kyc:read")
 def list_jobs() -> Response:
     """List the tenant's jobs, newest first."""
+    if request.path.endswith("/"):
+        # An empty id: a poller whose variable is not set must not take the list for a job.
+        raise JobNotFound("No job id was given.")
     limit = read_limit()
     jobs = service.list_jobs(
         resources(),
@@ -140,13 +143,16 @@ def cancel(job_id: str) -> Response:
     """Stop the job; what is finished stays."""
     job = service.cancel(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
     stopped = job.state.is_final
-    return jsonify(
+    response = jsonify(
         status="success",
         job_id=job.external_id,
         job_status=kyc_render.STATUS_WORDS[job.state],
         cancel_requested=True,
         message="Job cancelled" if stopped else "Cancellation requested",
     )
+    if not stopped:
+        response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
+    return response
 
 
 @bp.post("/jobs/<job_id>/retry")
@@ -161,7 +167,10 @@ def retry(job_id: str) -> Response:
         kyc.NAME,
         _known(job_id),
         statuses=_RETRIED[wanted],
-        options={"lists": today.options["lists"]},
+        options={
+            "lists": today.options["lists"],
+            "warnings": today.options.get("warnings", []),
+        },
         calibrated_seconds=today.calibrated_seconds,
         created_by=caller().uid,
     )
@@ -178,7 +187,7 @@ def check() -> Response:
     body, storable = read_json()
     if not isinstance(body, dict):
         raise InvalidEntities("The body must be a JSON object: one entity.")
-    options = kyc_entities.read_options(body)
+    options = kyc_entities.read_check_options(body)
     items = kyc_entities.read_items(
         [body], known_lists=_known_lists(), storable=storable, lenient=False
     )
@@ -190,13 +199,14 @@ def check() -> Response:
             created_by=caller().uid,
             items=items,
             threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
+            wanted=_wanted(options),
             interactive=True,
         ),
     )
     detail = _finished(job)
     data = _by_list(detail)
     return jsonify(
-        **({"result": data["result"]} if legacy and "result" in data else {}),
+        **({"result": data.get("result") or _together(detail)} if legacy else {}),
         status="success",
         data=data,
         meta={
@@ -209,28 +219,10 @@ def check() -> Response:
     )
 
 
-@bp.get("/lists")
-@requires("kyc:read")
-def lists() -> Response:
-    """Say which lists are loaded, in which version, with how many entries."""
-    loaded = [
-        {
-            "list_name": version.name,
-            "description": version.title,
-            "version": version.version,
-            "published_at": version.published_at and kyc_render.stamp(version.published_at),
-            "loaded_at": kyc_render.stamp(version.loaded_at),
-            "entities": version.entries,
-        }
-        for version in kyc.loaded_lists(resources())
-    ]
-    return jsonify(status="success", lists=loaded, count=len(loaded))
-
-
 def _created(job: Job) -> Response:
     response = jsonify(kyc_render.created(Snapshot.of(job), datetime.now(UTC)))
     response.headers["Location"] = f"/kyc/jobs/{job.external_id}"
-    response.headers["Retry-After"] = str(POLL_SECONDS)
+    response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
     return response
 
 
@@ -238,12 +230,17 @@ def _known(job_id: str) -> str:
     """The id in the form in which it is stored; one that cannot be an id names no job."""
     known = job_id.lower()
     if not _ID.match(known):
-        raise JobNotFound("there is no such job")
+        raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
     return known
 
 
 def _known_lists() -> Collection[str]:
-    return kyc.known_lists(resources())
+    return kyc.known_lists(resources(), caller().tenant_id)
+
+
+def _wanted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the request says for every entity that says nothing of it."""
+    return {name: options[name] for name in ("lists", "search_type", "topics") if name in options}
 
 
 def _optional_body() -> dict[str, Any]:
@@ -282,13 +279,13 @@ def _finished(job: Job) -> dict[str, Any]:
     """Wait for the one result, or cancel the job and say that it took too long."""
     # Without Redis no worker will hear of it in time, and waiting would hold up other callers.
     patience = 0.0 if resources().progress.is_away else resources().settings.sync_seconds
-    row = service.wait_for_item(resources(), job, seconds=patience)
+    row = _wait_for_it(job, patience)
     if row is None:
         try:
             service.cancel(resources(), job.tenant_id, kyc.NAME, job.external_id)
         except IllegalTransition:
             # It ended in this very moment.
-            row = service.wait_for_item(resources(), job, seconds=0)
+            row = _wait_for_it(job, 0)
     if row is None:
         raise TimedOut("The check was not done in time, and was cancelled. Try again in a moment.")
     if row["error_code"] == kyc.LIST_UNAVAILABLE:
@@ -299,13 +296,30 @@ def _finished(job: Job) -> dict[str, Any]:
     return detail
 
 
+def _wait_for_it(job: Job, seconds: float) -> dict[str, Any] | None:
+    try:
+        return service.wait_for_item(resources(), job, seconds=seconds)
+    except JobError as error:
+        if error.code == kyc.NO_LISTS_LOADED:
+            raise ListUnavailable(str(error)) from error
+        raise AppError(f"a single check failed as {error.code}") from error
+
+
+def _together(detail: dict[str, Any]) -> dict[str, Any]:
+    """What the first generation reads at the top, where several lists were searched."""
+    return {name: detail[name] for name in ("is_match", "match_count", "matches")}
+
+
 def _by_list(detail: dict[str, Any]) -> dict[str, Any]:
     """One `result` where one list was asked for, else `results` by list."""
     found = {
         name: [match for match in detail["matches"] if match["list_name"] == name]
         for name in detail["list_versions"]
     }
-    counts = detail.get("match_counts") or {name: len(found[name]) for name in found}
+    counting = [match for match in detail["matches"] if not match.get("suppressed")]
+    counts = detail.get("match_counts") or {
+        name: sum(match["list_name"] == name for match in counting) for name in found
+    }
     by_list = {
         name: {
             "list_name": name,
@@ -316,13 +330,17 @@ def _by_list(detail: dict[str, Any]) -> dict[str, Any]:
         }
         for name, matches in found.items()
     }
-    best = max((match["confidence_score"] for match in detail["matches"]), default=0.0)
+    best = max((match["confidence_score"] for match in counting), default=0.0)
     risk = "low" if not best else "high" if best >= _HIGH_RISK else "medium"
-    summary = {
+    summary: dict[str, Any] = {
         "lists_checked": len(by_list),
         "total_matches": detail["match_count"],
         "overall_risk_level": risk,
     }
+    if "suppressed_count" in detail:
+        summary["suppressed_matches"] = detail["suppressed_count"]
+    if "stale_lists" in detail:
+        summary["stale_lists"] = detail["stale_lists"]
     if len(by_list) == 1:
         return {"result": next(iter(by_list.values())), "summary": summary}
     return {"results": by_list, "summary": summary}

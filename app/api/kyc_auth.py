@@ -35,9 +35,13 @@ def token() -> Response:
 def _read() -> dict[str, Any]:
     body, _ = read_json()
     given = load(_SCHEMA, body)
-    if "refresh_token" not in given and not {"email", "password"} <= given.keys():
+    grant = given.get("grant_type") or ("refresh_token" if "refresh_token" in given else "password")
+    needed = {"password": ("email", "password"), "refresh_token": ("refresh_token",)}[grant]
+    if not set(needed) <= given.keys():
+        if "grant_type" in given:
+            raise InvalidParameter(f"For grant_type {grant} send {' and '.join(needed)}.")
         raise InvalidParameter("Send email and password, or refresh_token.")
-    return given
+    return {name: given[name] for name in needed}
 
 
 def _answer(login: Login) -> Response:

@@ -28,6 +28,9 @@ STATUS_WORDS: Mapping[JobState, str] = {
     JobState.EXPIRED: "failed",
 }
 
+#: The seed's advice to pollers: every 5 to 10 seconds.
+POLL_SECONDS = 5
+
 #: What `error` says of a job that ended without failing by itself.
 _ENDS = {
     JobState.CANCELLED: ("cancelled", "The job was cancelled before every entity was screened."),
@@ -47,6 +50,10 @@ TITLES: Mapping[str, str] = {
     "invalid_credentials": "Unauthorized",
     "insufficient_permissions": "Forbidden",
     "job_not_found": "Job not found",
+    "list_not_found": "List not found",
+    "list_exists": "Conflict",
+    "watchlist_rejected": "Invalid list",
+    "exclusion_not_found": "Exclusion not found",
     "not_found": "Not found",
     "invalid_state": "Conflict",
     "payload_too_large": "Payload too large",
@@ -101,12 +108,14 @@ def job(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     elif state in _ENDS:
         code, message = _ENDS[state]
         body["error"] = {"code": code, "message": message}
-    if state in {JobState.PAUSING, JobState.PAUSED}:
+    if state is JobState.PAUSED:
         body["paused"] = True
     if state is JobState.CANCELLING:
         body["cancel_requested"] = True
     if snapshot.retry_of is not None:
         body["retry_of"] = str(snapshot.retry_of)
+    if snapshot.warnings:
+        body["warnings"] = snapshot.warnings
     return body
 
 
@@ -122,6 +131,8 @@ def created(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     }
     if snapshot.retry_of is not None:
         body["retry_of"] = str(snapshot.retry_of)
+    if snapshot.warnings:
+        body["warnings"] = snapshot.warnings
     return body
 
 

@@ -37,6 +37,8 @@ _COLUMNS = (
     "match_id",
     "match_name",
     "programs",
+    "suppressed",
+    "exclusion_id",
     "error_code",
     "error_message",
 )
@@ -52,9 +54,11 @@ def respond(job: Job) -> Response:
         "X-Job-Complete": "true" if job.state.is_final else "false",
         "Vary": "Accept",
     }
+    if not job.state.is_final:
+        headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
     if media == JSON:
         return Response(_page(job, statuses), mimetype=JSON, headers=headers)
-    pages = service.results(resources(), job, statuses=statuses, after=_after())
+    pages = service.results(resources(), job, statuses=statuses, **_range(job))
     lines = _ndjson(pages) if media == NDJSON else _csv(pages)
     name = f"muster-{job.external_id}.{'csv' if media == CSV else 'ndjson'}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -79,11 +83,19 @@ def _statuses() -> Sequence[ItemStatus]:
     return (_STATUSES[wanted],)
 
 
-def _after() -> int:
-    """The cursor is the index of the last entity seen."""
+def _range(job: Job) -> dict[str, int]:
+    """What a stream covers: all there is, or with a cursor what can be gone on from."""
+    if "cursor" not in request.args:
+        return {}
+    first = _first()
+    return {"first": first, "end": service.settled_end(resources(), job, first=first)}
+
+
+def _first() -> int:
+    """The cursor is the index of the first entity wanted."""
     text = request.args.get("cursor")
     if text is None:
-        return -1
+        return 0
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
     return int(text)
@@ -95,10 +107,18 @@ def _ndjson(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _page(job: Job, statuses: Sequence[ItemStatus]) -> str:
-    limit = read_limit()
-    rows = service.result_page(resources(), job, statuses=statuses, after=_after(), limit=limit + 1)
-    more = len(rows) > limit
-    cursor = json.dumps(str(rows[limit - 1]["position"]) if more else None)
+    limit, first = read_limit(), _first()
+    end = service.settled_end(resources(), job, first=first)
+    rows = service.result_page(
+        resources(), job, statuses=statuses, first=first, end=end, limit=limit + 1
+    )
+    more = True
+    if len(rows) > limit:
+        cursor = json.dumps(str(rows[limit]["position"]))
+    elif not job.state.is_final:
+        cursor = json.dumps(str(end))
+    else:
+        more, cursor = False, "null"
     data = ",".join(kyc_render.result(row) for row in rows[:limit])
     return (
         f'{{"status":"success","data":[{data}],"has_more":{json.dumps(more)},'
@@ -143,6 +163,8 @@ def _rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "match_id": match["match_data"]["id"],
             "match_name": match["match_data"]["name"],
             "programs": "; ".join(match["match_data"]["programs"]),
+            "suppressed": "true" if match.get("suppressed") else "false",
+            "exclusion_id": match.get("exclusion_id"),
         }
     if not detail["matches"]:
         yield entity

@@ -17,11 +17,19 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import kyc_results
+from app.api import kyc_lists, kyc_results
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.api.paging import LARGEST_PAGE, PAGE
 from app.version import VERSION
-from schemas.kyc import EntitySchema, JobOptionsSchema, RetrySchema, TokenSchema
+from schemas.kyc import (
+    TOPICS,
+    CheckOptionsSchema,
+    EntitySchema,
+    ExclusionSchema,
+    JobOptionsSchema,
+    RetrySchema,
+    TokenSchema,
+)
 
 bp = Blueprint("openapi", __name__)
 
@@ -40,6 +48,8 @@ class Operation:
     #: Media types of the answer beside JSON.
     media: tuple[str, ...] = ()
     optional_body: bool = False
+    #: The body is a list file, in one of the types that are taken.
+    uploads: bool = False
 
 
 def _query(name: str, schema: Shape, says: str) -> Shape:
@@ -54,6 +64,12 @@ _LIMIT = _query(
 _CURSOR = _query("cursor", TEXT, "The next_cursor of the page before.")
 _FORMATS: Shape = {"type": "string", "enum": list(kyc_results.FORMATS)}
 _CONFLICT = (HTTPStatus.CONFLICT,)
+_UPLOAD = (
+    _query("title", TEXT, "What people call the list."),
+    _query("version", TEXT, "What to call this version; without it, the time."),
+    _query("topics", TEXT, f"What the list is about, with commas: {', '.join(TOPICS)}."),
+    _query("allow_shrink", {"type": "boolean"}, "true: it may lose more than a fifth."),
+)
 
 OPERATIONS: dict[str, Operation] = {
     "kyc.submit": Operation("Created", body="Submission"),
@@ -79,10 +95,36 @@ OPERATIONS: dict[str, Operation] = {
     "kyc.retry": Operation("Created", body="Retry", optional_body=True, more=_CONFLICT),
     "kyc.check": Operation(
         "Check",
-        body="Entity",
+        body="SingleCheck",
         query=(_query("legacy", {"type": "boolean"}, "1: a copy of the result at the top."),),
     ),
-    "kyc.lists": Operation("Lists"),
+    "kyc_lists.show_all": Operation("Lists"),
+    "kyc_lists.show": Operation("List"),
+    "kyc_lists.create": Operation(
+        "Stored",
+        query=({**_query("name", TEXT, "Small letters, digits, _."), "required": True}, *_UPLOAD),
+        more=_CONFLICT,
+        uploads=True,
+    ),
+    "kyc_lists.add_version": Operation("Stored", query=_UPLOAD, more=_CONFLICT, uploads=True),
+    "kyc_lists.delete": Operation("Deleted"),
+    "kyc_exclusions.create": Operation(
+        "ExclusionAnswer", body="NewExclusion", more=(HTTPStatus.NOT_FOUND,)
+    ),
+    "kyc_exclusions.list_all": Operation(
+        "Exclusions",
+        query=(
+            _query("entity_id", TEXT, "Only about this entity."),
+            _query("list_name", TEXT, "Only about entries of this list."),
+            _query(
+                "state", {"type": "string", "enum": ["active", "revoked", "all"]}, "Only these."
+            ),
+            _LIMIT,
+            _CURSOR,
+        ),
+    ),
+    "kyc_exclusions.show": Operation("ExclusionAnswer"),
+    "kyc_exclusions.revoke": Operation("ExclusionAnswer"),
     "kyc_auth.token": Operation("Tokens", body="TokenRequest", more=(HTTPStatus.UNAUTHORIZED,)),
     "health.healthz": Operation("Health"),
     "health.readyz": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
@@ -95,8 +137,8 @@ _SAYS = {
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
     HTTPStatus.UNAUTHORIZED: "No token, a wrong one, or one that has expired.",
     HTTPStatus.FORBIDDEN: "The token does not carry the permission that is required.",
-    HTTPStatus.NOT_FOUND: "There is no such job for this tenant.",
-    HTTPStatus.CONFLICT: "The job is not in a state for this.",
+    HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
+    HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -128,11 +170,14 @@ def document(app: Flask) -> dict[str, Any]:
     for name, schema in (
         ("Entity", EntitySchema),
         ("JobOptions", JobOptionsSchema),
+        ("CheckOptions", CheckOptionsSchema),
+        ("NewExclusion", ExclusionSchema),
         ("Retry", RetrySchema),
         ("TokenRequest", TokenSchema),
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
+    spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
     for name, shape in SHAPES.items():
         spec.components.schema(name, shape)
@@ -161,7 +206,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     view, known = app.view_functions[rule.endpoint], OPERATIONS[rule.endpoint]
     permission = getattr(view, "required_permission", None)
     path = [
-        {"name": name, "in": "path", "required": True, "schema": ID}
+        {"name": name, "in": "path", "required": True, "schema": TEXT if name == "name" else ID}
         for name in sorted(rule.arguments)
     ]
     doc: Shape = {
@@ -179,6 +224,9 @@ def _operation(app: Flask, rule: Rule) -> Shape:
             "required": not known.optional_body,
             "content": {JSON: {"schema": ref(known.body)}},
         }
+    if known.uploads:
+        media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
+        doc["requestBody"] = {"required": True, "content": media}
     return doc
 
 
@@ -190,7 +238,7 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
         found.add(HTTPStatus.NOT_FOUND)
     if known.body or known.query:
         found.add(HTTPStatus.BAD_REQUEST)
-    if known.body:
+    if known.body or known.uploads:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:
         found |= {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}

@@ -46,6 +46,7 @@ def _object(properties: Shape, *, optional: tuple[str, ...] = (), says: str = ""
     return {**shape, "description": says} if says else shape
 
 
+_DECISION: Shape = {"type": "string", "enum": ["false_positive", "true_match"]}
 _WHY = _object({"code": TEXT, "message": TEXT})
 
 _JOB: Shape = {
@@ -65,11 +66,27 @@ _JOB: Shape = {
     "paused": {**YES_NO, "description": "Only of a job that is paused, or about to be."},
     "cancel_requested": {**YES_NO, "description": "Only of a job that is about to stop."},
     "retry_of": {**ID, "description": "Only of a retry: the job whose entities it screens again."},
+    "warnings": {**_list(ref("Warning")), "description": "Only where there is something to know."},
 }
 _SOMETIMES = (
     *("completed_at", "estimated_completion", "error", "paused", "cancel_requested", "retry_of"),
+    "warnings",
 )
 _RESULTS = {**_list(ref("Result")), "description": "Only of a completed job, in input order."}
+
+_LIST: Shape = {
+    "list_name": TEXT,
+    "description": TEXT,
+    "version": TEXT,
+    "published_at": {"type": ["string", "null"], "format": "date-time"},
+    "loaded_at": TIME,
+    "entities": WHOLE,
+    "own": {**YES_NO, "description": "The tenant's own list, which nobody else can see."},
+    "topics": _list(TEXT),
+    "refreshed_at": {**TIME, "description": "When somebody last looked whether it has changed."},
+    "refresh_seconds": {**_or_null("number"), "description": "How often that should happen."},
+    "stale": {**YES_NO, "description": "It has not happened for longer."},
+}
 
 #: By the name under which the document knows them.
 SHAPES: dict[str, Shape] = {
@@ -82,8 +99,13 @@ SHAPES: dict[str, Shape] = {
             "created_at": TIME,
             "estimated_completion": TIME,
             "retry_of": ID,
+            "warnings": _list(ref("Warning")),
         },
-        optional=("retry_of",),
+        optional=("retry_of", "warnings"),
+    ),
+    "Warning": _object(
+        {"code": {"const": "stale_list"}, "list_name": TEXT, "message": TEXT},
+        says="A list had not been refreshed for longer than its interval.",
     ),
     "Job": _object({**_JOB, "results": _RESULTS}, optional=(*_SOMETIMES, "results")),
     "Jobs": _object(
@@ -107,10 +129,21 @@ SHAPES: dict[str, Shape] = {
                 **_by_name(WHOLE),
                 "description": "By list; only where there are more matches than are shown.",
             },
+            "suppressed_count": {
+                **WHOLE,
+                "description": "Matches that a reviewer has ruled out; they count for nothing.",
+            },
+            "stale_lists": {
+                **_list(TEXT),
+                "description": "Lists that had not been refreshed for longer than their interval.",
+            },
             "engine_version": TEXT,
             "error": {**_WHY, "description": "Only where status is failed."},
         },
-        optional=("entity_id", "list_versions", "match_counts", "engine_version", "error"),
+        optional=(
+            *("entity_id", "list_versions", "match_counts", "engine_version", "error"),
+            *("suppressed_count", "stale_lists"),
+        ),
     ),
     "Match": _object(
         {
@@ -125,7 +158,18 @@ SHAPES: dict[str, Shape] = {
                 _object({"query": TEXT, "listed": TEXT, "how": TEXT, "similarity": SCORE})
             ),
             "match_data": ref("Entry"),
-        }
+            "suppressed": {
+                "const": True,
+                "description": "A reviewer has ruled it out: it is shown, and does not count.",
+            },
+            "exclusion_id": {**ID, "description": "The decision about this match."},
+            "decision": _DECISION,
+            "lapsed_exclusion_id": {
+                **ID,
+                "description": "A decision that no longer holds: entity or entry have changed.",
+            },
+        },
+        optional=("suppressed", "exclusion_id", "decision", "lapsed_exclusion_id"),
     ),
     "Entry": _object(
         {
@@ -140,6 +184,7 @@ SHAPES: dict[str, Shape] = {
             "birth_date": _or_null("string"),
             "identifiers": _list(_object({"type": TEXT, "value": TEXT})),
             "programs": _list(TEXT),
+            "topics": _list(TEXT),
             "source_url": _or_null("string"),
         },
         says="The entry as the list publishes it.",
@@ -188,7 +233,10 @@ SHAPES: dict[str, Shape] = {
                                 "type": "string",
                                 "enum": ["low", "medium", "high"],
                             },
-                        }
+                            "suppressed_matches": WHOLE,
+                            "stale_lists": _list(TEXT),
+                        },
+                        optional=("suppressed_matches", "stale_lists"),
                     ),
                 },
                 optional=("result", "results"),
@@ -209,19 +257,67 @@ SHAPES: dict[str, Shape] = {
     "Lists": _object(
         {
             "status": SUCCESS,
-            "lists": _list(
-                _object(
-                    {
-                        "list_name": TEXT,
-                        "description": TEXT,
-                        "version": TEXT,
-                        "published_at": {"type": ["string", "null"], "format": "date-time"},
-                        "loaded_at": TIME,
-                        "entities": WHOLE,
-                    }
-                )
-            ),
+            "lists": _list(_object(_LIST)),
             "count": WHOLE,
+        }
+    ),
+    "List": _object(
+        {
+            "status": SUCCESS,
+            "list": _object(
+                {
+                    **_LIST,
+                    "versions": _list(
+                        _object(
+                            {
+                                "version": TEXT,
+                                "loaded_at": TIME,
+                                "entities": WHOLE,
+                                "in_force": YES_NO,
+                            }
+                        )
+                    ),
+                }
+            ),
+        }
+    ),
+    "Stored": _object(
+        {
+            "status": SUCCESS,
+            "list_name": TEXT,
+            "version": TEXT,
+            "entities": WHOLE,
+            "added": WHOLE,
+            "removed": WHOLE,
+            "changed": WHOLE,
+            "unchanged": {**YES_NO, "description": "It is what was in force already."},
+        }
+    ),
+    "Deleted": _object({"status": SUCCESS, "list_name": TEXT, "deleted": {"const": True}}),
+    "Exclusion": _object(
+        {
+            "exclusion_id": ID,
+            "entity_id": TEXT,
+            "list_name": TEXT,
+            "entry_id": TEXT,
+            "decision": _DECISION,
+            "reason": TEXT,
+            "job_id": ID,
+            "list_version": TEXT,
+            "created_at": TIME,
+            "created_by": TEXT,
+            "revoked_at": {"type": ["string", "null"], "format": "date-time"},
+            "revoked_by": _or_null("string"),
+        },
+        says="What a reviewer decided about an entity and an entry.",
+    ),
+    "ExclusionAnswer": _object({"status": SUCCESS, "exclusion": ref("Exclusion")}),
+    "Exclusions": _object(
+        {
+            "status": SUCCESS,
+            "exclusions": _list(ref("Exclusion")),
+            "count": WHOLE,
+            "next_cursor": CURSOR,
         }
     ),
     "Tokens": _object(
@@ -242,7 +338,7 @@ SHAPES: dict[str, Shape] = {
             "message": TEXT,
             "details": {
                 "description": "Of invalid_entities the first 100 problems; of too_many_entities"
-                " the limit and the count.",
+                " the limit and the count; of watchlist_rejected the first 100 lines.",
                 "oneOf": [
                     _list(
                         _object(
@@ -255,6 +351,7 @@ SHAPES: dict[str, Shape] = {
                         )
                     ),
                     _object({"max_entities": WHOLE, "received": WHOLE}),
+                    _list(_object({"line": _or_null("integer"), "message": TEXT})),
                 ],
             },
             "invalid_count": {**WHOLE, "description": "Of invalid_entities."},

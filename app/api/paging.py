@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from flask import request
 
 from app.errors import InvalidParameter
-from app.jobs.model import Job
 
 _WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
 
@@ -41,11 +41,23 @@ def read_cursor() -> tuple[datetime, UUID] | None:
         place = datetime.fromisoformat(at), UUID(job_id)
     except (ValueError, UnicodeError, binascii.Error):
         place = None
-    if place is None or place[0].tzinfo is None:
+    # What we make is in UTC; of other offsets Postgres does not take every one.
+    if place is None or place[0].utcoffset() != timedelta(0):
         raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
     return place
 
 
-def make_cursor(job: Job) -> str:
-    """Return the cursor of the page that begins behind this job."""
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode()
+class Listed(Protocol):
+    """What lists newest first: a job, a decision."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def make_cursor(last: Listed) -> str:
+    """Return the cursor of the page that begins behind this one."""
+    at = last.created_at.astimezone(UTC).isoformat()
+    return base64.urlsafe_b64encode(f"{at} {last.id}".encode()).decode()

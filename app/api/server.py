@@ -7,8 +7,10 @@ an HTML page that repeats part of the request.
 from __future__ import annotations
 
 import socket
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 from flask import json
 from gunicorn.http import errors  # type: ignore[import-untyped]  # it ships no types
@@ -44,16 +46,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped, as above
 
 def _answer(status: HTTPStatus) -> bytes:
     code = status.phrase.lower().replace(" ", "-")
+    request_id = f"req_{uuid4().hex}"
     body = json.dumps(
         {
             "type": f"urn:muster:problem:{code}",
             "title": status.phrase,
             "status": int(status),
             "detail": "The request cannot be read as HTTP, or is beyond the limits of this server.",
+            "request_id": request_id,
         }
     )
     head = (
         f"HTTP/1.1 {int(status)} {status.phrase}\r\n"
+        f"Date: {formatdate(usegmt=True)}\r\n"
+        f"X-Request-ID: {request_id}\r\n"
         "Connection: close\r\n"
         "Content-Type: application/problem+json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -1,93 +1,29 @@
 """The command `muster`: one file per group of commands.
 
 Two kinds of commands live here. Those that act on the server's own data (migrate, tenants, users,
-keys, token, lists, evaluate, serve) read the server's settings and talk to Postgres. Those of a
-client (submit, jobs, show, cancel, retry, screen) know an address and a token, and talk HTTP only.
+keys, token, lists, evaluate, serve) read the server's settings and talk to Postgres. Those of a client
+(submit, jobs, show, cancel, retry, screen) know an address and a token, and talk HTTP only.
 
 Modules here import little at the top: heavy ones are imported inside the commands, so that
-`muster --help` answers at once.
+`muster --help` answers at once. This one imports nothing at all: Ctrl-C is a sentence from the
+first moment on, also while the others are being loaded.
 """
-
-from __future__ import annotations
-
-import sys
-
-import click
-
-from app.cli import (
-    admin,
-    evaluate,
-    jobs,
-    keys,
-    lists,
-    results,
-    run_env,
-    screen,
-    serve,
-    submit,
-    users,
-)
-from app.cli.sentences import Sentences
-from app.version import VERSION
-
-#: The order of the help: what is needed every day first.
-SECTIONS = {
-    "Screening (needs --url and --token)": (
-        screen.screen,
-        submit.submit,
-        jobs.jobs,
-        results.show,
-        jobs.cancel,
-        jobs.retry,
-    ),
-    "Running a server (needs its settings)": (
-        admin.migrate,
-        admin.tenants,
-        users.users,
-        keys.keys,
-        keys.token,
-        lists.lists,
-        evaluate.evaluate,
-        serve.serve,
-    ),
-}
-
-
-@click.group(
-    cls=Sentences,
-    sections=SECTIONS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.version_option(VERSION, "-V", "--version", message="muster %(version)s")
-def cli() -> None:
-    """Screen people, companies and vessels against sanctions lists, thousands at a time.
-
-    \b
-    A first round, beside a server started with `python3 dev.py up`:
-      muster screen "Ivan Petrov" --birth-date 1965
-      muster submit people.csv --output results.csv
-      muster jobs
-
-    \b
-    Setting up a server of your own (DATABASE_URL, REDIS_URL and MUSTER_JWT_SECRET set):
-      muster migrate
-      muster tenants create acme
-      muster lists load sample
-      muster keys create nightly --tenant acme --role operator
-      muster serve
-
-    Commands that talk to a server take --url and --token, or MUSTER_URL and MUSTER_TOKEN. In a
-    folder where `dev.py up` runs, all of these are known already.
-
-    Exit status: 0 done, 1 it could not be done (one sentence says why), 2 wrong usage,
-    130 interrupted.
-    """
 
 
 def main() -> None:
     """Run the command line. The entry point of the console script."""
-    for stream in (sys.stdout, sys.stderr):
-        # A name in a script that the terminal cannot show is no reason to fall over.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream
-    run_env.apply()
-    cli(prog_name="muster")
+    import sys
+
+    try:
+        from app.cli import run_env
+        from app.cli.group import cli
+
+        for stream in (sys.stdout, sys.stderr):
+            # A name in a script that the terminal cannot show is no reason to fall over.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a stream
+        run_env.apply()
+        cli(prog_name="muster")
+    except KeyboardInterrupt:
+        # As app/cli/sentences.py says it, which may not be there yet.
+        sys.stderr.write("muster: Interrupted.\n")
+        sys.exit(130)

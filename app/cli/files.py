@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,17 +80,27 @@ def read(path: Path) -> Iterator[Row]:
 def _read_csv(path: Path, file: Iterator[str]) -> Iterator[Row]:
     header_line = next(file, "")
     delimiter = max(_DELIMITERS, key=header_line.count)
-    columns = _columns(path, next(csv.reader([header_line], delimiter=delimiter), []))
-    rows = csv.reader(file, delimiter=delimiter)
-    line = 2
+    line = 1
     try:
+        # Strictly: otherwise a quote that is never closed makes one name of the rest of the file.
+        header = next(csv.reader([header_line], delimiter=delimiter, strict=True), [])
+        columns = _columns(path, header)
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        line = 2
         for cells in rows:
             if any(cell.strip() for cell in cells):
                 yield Row(line, _from_cells(f"{path}, line {line}", columns, cells))
             # A quoted cell may hold line ends: the next row begins where this one ended.
             line = rows.line_num + 2
     except csv.Error as error:
-        raise Failure(f"{path}, line {line}: this is not a row of CSV ({error})") from error
+        raise Failure(f"{path}, line {line}: {_what_is_wrong(error)}") from error
+
+
+def _what_is_wrong(error: csv.Error) -> str:
+    # Python's words for the one mistake that people make.
+    if "unexpected end of data" in str(error):
+        return "a double quote is never closed"
+    return f"this is not a row of CSV ({error})"
 
 
 def _columns(path: Path, header: Sequence[str]) -> list[str]:
@@ -115,8 +127,44 @@ def _from_cells(where: str, columns: Sequence[str], cells: Sequence[str]) -> dic
     filled = {
         column: cell.strip() for column, cell in zip(columns, cells, strict=True) if cell.strip()
     }
+    for column, text in filled.items():
+        # Two quotes that were forgotten look like one cell, and hide the rows between them.
+        if "\n" in text or "\r" in text:
+            raise Failure(
+                f"{where}: the column {column!r} goes on over the end of the line;"
+                " close the double quote on the line where it opens"
+            )
     lists = [name.strip() for name in filled.pop("lists", "").split(";") if name.strip()]
     return _from_flat({**filled, "lists": lists} if lists else filled)
+
+
+class _NotAllowedError(ValueError):
+    """Python reads it, and JSON is not meant to have it."""
+
+
+def _parse(text: str) -> Any:
+    """Read JSON as strictly as the server does: it would refuse, and know no line to name."""
+    return json.loads(
+        text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise _NotAllowedError(f"the field {twice[:40]!r} is there twice")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise _NotAllowedError(f"{word[:40]} is no number that JSON can hold")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _read_jsonl(path: Path, file: Iterator[str]) -> Iterator[Row]:
@@ -125,7 +173,9 @@ def _read_jsonl(path: Path, file: Iterator[str]) -> Iterator[Row]:
             continue
         where = f"{path}, line {number}"
         try:
-            found = json.loads(text)
+            found = _parse(text)
+        except _NotAllowedError as error:
+            raise Failure(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise Failure(
                 f"{where}: this is not JSON; the file has one JSON object on each line"

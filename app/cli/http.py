@@ -154,6 +154,9 @@ class Api:
             raise ApiFailure(broken if is_midway else absent) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise ApiFailure(f"{self.url} broke off in the middle of its answer.") from error
+        # The second is of a value that is nested too deeply.
+        except (requests.exceptions.InvalidJSONError, RecursionError) as error:
+            raise Failure("What was to be sent cannot be written as JSON.") from error
         except requests.exceptions.RequestException as error:
             raise ApiFailure(f"{self.url} cannot be called: it is no valid address.") from error
 
@@ -170,6 +173,12 @@ def body_of(response: Response) -> dict[str, Any]:
             status=response.status_code,
         )
     return body
+
+
+def said(detail: Mapping[str, Any]) -> str:
+    """Return one of the details of an error as a line: which field, and what is wrong with it."""
+    path, message = str(detail.get("path") or ""), str(detail.get("message") or "")
+    return visible(f"{path}: {message}" if path and path != "subject" else message)
 
 
 def _bearer(token: str) -> Callable[[PreparedRequest], PreparedRequest]:

@@ -9,6 +9,7 @@ import click
 from app.cli.http import Api, api_options
 from app.cli.output import counted, note, print_json, print_table, visible
 from app.cli.results import job_path
+from app.cli.values import job_argument
 
 #: What the server gives at once.
 _PAGE = 100
@@ -57,7 +58,7 @@ def jobs(api: Api, status: str | None, limit: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @api_options
 def cancel(api: Api, job_id: str, as_json: bool) -> None:
@@ -75,7 +76,7 @@ def cancel(api: Api, job_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the new job as JSON.")
 @api_options
 def retry(api: Api, job_id: str, as_json: bool) -> None:

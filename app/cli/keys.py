@@ -32,7 +32,9 @@ def keys() -> None:
 @click.option("--tenant", required=True, help="The tenant the key acts for.")
 @click.option("--role", type=ROLES, help="Give the key all scopes of this role.")
 @click.option("--scope", "scopes", multiple=True, help="Give the key this scope. Repeatable.")
-@click.option("--days", type=click.IntRange(1), help="Let the key expire after so many days.")
+@click.option(
+    "--days", type=click.IntRange(1, 36_500), help="Let the key expire after so many days."
+)
 @click.option(
     "--allow-ip",
     "networks",

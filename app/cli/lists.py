@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,15 @@ from app.cli.sentences import Failure
 from app.cli.server import load_settings, open_database
 
 if TYPE_CHECKING:
+    from app.screening.freshness import Freshness
     from app.screening.lists.load import LoadReport
     from app.screening.model import ListVersion
 
 #: The list that comes with Muster, for trying things out.
 SAMPLE = "sample"
+
+#: Those of `READERS`, which is not imported for a help text; a test compares.
+FORMATS = ("csl", "eu", "ftm", "ofac", "plain", "senzing", "targets", "uk", "un")
 
 
 @click.group()
@@ -45,17 +50,29 @@ def lists() -> None:
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["ofac", "un", "plain"]),
-    help="How the files are written. Without it, as the list of this name is published.",
+    type=click.Choice(FORMATS),
+    help="How the files are written. Without it, as the list of this name is published, or as"
+    " the first file shows.",
 )
+@click.option(
+    "--delta",
+    is_flag=True,
+    help="The files are OpenSanctions' entities.delta.json, the oldest first: change the version"
+    " in force by them.",
+)
+@click.option("--base", metavar="VERSION", help="With --delta: change this version and no other.")
 @click.option("--version", help="What to call this version. Without it, the date in the file.")
+@click.option("--topic", "topics", multiple=True, help="What the list is about. Repeatable.")
 @click.option("--allow-shrink", is_flag=True, help="Accept a version that lost more than a fifth.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def load(
     name: str,
     paths: tuple[Path, ...],
     file_format: str | None,
+    delta: bool,
+    base: str | None,
     version: str | None,
+    topics: tuple[str, ...],
     allow_shrink: bool,
     as_json: bool,
 ) -> None:
@@ -70,26 +87,48 @@ def load(
       muster lists load ofac sdn.csv alt.csv add.csv sdn_comments.csv
       muster lists load un consolidated.xml
       muster lists load internal blocked.csv --format plain
+      muster lists load opensanctions entities.ftm.json --version 20240527134702-zbn
+      muster lists load opensanctions --delta 20240527194702-wnk/entities.delta.json
     """
     from app.screening.lists.load import load_list
+    from app.screening.lists.load_delta import load_delta
 
+    if delta and (file_format or not paths):
+        raise click.UsageError("--delta takes the delta files, and no --format")
+    if base and not delta:
+        raise click.UsageError("--base goes with --delta")
     if not paths and name != SAMPLE:
         raise click.UsageError(
             f"say which files to load as {name!r}; only the list {SAMPLE!r} comes with Muster"
         )
     settings = load_settings()
+    progress = _count if sys.stderr.isatty() else None
     with open_database(settings) as db:
-        report = load_list(
-            db,
-            name,
-            paths or (_sample_file(),),
-            format=file_format,
-            version=version,
-            allow_shrink=allow_shrink,
-            index_dir=settings.index_dir,
-            max_bytes=settings.list_max_bytes,
-            progress=_count if sys.stderr.isatty() else None,
-        )
+        if delta:
+            report = load_delta(
+                db,
+                name,
+                paths,
+                base=base,
+                version=version,
+                allow_shrink=allow_shrink,
+                index_dir=settings.index_dir,
+                max_bytes=settings.list_max_bytes,
+                progress=progress,
+            )
+        else:
+            report = load_list(
+                db,
+                name,
+                paths or (_sample_file(),),
+                format=file_format,
+                version=version,
+                topics=topics,
+                allow_shrink=allow_shrink,
+                index_dir=settings.index_dir,
+                max_bytes=settings.list_max_bytes,
+                progress=progress,
+            )
     if sys.stderr.isatty():
         note("")
     _tell(name, report, as_json)
@@ -147,21 +186,34 @@ def show(name: str | None, as_json: bool) -> None:
       muster lists show
       muster lists show ofac --json
     """
-    from app.screening import store
+    from app.screening import freshness, store
 
-    with open_database() as db, db.transaction() as tx:
+    settings = load_settings()
+    with open_database(settings) as db, db.transaction() as tx:
         current = store.current_versions(tx)
         found = list(current.values()) if name is None else store.list_versions(tx, name)
-    in_force = {version.id for version in current.values()}
+        fresh = freshness.of_all(tx, settings, current, datetime.now(UTC))
+    if name and not found:
+        raise Failure(f"No version of the list {name!r} is loaded.")
+    # Only of a version in force can be said how fresh it is.
+    states = {current[each].id: state for each, state in fresh.items()}
     if as_json:
-        print_json([_record(version, version.id in in_force) for version in found])
+        print_json([_record(version, states.get(version.id)) for version in found])
     elif found:
         print_table(
-            ("LIST", "VERSION", "ENTRIES", "IN FORCE", "LOADED", "TITLE"),
-            [(v.name, v.version, v.entries, v.id in in_force, v.loaded_at, v.title) for v in found],
+            ("LIST", "VERSION", "ENTRIES", "IN FORCE", "LOADED", "REFRESHED", "TITLE"),
+            [
+                (
+                    *(v.name, v.version, v.entries, v.id in states, v.loaded_at),
+                    _refreshed(states.get(v.id)),
+                    v.title,
+                )
+                for v in found
+            ],
         )
-    elif name:
-        raise Failure(f"No version of the list {name!r} is loaded.")
+        for each, state in fresh.items():
+            if state.is_stale and name in {None, each}:
+                note(f"{each} is stale: {state.problem or 'it was not refreshed in time.'}")
     else:
         note("No lists are loaded. Try: muster lists load sample")
 
@@ -208,15 +260,27 @@ def _tell(name: str, report: LoadReport, as_json: bool) -> None:
         )
 
 
-def _record(version: ListVersion, in_force: bool) -> dict[str, object]:
+def _refreshed(state: Freshness | None) -> str:
+    if state is None:
+        return ""
+    return f"{state.refreshed_at.isoformat(timespec='minutes')}{' STALE' * state.is_stale}"
+
+
+def _record(version: ListVersion, state: Freshness | None) -> dict[str, object]:
+    from app.screening.topics import coverage
+
     return {
         "list": version.name,
         "title": version.title,
         "version": version.version,
-        "in_force": in_force,
+        "in_force": state is not None,
         "entries": version.entries,
         "published_at": version.published_at,
         "loaded_at": version.loaded_at,
         "source": version.source,
         "sha256": version.sha256,
+        "topics": coverage(version),
+        "refreshed_at": state and state.refreshed_at,
+        "stale": state is not None and state.is_stale,
+        "problem": state and state.problem,
     }

@@ -14,6 +14,7 @@ import click
 from app.cli.http import Api, api_options
 from app.cli.output import counted, note, print_fields, print_json, print_table, visible
 from app.cli.sentences import Failure
+from app.cli.values import job_argument
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
@@ -40,7 +41,7 @@ output_option = click.option(
 
 
 @click.command()
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option("--results", "with_results", is_flag=True, help="Print the results as JSON lines.")
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
@@ -70,9 +71,7 @@ def show(api: Api, job_id: str, with_results: bool, output: Path | None, as_json
 
 
 def job_path(job_id: str, action: str = "") -> str:
-    from urllib.parse import quote
-
-    return f"/kyc/jobs/{quote(job_id, safe='')}{action}"
+    return f"/kyc/jobs/{job_id}{action}"
 
 
 def save(api: Api, job_id: str, path: Path) -> None:
@@ -139,6 +138,8 @@ def print_job(job: Mapping[str, Any]) -> None:
             ("Error", error.get("message")),
         ]
     )
+    for warning in job.get("warnings", ()):
+        note(visible(warning["message"]))
 
 
 def _status(job: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -16,7 +17,10 @@ _KEY = re.compile(r"DATABASE_URL|REDIS_URL|MUSTER_[A-Z_]+")
 
 
 def apply(path: Path = FILE) -> None:
-    """Use the file's lines as defaults: what the environment says already, wins."""
+    """Use the file's settings as defaults: what the environment says already, wins.
+
+    Each is NAME=value as a shell would read it, so that `. .muster/run.env` says the same.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             if not _is_ours(os.fstat(file.fileno())):
@@ -25,11 +29,17 @@ def apply(path: Path = FILE) -> None:
                     err=True,
                 )
                 return
-            lines = file.read().splitlines()
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError, PermissionError, UnicodeDecodeError):
         return
-    for line in lines:
-        key, equals, value = line.strip().partition("=")
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        # An open quotation mark: the rest of the file cannot be told apart.
+        click.echo(f"muster: {path} is ignored: `dev.py up` did not write it like this", err=True)
+        return
+    for word in words:
+        key, equals, value = word.partition("=")
         if equals and _KEY.fullmatch(key) and not os.environ.get(key):
             os.environ[key] = value
 

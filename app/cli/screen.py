@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from app.cli.http import DETAILS, Api, ApiFailure, api_options
+from app.cli.http import DETAILS, Api, ApiFailure, api_options, said
 from app.cli.output import counted, note, print_json, print_table, visible
 from app.cli.results import MATCH_COLUMNS, match_cells
 from app.cli.sentences import Failure
+from app.cli.values import threshold_option
 
 ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 
@@ -20,7 +21,7 @@ ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 @click.option("--nationality", metavar="CODE", help="Two letters, such as US.")
 @click.option("--type", "entity_type", type=click.Choice(ENTITY_TYPES), help="What is asked about.")
 @click.option("--list", "list_names", multiple=True, metavar="NAME", help="Repeatable; else all.")
-@click.option("--threshold", type=click.FloatRange(0.5, 1), help="Score from which it is a match.")
+@threshold_option("Score from which it is a match.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @api_options
 def screen(
@@ -63,11 +64,17 @@ def screen(
     checked = data["results"].values() if "results" in data else [data["result"]]
     matches = [match for result in checked for match in result["matches"]]
     matches.sort(key=lambda match: -match["confidence_score"])
+    ruled_out = [match for match in matches if match.get("suppressed")]
+    matches = [match for match in matches if not match.get("suppressed")]
     if matches:
         print_table(MATCH_COLUMNS, [match_cells(match) for match in matches])
     else:
         lists = counted(data["summary"]["lists_checked"], "list", "lists")
         click.echo(f"No match on {lists}.")
+    if ruled_out:
+        note(f"Suppressed by a reviewer: {counted(len(ruled_out), 'match', 'matches')}.")
+    for name in data["summary"].get("stale_lists", ()):
+        note(f"The list {visible(name)} has not been refreshed for longer than it should be.")
     shown, total = len(matches), data["summary"]["total_matches"]
     if total > shown:
         note(f"… and {total - shown:,} more; a higher --threshold leaves the better ones.")
@@ -75,5 +82,5 @@ def screen(
 
 def _explained(failure: ApiFailure) -> Failure:
     details = failure.details if isinstance(failure.details, list) else []
-    said = [f"  {visible(str(detail.get('message')))}" for detail in details[:DETAILS]]
-    return Failure("\n".join([failure.message, *said]))
+    lines = [f"  {said(detail)}" for detail in details[:DETAILS]]
+    return Failure("\n".join([failure.message, *lines]))

@@ -48,6 +48,12 @@ class Sentences(click.Group):
             with formatter.section(heading):
                 formatter.write_dl([(str(c.name), c.get_short_help_str(80)) for c in commands])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt as error:
+            raise Interrupted("Interrupted.") from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -55,8 +61,11 @@ class Sentences(click.Group):
             raise Failure(f"{error}\n{_SETTINGS_HINT}") from error
         except AppError as error:
             raise Failure(str(error)) from error
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, click.Abort) as error:
+            # The second is Ctrl-C, or the end of the input, where something was asked for.
             raise Interrupted("Interrupted.") from error
+        except UnicodeEncodeError as error:
+            raise Failure("What was given is not UTF-8 text.") from error
         except OSError as error:
             # `| head` has seen enough: click ends quietly on it.
             if error.errno == errno.EPIPE:

@@ -14,7 +14,9 @@ from app.cli.server import load_settings
 @click.option(
     "--bind", envvar="MUSTER_BIND", default="127.0.0.1", show_default=True, help="Address to serve."
 )
-@click.option("--port", envvar="PORT", type=int, default=8000, show_default=True)
+@click.option(
+    "--port", envvar="PORT", type=click.IntRange(1, 65_535), default=8000, show_default=True
+)
 @click.option(
     "--workers",
     envvar="MUSTER_WEB_WORKERS",

@@ -11,9 +11,10 @@ import click
 
 from app.cli import files, results, watch
 from app.cli.files import Row
-from app.cli.http import DETAILS, Api, ApiFailure, api_options
+from app.cli.http import DETAILS, Api, ApiFailure, api_options, said
 from app.cli.output import counted, note, print_json, visible
 from app.cli.sentences import Failure, Interrupted
+from app.cli.values import threshold_option
 
 #: What one job may hold, by the API's contract. A server may be set to less, and then says so.
 MOST = 10_000
@@ -29,12 +30,13 @@ MOST = 10_000
     help="Screen against this list; repeatable. Entities that name lists keep theirs."
     " Without it, all lists that the server has loaded.",
 )
+@threshold_option("Score from which a name is a match. The server's own is 0.85.")
 @click.option(
-    "--threshold",
-    type=click.FloatRange(0.5, 1),
-    help="Score from which a name is a match. The server's own is 0.85.",
+    "--lenient",
+    is_flag=True,
+    help="Fail the entities that the server finds invalid, and screen the others."
+    " The file must be readable all the same.",
 )
-@click.option("--lenient", is_flag=True, help="Screen the valid entities and fail the others.")
 @results.output_option
 @click.option("--no-wait", is_flag=True, help="Print the job's id and leave it to the server.")
 @click.option("--split", is_flag=True, help=f"Make several jobs of a file of over {MOST:,}.")
@@ -71,13 +73,16 @@ def submit(
     if no_wait and output:
         raise click.UsageError("--output needs the results, which --no-wait does not wait for")
     total = sum(1 for _ in files.read(file))
+    jobs = -(-total // MOST)
     if total == 0:
         raise Failure(f"{file}: there are no entities in it")
     if total > MOST and not split:
         raise Failure(
             f"{file}: a job holds at most {MOST:,} entities, and these are {total:,};"
-            f" with --split they become {-(-total // MOST)} jobs"
+            f" with --split they become {jobs} jobs"
         )
+    if output and any(_is_same(file, target) for target in _targets(output, jobs)):
+        raise click.UsageError(f"--output would replace {file}, the very file to be screened")
 
     headers = {"Prefer": "handling=lenient"} if lenient else {}
     options = {} if threshold is None else {"threshold": threshold}
@@ -140,15 +145,10 @@ def _explain(failure: ApiFailure, file: Path, rows: Sequence[Row]) -> NoReturn:
         index = detail.get("index")
         is_known = isinstance(index, int) and 0 <= index < len(rows)
         where = f"{file}, line {rows[index].line}" if is_known else str(file)
-        lines.append(f"  {where}: {visible(' '.join(filter(None, _said(detail))))}")
+        lines.append(f"  {where}: {said(detail)}")
     if len(details) > DETAILS:
         lines.append(f"  … and {len(details) - DETAILS:,} more")
     raise Failure("\n".join(lines)) from failure
-
-
-def _said(detail: dict[str, Any]) -> tuple[str, str]:
-    path, message = str(detail.get("path") or ""), str(detail.get("message") or "")
-    return (f"{path}:" if path and path != "subject" else "", message)
 
 
 def _finish_all(
@@ -159,25 +159,27 @@ def _finish_all(
 ) -> None:
     """Wait for each job and hand over its results; one that failed does not keep the others'."""
     failures: list[str] = []
-    for number, (begun, rows) in enumerate(submitted, start=1):
+    targets = _targets(output, len(submitted)) if output else [None] * len(submitted)
+    for number, ((begun, rows), target) in enumerate(zip(submitted, targets, strict=True)):
         job_id = begun["job_id"]
         try:
             job = watch.wait(api, job_id)
         except ApiFailure as failure:
-            raise Failure(f"{failure.message} {_goes_on(submitted[number - 1 :])}") from failure
-        if output:
-            target = output if len(submitted) == 1 else _numbered(output, number)
+            raise Failure(f"{failure.message} {_goes_on(submitted[number:])}") from failure
+        if target:
             results.save(api, job_id, target)
             note(f"Wrote the results to {target}.")
         if as_json:
             print_json(job)
         else:
             _tell(api, job, rows)
-            if not output:
+            if not target:
                 note(f"Keep the results with: muster show {job_id} --output results.csv")
         if job["job_status"] == "failed":
             reason = (job.get("error") or {}).get("message", "It does not say why.")
             failures.append(f"Job {job_id} did not complete: {visible(reason)}")
+        elif job["failed_entities"] == job["total_entities"]:
+            failures.append(f"Job {job_id} could not screen a single entity.")
     if failures:
         raise Failure("\n".join(failures))
 
@@ -197,5 +199,12 @@ def _names(rows: Sequence[Row]) -> dict[int, str]:
     }
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_stem(f"{path.stem}-{number}")
+def _targets(output: Path, jobs: int) -> list[Path]:
+    """Return where the results of each job go: several do not fit into one file."""
+    if jobs == 1:
+        return [output]
+    return [output.with_stem(f"{output.stem}-{number}") for number in range(1, jobs + 1)]
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    return other.exists() and other.samefile(file)

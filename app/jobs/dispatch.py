@@ -24,6 +24,8 @@ RUN_CHUNK = "jobs.run_chunk"
 FINISH_PASS = "jobs.finish_pass"  # noqa: S105  # a pass, not a password
 SWEEP = "jobs.sweep"
 MAINTAIN = "jobs.maintain"
+CHECK_LISTS = "lists.check"
+REFRESH_LIST = "lists.refresh"
 
 #: Callbacks and the sweep have a queue and a worker of their own: redelivered chunks go to the
 #: front of a queue, and starved callbacks that shared it for over a minute.
@@ -54,7 +56,7 @@ def dispatch(celery: Celery, job: Job, chunks: Sequence[int]) -> None:
         chord(header, app=celery)(body)
     except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
         # RuntimeError is how Celery's Redis backend says "cannot connect".
-        raise BrokerUnavailable("the queue cannot be reached") from error
+        raise BrokerUnavailable("The queue cannot be reached.") from error
 
 
 def _chunk(celery: Celery, job: Job, number: int) -> Signature[Any]:
@@ -76,6 +78,17 @@ def _finish(celery: Celery, job: Job) -> Signature[Any]:
         queue=CONTROL,
         shadow=f"{job.kind}.finish_pass",
     )
+
+
+def send_refresh(celery: Celery, name: str, seconds: float) -> None:
+    """Ask a worker to fetch a list from its publisher, within so many seconds or not at all.
+
+    Ahead of batches, which may fill their queue for hours. Raises BrokerUnavailable.
+    """
+    try:
+        celery.send_task(REFRESH_LIST, kwargs={"name": name}, queue=INTERACTIVE, expires=seconds)
+    except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
+        raise BrokerUnavailable("the queue cannot be reached") from error
 
 
 def in_flight(client: redis.Redis, job_ids: Collection[UUID]) -> set[UUID]:

@@ -117,6 +117,11 @@ class Job:
         return self.succeeded + self.failed
 
     @property
+    def warnings(self) -> list[dict[str, str]]:
+        """What whoever reads the results should know, as {code, message, ...}."""
+        return list(self.options.get("warnings", ()))
+
+    @property
     def chunk_count(self) -> int:
         return -(-self.total // self.chunk_size)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources as package
 from typing import Any, Self
@@ -35,7 +35,7 @@ _SHOW = package.files("app.jobs").joinpath("progress.lua").read_text(encoding="u
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job as a poll shows it, without its results. Ids, counts and times only."""
+    """A job as a poll shows it, without its results. Ids, counts, times and names of lists only."""
 
     id: UUID
     external_id: str
@@ -55,6 +55,8 @@ class Snapshot:
     retry_of: UUID | None
     error_code: str | None
     error_message: str | None
+    #: Left out of the hash: a snapshot is one by its id and version.
+    warnings: list[dict[str, str]] = field(hash=False)
 
     @classmethod
     def of(cls, job: Job) -> Self:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.errors import BrokerUnavailable, DatabaseUnavailable, IllegalTransition, ListUnavailable
+from app.errors import BrokerUnavailable, DatabaseUnavailable, IllegalTransition, JobError
 from app.jobs import store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
@@ -45,7 +45,7 @@ def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
         # A broker that hangs would hold the caller for many seconds: who has just been kept
         # waiting by the same Redis does not try.
         if not resources.progress.show(job):
-            raise BrokerUnavailable("the queue cannot be reached")
+            raise BrokerUnavailable("The queue cannot be reached.")
         dispatch(resources.celery, job, list(chunks))
     except BrokerUnavailable:
         # The job is safe in Postgres; the sweep sends it when the broker is back.
@@ -94,7 +94,7 @@ def cancel(resources: Resources, tenant_id: UUID, dialect: str, external_id: str
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
         moved = store.advance(tx, job.id, Event.CANCEL)
         if moved is None:
-            raise IllegalTransition(f"a {job.state} job cannot be cancelled", state=job.state)
+            raise IllegalTransition(f"A {job.state} job cannot be cancelled.", state=job.state)
         if moved.state is JobState.CANCELLING and not store.live_claims(tx, moved):
             moved = store.advance(tx, job.id, Event.DRAINED) or moved
     log.info("job.cancel_requested", extra={"job_id": str(job.id), "state": moved.state})
@@ -121,14 +121,17 @@ def retry(
         old = store.find_job(tx, tenant_id, dialect, external_id)
         if not old.state.is_final:
             raise IllegalTransition(
-                f"a {old.state} job cannot be retried; wait for its end or cancel it first",
+                f"A {old.state} job cannot be retried: wait for its end, or cancel it first.",
                 state=old.state,
             )
         counts = {"failed": old.failed, "cancelled": old.cancelled + old.expired}
         total = sum(counts[status] for status in statuses)
         if total == 0:
+            left = ", ".join(f"{count:,} {status}" for status, count in counts.items())
             raise IllegalTransition(
-                "every entity of this job succeeded: there is nothing to retry", state=old.state
+                f"There is nothing to retry: of {old.total:,} entities {old.succeeded:,} were"
+                f" completed, {left}, and {' or '.join(statuses)} ones were asked for.",
+                state=old.state,
             )
         job = store.insert_job(
             tx,
@@ -159,19 +162,22 @@ def results(
     job: Job,
     *,
     statuses: Collection[ItemStatus] = tuple(ItemStatus),
-    after: int = -1,
+    first: int = 0,
+    end: int | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the results there are, page by page, in the order of submission.
 
     Each page is a transaction of its own: a slow reader holds no connection.
     """
     while True:
-        page = result_page(resources, job, statuses=statuses, after=after, limit=RESULT_PAGE)
+        page = result_page(
+            resources, job, statuses=statuses, first=first, end=end, limit=RESULT_PAGE
+        )
         if page:
             yield page
         if len(page) < RESULT_PAGE:
             return
-        after = page[-1]["position"]
+        first = page[-1]["position"] + 1
 
 
 def result_page(
@@ -179,18 +185,33 @@ def result_page(
     job: Job,
     *,
     statuses: Collection[ItemStatus] = tuple(ItemStatus),
-    after: int = -1,
+    first: int = 0,
+    end: int | None = None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Return one page of results from behind position `after` on."""
+    """Return one page of results, of the positions from `first` up to `end` or to the last."""
+    end = job.total if end is None else end
     with resources.db.transaction() as tx:
-        return store.list_results(tx, job, after=after, limit=limit, statuses=statuses)
+        return store.list_results(tx, job, first=first, end=end, limit=limit, statuses=statuses)
+
+
+def settled_end(resources: Resources, job: Job, *, first: int) -> int:
+    """Return the position up to which no result will come in any more, looked at from `first` on.
+
+    Chunks finish in any order: who goes on behind the last result of a running job would never
+    see those that come in before it.
+    """
+    if job.state.is_final:
+        return job.total
+    with resources.db.transaction() as tx:
+        return store.first_missing(tx, job, first=first)
 
 
 def wait_for_item(resources: Resources, job: Job, *, seconds: float) -> dict[str, Any] | None:
     """Wait for the result of a job of one item, and return its row with `result` read.
 
-    Return None if there is none by then. Raises ListUnavailable if the job failed as a whole.
+    Return None if there is none by then, or none will come. Raises JobError if the job failed as
+    a whole.
     """
     deadline = time.monotonic() + seconds
     pause = _FIRST_LOOK
@@ -201,8 +222,8 @@ def wait_for_item(resources: Resources, job: Job, *, seconds: float) -> dict[str
             return {**row, "result": row["result"] and json.loads(row["result"])}
         now = find(resources, job.tenant_id, job.dialect, job.external_id)
         if now.state is JobState.FAILED:
-            raise ListUnavailable(now.error_message or "The check failed.")
-        if time.monotonic() >= deadline:
+            raise JobError(now.error_code or "internal_error", now.error_message or "")
+        if now.state.is_final or time.monotonic() >= deadline:
             return None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_LOOK)

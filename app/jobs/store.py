@@ -79,6 +79,8 @@ def set_estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
             "id": job.id,
             "kind": job.kind,
             "queue": job.queue,
+            "total": job.total,
+            "chunk_size": job.chunk_size,
             "calibrated_seconds": calibrated_seconds,
         },
     )
@@ -110,7 +112,7 @@ def find_job(tx: Cursor, tenant_id: UUID, dialect: str, external_id: str) -> Job
     )
     row = tx.fetchone()
     if row is None:
-        raise JobNotFound("there is no such job")
+        raise JobNotFound("No such job exists for this tenant.")
     return Job.from_row(row)
 
 
@@ -129,7 +131,7 @@ def lock_job(tx: Cursor, job_id: UUID) -> Job:
 def _known(tx: Cursor) -> Job:
     row = tx.fetchone()
     if row is None:
-        raise JobNotFound("there is no such job")
+        raise JobNotFound("No such job exists for this tenant.")
     return Job.from_row(row)
 
 
@@ -357,14 +359,39 @@ def lightly(tx: Cursor) -> None:
 
 
 def list_results(
-    tx: Cursor, job: Job, *, after: int, limit: int, statuses: Collection[ItemStatus]
+    tx: Cursor,
+    job: Job,
+    *,
+    first: int,
+    end: int,
+    limit: int,
+    statuses: Collection[ItemStatus],
 ) -> list[dict[str, Any]]:
-    """Return one page of result rows; `result` is JSON text as the kind wrote it."""
+    """Return result rows of positions from `first` up to `end`; `result` is JSON text."""
     tx.execute(
         QUERIES["list_results"],
-        {**_of(job), "after": after, "limit": limit, "statuses": [str(s) for s in statuses]},
+        {
+            **_of(job),
+            "first": first,
+            "end": end,
+            "limit": limit,
+            "statuses": [str(status) for status in statuses],
+        },
     )
     return [dict(row) for row in tx.fetchall()]
+
+
+def first_missing(tx: Cursor, job: Job, *, first: int) -> int:
+    """Return the first position from `first` on without a result, or the job's total."""
+    tx.execute(QUERIES["first_missing"], {**_of(job), "first": first, "total": job.total})
+    return int(one(tx)["position"])
+
+
+def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
+    """Return {payload, result} of the item called `ref`, if it succeeded; `result` is JSON text."""
+    tx.execute(QUERIES["find_result"], {**_of(job), "ref": ref})
+    row = tx.fetchone()
+    return None if row is None else dict(row)
 
 
 def ensure_partitions(tx: Cursor) -> int:

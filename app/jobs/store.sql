@@ -12,8 +12,9 @@ RETURNING *;
 COPY items (kind, month, job_id, position, ref, payload) FROM STDIN;
 
 -- name: set_estimate
--- What stands ahead in the queue, and the median pace of the last finished jobs of that queue:
--- single checks, which have a queue of their own, say nothing of batches.
+-- What stands ahead in the queue, and the median pace of the last finished jobs of that queue.
+-- Single checks, which have a queue of their own, say nothing of batches, nor do batches of a few
+-- entities, whose time is spent on beginning and ending, of those that fill their chunks.
 UPDATE jobs
    SET estimated_at = created_at + make_interval(secs => (ahead.items + jobs.total)
                       * coalesce(pace.seconds, %(calibrated_seconds)s))
@@ -24,8 +25,12 @@ UPDATE jobs
        (SELECT percentile_cont(0.5) WITHIN GROUP (
                    ORDER BY extract(epoch FROM finished_at - started_at) / total) AS seconds
           FROM (SELECT started_at, finished_at, total
-                  FROM jobs
-                 WHERE kind = %(kind)s AND queue = %(queue)s AND state = 'completed'
+                  FROM (SELECT started_at, finished_at, total
+                          FROM jobs
+                         WHERE kind = %(kind)s AND queue = %(queue)s AND state = 'completed'
+                         ORDER BY finished_at DESC
+                         LIMIT 500) AS finished
+                 WHERE total >= least(%(total)s, %(chunk_size)s)
                  ORDER BY finished_at DESC
                  LIMIT 20) AS recent) AS pace
  WHERE jobs.id = %(id)s
@@ -52,9 +57,10 @@ SELECT * FROM jobs WHERE id = %(id)s;
 SELECT * FROM jobs WHERE id = %(id)s FOR NO KEY UPDATE;
 
 -- name: list_jobs
+-- Without single checks, among which a batch would not be found.
 SELECT * FROM jobs
  WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s
-   AND state = ANY (%(states)s::job_state[])
+   AND queue <> 'interactive' AND state = ANY (%(states)s::job_state[])
    AND (created_at, id) < (%(before)s, %(before_id)s)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
@@ -257,10 +263,25 @@ SELECT results.position, items.ref, results.status, results.matches,
   FROM results JOIN items USING (kind, month, job_id, position)
  WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
    AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
-   AND results.position > %(after)s
+   AND results.position >= %(first)s AND results.position < %(end)s
    AND results.status = ANY (%(statuses)s)
  ORDER BY results.position
  LIMIT %(limit)s;
+
+-- name: first_missing
+-- The position of the first item, from the given one on, that has no result yet.
+SELECT coalesce(min(position), %(total)s) AS position
+  FROM generate_series(%(first)s, %(total)s - 1) AS each (position)
+ WHERE NOT EXISTS (SELECT FROM results
+                    WHERE results.kind = %(kind)s AND results.month = %(month)s
+                      AND results.job_id = %(job_id)s AND results.position = each.position);
+
+-- name: find_result
+SELECT items.payload, results.result::text AS result
+  FROM results JOIN items USING (kind, month, job_id, position)
+ WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
+   AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+   AND items.ref = %(ref)s AND results.status = 'succeeded';
 
 -- name: ensure_partitions
 SELECT ensure_partitions(now()::date, 3) AS made;

@@ -3,13 +3,16 @@
 An item's payload is one entity as the client sent it: {"subject": {...}, "lists": [...],
 "search_type": "..."}, or {"invalid": "why"} for one that was let through as wrong.
 The job's options hold the threshold and, under `lists`, the list versions that were current when
-it was submitted: {"ofac": {"id": 12, "version": "2026-07-11"}}.
+it was submitted: {"ofac": {"id": 12, "version": "2026-07-11", "topics": [...], "covers": [...]}}.
+Under `wanted` stands what the request says for every entity: {"lists", "search_type", "topics"};
+under `warnings`, what whoever reads the results should know.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,9 +21,14 @@ from app.jobs.dispatch import INTERACTIVE, SCREENING
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
 from app.kinds.base import Kind, Process
 from app.resources import Resources
+from app.screening import freshness
 from app.screening import store as watchlists
+from app.screening.exclusions import store as exclusions
+from app.screening.exclusions.model import FALSE_POSITIVE, Exclusion, Key
+from app.screening.freshness import Freshness
 from app.screening.lists.catalogue import CATALOGUE
 from app.screening.model import ENGINE_VERSION, EntityType, Identifier, ListVersion, Match, Subject
+from app.screening.topics import coverage, list_topics
 
 if TYPE_CHECKING:
     from app.screening.index import Index
@@ -37,6 +45,7 @@ SHOWN_MATCHES = 100
 _BATCH = 250
 
 LIST_UNAVAILABLE = "list_unavailable"
+NO_LISTS_LOADED = "no_lists_loaded"
 INVALID_ENTITY = "invalid_entity"
 
 _ENTITY_TYPES = {
@@ -61,17 +70,21 @@ _IDENTIFYING = {
 }
 
 
-def known_lists(resources: Resources) -> frozenset[str]:
-    """Return the names a client may ask for: those of the catalogue, and whatever is loaded."""
-    loaded = (version.name for version in loaded_lists(resources))
+def known_lists(resources: Resources, tenant_id: UUID) -> frozenset[str]:
+    """Return the names a tenant may ask for: those of the catalogue, and whatever is loaded."""
+    with resources.db.transaction() as tx:
+        loaded = watchlists.current_versions(tx, tenant_id)
     return frozenset(known.name for known in CATALOGUE) | frozenset(loaded)
 
 
-def loaded_lists(resources: Resources) -> list[ListVersion]:
-    """Return the current version of every loaded list, by name."""
+def loaded_lists(
+    resources: Resources, tenant_id: UUID | None = None
+) -> list[tuple[ListVersion, Freshness]]:
+    """Return the version in force of every list that the tenant may use, by name."""
     with resources.db.transaction() as tx:
-        versions = watchlists.current_versions(tx)
-    return [versions[name] for name in sorted(versions)]
+        versions = watchlists.current_versions(tx, tenant_id)
+        fresh = freshness.of_all(tx, resources.settings, versions, datetime.now(UTC))
+    return [(versions[name], fresh[name]) for name in sorted(versions)]
 
 
 def plan(
@@ -82,10 +95,15 @@ def plan(
     items: Sequence[NewItem],
     threshold: float = DEFAULT_THRESHOLD,
     labels: Mapping[str, str] | None = None,
+    wanted: Mapping[str, Any] | None = None,
     interactive: bool = False,
 ) -> NewJob:
-    """Return a screening job against the list versions that are current now."""
-    versions = loaded_lists(resources)
+    """Return a screening job against the list versions that are current now.
+
+    `wanted` holds `lists`, `search_type` and `topics`, where the request says them for every
+    entity that does not.
+    """
+    loaded = loaded_lists(resources, tenant_id)
     return NewJob(
         tenant_id=tenant_id,
         kind=NAME,
@@ -94,13 +112,40 @@ def plan(
         chunk_size=resources.settings.chunk_size,
         options={
             "threshold": threshold,
-            "lists": {v.name: {"id": v.id, "version": v.version} for v in versions},
+            "lists": {
+                version.name: {
+                    "id": version.id,
+                    "version": version.version,
+                    "topics": list_topics(version),
+                    "covers": coverage(version),
+                }
+                for version, _ in loaded
+            },
+            **({"wanted": dict(wanted)} if wanted else {}),
+            **({"warnings": warnings} if (warnings := _warnings(loaded)) else {}),
         },
         items=items,
         created_by=created_by,
         labels=labels or {},
-        calibrated_seconds=sum(v.seconds_per_entity for v in versions),
+        # Measured in one process.
+        calibrated_seconds=sum(version.seconds_per_entity for version, _ in loaded)
+        / resources.settings.worker_processes,
     )
+
+
+def _warnings(loaded: Sequence[tuple[ListVersion, Freshness]]) -> list[dict[str, str]]:
+    """Return what whoever reads the results should know of the lists."""
+    return [
+        {
+            "code": "stale_list",
+            "list_name": version.name,
+            "message": f"The list {version.name} was last refreshed at"
+            f" {fresh.refreshed_at.astimezone(UTC).isoformat(timespec='seconds')},"
+            " longer ago than it should be.",
+        }
+        for version, fresh in loaded
+        if fresh.is_stale
+    ]
 
 
 def prepare(resources: Resources, job: Job) -> Process:
@@ -109,8 +154,11 @@ def prepare(resources: Resources, job: Job) -> Process:
 
     lists: Mapping[str, Mapping[str, Any]] = job.options["lists"]
     if not lists:
-        raise JobError("no_lists_loaded", "No watchlist data is loaded on this server.")
+        raise JobError(NO_LISTS_LOADED, "No watchlist data is loaded on this server.")
     threshold = float(job.options["threshold"])
+    said: Mapping[str, Any] = job.options.get("wanted", {})
+    topics = frozenset(said.get("topics", ()))
+    stale = {each["list_name"] for each in job.options.get("warnings", ())}
     opened: dict[str, Index] = {}
 
     def index(name: str) -> Index:
@@ -119,26 +167,22 @@ def prepare(resources: Resources, job: Job) -> Process:
             opened[name] = open_index(resources.db, resources.settings.index_dir, version_id)
         return opened[name]
 
-    # Opened before the chunk is claimed: building one may take longer than a claim lasts.
-    for name in lists:
-        index(name)
+    # Opened before the first entity: building one may take longer than a batch should. Lists that
+    # only single entities name are opened when one of them comes.
+    for name in said.get("lists") or lists:
+        if name in lists and (not topics or topics.intersection(lists[name]["covers"])):
+            index(name)
 
     def process(items: Sequence[Item]) -> Sequence[Result]:
         results: list[Result] = []
         together: dict[tuple[tuple[str, ...], str], list[Item]] = defaultdict(list)
+        screened: list[_Screened] = []
         for item in items:
-            # Once each: a list named twice must not count its matches twice.
-            wanted = tuple(dict.fromkeys(item.payload.get("lists") or lists))
-            missing = [name for name in wanted if name not in lists]
-            if "invalid" in item.payload:
-                results.append(Result.failure(item, INVALID_ENTITY, item.payload["invalid"]))
-            elif missing:
-                names = ", ".join(missing)
-                message = f"List {names} is not loaded."
-                results.append(Result.failure(item, LIST_UNAVAILABLE, message))
+            asked = _asked(item, lists, said)
+            if isinstance(asked, Result):
+                results.append(asked)
             else:
-                search = item.payload.get("search_type", DEFAULT_SEARCH)
-                together[wanted, search].append(item)
+                together[asked].append(item)
         for (wanted, search), group in together.items():
             subjects = [_subject(item.payload["subject"]) for item in group]
             found: list[list[tuple[str, Match]]] = [[] for _ in group]
@@ -146,31 +190,115 @@ def prepare(resources: Resources, job: Job) -> Process:
                 for matches, more in zip(
                     found, index(name).screen(subjects, threshold, search), strict=True
                 ):
-                    matches += [(name, match) for match in more]
+                    matches += [
+                        (name, match)
+                        for match in more
+                        if not topics or topics & set(match.entry.topics or lists[name]["topics"])
+                    ]
             versions = {name: lists[name]["version"] for name in wanted}
-            results += [
-                _result(item, matches, versions) for item, matches in zip(group, found, strict=True)
+            screened += [
+                (item, matches, versions) for item, matches in zip(group, found, strict=True)
             ]
+        decisions = _decisions(resources, job, screened)
+        results += [
+            _result(item, matches, versions, decisions, stale)
+            for item, matches, versions in screened
+        ]
         return results
 
     return process
 
 
-def _result(item: Item, matches: list[tuple[str, Match]], versions: Mapping[str, str]) -> Result:
+def _asked(
+    item: Item, lists: Mapping[str, Mapping[str, Any]], said: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str] | Result:
+    """Return the lists to search for the entity and how, or its result if they cannot be.
+
+    What the entity says goes before what the request says for all.
+    """
+    if "invalid" in item.payload:
+        return Result.failure(item, INVALID_ENTITY, item.payload["invalid"])
+    # Once each: a list named twice must not count its matches twice.
+    wanted = tuple(dict.fromkeys(item.payload.get("lists") or said.get("lists") or lists))
+    missing = [name for name in wanted if name not in lists]
+    if missing:
+        message = f"List {', '.join(missing)} is not loaded."
+        return Result.failure(item, LIST_UNAVAILABLE, message)
+    if topics := frozenset(said.get("topics", ())):
+        uncovered = sorted(topics.difference(*(lists[name]["covers"] for name in wanted)))
+        if uncovered:
+            # Nobody looked for it: that must not read as "nothing was found".
+            message = f"No list that was asked for covers the topic {', '.join(uncovered)}."
+            return Result.failure(item, LIST_UNAVAILABLE, message)
+        wanted = tuple(name for name in wanted if topics.intersection(lists[name]["covers"]))
+    search = item.payload.get("search_type") or said.get("search_type") or DEFAULT_SEARCH
+    return wanted, search
+
+
+#: An entity, what it matches on which list, and the version of every list that was searched.
+_Screened = tuple[Item, list[tuple[str, Match]], Mapping[str, str]]
+
+
+def _decisions(
+    resources: Resources, job: Job, screened: Sequence[_Screened]
+) -> Mapping[Key, Exclusion]:
+    """Return what the tenant's reviewers decided about those that have a match."""
+    matched = {item.ref for item, matches, _ in screened if item.ref and matches}
+    if not matched:
+        return {}
+    with resources.db.transaction() as tx:
+        return exclusions.in_force(tx, job.tenant_id, matched)
+
+
+def _result(
+    item: Item,
+    matches: list[tuple[str, Match]],
+    versions: Mapping[str, str],
+    decisions: Mapping[Key, Exclusion],
+    stale: Collection[str],
+) -> Result:
     # Each list comes ranked, its equals by how closely they are spelt: a stable sort keeps that.
     matches.sort(key=lambda found: -found[1].score)
+    judged = [(name, m, _judged(item, name, m, decisions)) for name, m in matches]
+    # What a reviewer has ruled out is shown, behind everything that counts.
+    counting = [each for each in judged if not each[2].get("suppressed")]
+    ruled_out = [each for each in judged if each[2].get("suppressed")]
     detail: dict[str, Any] = {
-        "is_match": bool(matches),
-        "match_count": len(matches),
-        "matches": [_shown(name, versions[name], m) for name, m in matches[:SHOWN_MATCHES]],
+        "is_match": bool(counting),
+        "match_count": len(counting),
+        "matches": [
+            {**_shown(name, versions[name], match), **judgement}
+            for name, match, judgement in (counting + ruled_out)[:SHOWN_MATCHES]
+        ],
         "list_versions": versions,
         "engine_version": ENGINE_VERSION,
     }
-    if len(matches) > SHOWN_MATCHES:
+    if ruled_out:
+        detail["suppressed_count"] = len(ruled_out)
+    if old := [name for name in versions if name in stale]:
+        detail["stale_lists"] = old
+    if len(judged) > SHOWN_MATCHES:
         # What is not shown cannot be counted by whoever asks list by list.
-        counts = Counter(name for name, _ in matches)
+        counts = Counter(name for name, *_ in counting)
         detail["match_counts"] = {name: counts[name] for name in versions}
-    return Result.success(item, detail, matches=len(matches))
+    return Result.success(item, detail, matches=len(counting))
+
+
+def _judged(
+    item: Item, name: str, match: Match, decisions: Mapping[Key, Exclusion]
+) -> dict[str, Any]:
+    """Return what a reviewer's decision adds to a match as it is shown."""
+    decision = decisions.get((item.ref or "", name, match.entry.id))
+    if decision is None:
+        return {}
+    if not decision.still_fits(item.payload["subject"], match.entry):
+        return {"lapsed_exclusion_id": str(decision.id)}
+    ruled_out = decision.decision == FALSE_POSITIVE
+    return {
+        **({"suppressed": True} if ruled_out else {}),
+        "exclusion_id": str(decision.id),
+        "decision": decision.decision,
+    }
 
 
 def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
@@ -202,6 +330,7 @@ def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
             "birth_date": entry.birth_dates[0] if entry.birth_dates else None,
             "identifiers": [{"type": i.type, "value": i.value} for i in entry.identifiers],
             "programs": list(entry.programs),
+            "topics": list(entry.topics),
             "source_url": entry.source_url,
         },
     }
@@ -228,7 +357,7 @@ def warm(resources: Resources) -> None:
     """Open the current lists, building the index of those that have none on this machine."""
     from app.screening.resident import open_index
 
-    for version in loaded_lists(resources):
+    for version, _ in loaded_lists(resources):
         open_index(resources.db, resources.settings.index_dir, version.id)
 
 

@@ -75,7 +75,8 @@ CREATE TABLE jobs (
 );
 
 -- Lists page newest first within a tenant.
-CREATE INDEX jobs_by_tenant ON jobs (tenant_id, dialect, created_at DESC, id DESC);
+CREATE INDEX jobs_by_tenant ON jobs (tenant_id, dialect, created_at DESC, id DESC)
+    WHERE queue <> 'interactive';
 -- What the sweep and the estimate look at: few rows, whatever the history holds.
 CREATE INDEX jobs_alive ON jobs (kind, created_at)
  WHERE state IN ('queued', 'running', 'pausing', 'paused', 'cancelling');

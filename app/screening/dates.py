@@ -24,7 +24,7 @@ _WORDS = re.compile(rf"^(?:(\d\d?)\s+)?([a-z]{{3}})[a-z]*\.?,?\s+{_YEAR}$", re.I
 _DOTS = re.compile(rf"^(\d\d?)\.(\d\d?)\.{_YEAR}$")
 _RANGE = re.compile(rf"^.*?{_YEAR}\s*(?:to|-|–|and)\s*.*?{_YEAR}$", re.IGNORECASE)
 _ABOUT = re.compile(
-    r"^(?:circa|ca?\.|approximately|approx\.?|about|between|born)\s+", re.IGNORECASE
+    r"^(?:circa|ca?\.|approximately|approx\.?|about|between|born)[\s-]+", re.IGNORECASE
 )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 #: Changes whenever the same subject and list could score differently than before, or when the
 #: files of an index change shape. Recorded with every result and in the name of every index.
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 
 class EntityType(StrEnum):
@@ -60,6 +61,8 @@ class Entry:
     identifiers: tuple[Identifier, ...] = ()
     programs: tuple[str, ...] = ()
     source_url: str | None = None
+    #: What the entry is about (app/screening/topics.py). Empty: what its list is about.
+    topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +109,8 @@ class ListVersion:
     sha256: str
     entries: int
     seconds_per_entity: float
+    #: What the whole list is about, and what single entries say beside it.
+    topics: Sequence[str] = ()
+    entry_topics: Sequence[str] = ()
+    #: Whose list it is; None for everybody's.
+    tenant_id: UUID | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
+from uuid import UUID
 
 import msgspec
 from psycopg2.extras import Json
@@ -29,6 +30,10 @@ class NewVersion:
     source: str
     sha256: str
     validators: Mapping[str, Any]
+    topics: Sequence[str] = ()
+    #: Whose list it is; None for everybody's.
+    tenant_id: UUID | None = None
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,19 @@ class Difference:
     changed: int
 
 
-def current_versions(tx: Cursor) -> dict[str, ListVersion]:
-    """Return the version in force of every loaded list."""
-    tx.execute(QUERIES["current_versions"])
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """When somebody last looked whether a public list has changed, and what came of it."""
+
+    name: str
+    attempted_at: datetime | None
+    refreshed_at: datetime | None
+    problem: str | None
+
+
+def current_versions(tx: Cursor, tenant_id: UUID | None = None) -> dict[str, ListVersion]:
+    """Return the version in force of everybody's lists, and of the tenant's own."""
+    tx.execute(QUERIES["current_versions"], {"tenant_id": tenant_id})
     return {row["name"]: ListVersion(**row) for row in tx.fetchall()}
 
 
@@ -50,10 +65,17 @@ def get_version(tx: Cursor, version_id: int) -> ListVersion | None:
     return None if row is None else ListVersion(**row)
 
 
-def list_versions(tx: Cursor, name: str) -> list[ListVersion]:
-    """Return every loaded version of a list, the newest first."""
-    tx.execute(QUERIES["list_versions"], {"name": name})
+def list_versions(tx: Cursor, name: str, tenant_id: UUID | None = None) -> list[ListVersion]:
+    """Return every loaded version of everybody's or the tenant's list, the newest first."""
+    tx.execute(QUERIES["list_versions"], {"name": name, "tenant_id": tenant_id})
     return [ListVersion(**row) for row in tx.fetchall()]
+
+
+def get_format(tx: Cursor, version_id: int) -> str | None:
+    """Return the format that a version was read from."""
+    tx.execute(QUERIES["get_format"], {"id": version_id})
+    row = tx.fetchone()
+    return None if row is None else str(row["format"])
 
 
 def get_validators(tx: Cursor, name: str) -> Mapping[str, Any]:
@@ -91,6 +113,9 @@ def insert_version(tx: Cursor, new: NewVersion) -> None:
             "source": new.source,
             "sha256": new.sha256,
             "validators": Json(new.validators),
+            "topics": list(new.topics),
+            "tenant_id": new.tenant_id,
+            "created_by": new.created_by,
         },
     )
 
@@ -131,8 +156,10 @@ def finish_version(
     )
 
 
-def retire_current(tx: Cursor, name: str) -> None:
-    tx.execute(QUERIES["retire_current"], {"name": name})
+def retire_current(tx: Cursor, name: str, tenant_id: UUID | None = None) -> bool:
+    """Take the list's version out of force; return whether there was one."""
+    tx.execute(QUERIES["retire_current"], {"name": name, "tenant_id": tenant_id})
+    return tx.rowcount > 0
 
 
 def make_current(tx: Cursor, version_id: int) -> None:
@@ -140,7 +167,7 @@ def make_current(tx: Cursor, version_id: int) -> None:
     tx.execute(QUERIES["make_current"], {"id": version_id})
 
 
-def load_entries(tx: Cursor, version_id: int) -> Iterator[Entry]:
+def load_entries(tx: Cursor, version_id: int) -> Generator[Entry, None, None]:
     """Yield the entries of a version, in the order of their ids, without holding them all."""
     # A cursor of the server: the rows come as they are read.
     with tx.connection.cursor("entries") as rows:
@@ -148,3 +175,57 @@ def load_entries(tx: Cursor, version_id: int) -> Iterator[Entry]:
         rows.execute(QUERIES["load_entries"], {"id": version_id})
         for (text,) in rows:
             yield _decode(text)
+
+
+def owners_of(tx: Cursor, name: str) -> int:
+    """Return how many tenants have a list of their own by this name."""
+    tx.execute(QUERIES["owners_of"], {"name": name})
+    return int(one(tx)["owners"])
+
+
+def count_own(tx: Cursor, tenant_id: UUID) -> int:
+    """Return how many lists of its own the tenant has."""
+    tx.execute(QUERIES["count_own"], {"tenant_id": tenant_id})
+    return int(one(tx)["lists"])
+
+
+def is_version_used(tx: Cursor, tenant_id: UUID, name: str, version: str) -> bool:
+    """Say whether the tenant's list ever had a version that is called so."""
+    given = {"tenant_id": tenant_id, "name": name, "version": version}
+    tx.execute(QUERIES["is_version_used"], given)
+    return bool(one(tx)["used"])
+
+
+def purge_retired(tx: Cursor) -> int:
+    """Delete old versions of tenants' own lists that no job cites; return how many."""
+    tx.execute(QUERIES["purge_retired"])
+    return int(tx.rowcount)
+
+
+def get_entry(tx: Cursor, version_id: int, entry_id: str) -> Entry | None:
+    """Return the entry as it stands in this version."""
+    tx.execute(QUERIES["get_entry"], {"id": version_id, "entry_id": entry_id})
+    row = tx.fetchone()
+    return None if row is None else _decode(row["entry"])
+
+
+def list_refreshes(tx: Cursor) -> dict[str, Refresh]:
+    """Return, by list, when it was last looked after."""
+    tx.execute(QUERIES["list_refreshes"])
+    return {row["name"]: Refresh(**row) for row in tx.fetchall()}
+
+
+def claim_refresh(tx: Cursor, name: str, pause: float) -> bool:
+    """Say whether it is for the caller to refresh the list: nobody began within `pause` s."""
+    tx.execute(QUERIES["claim_refresh"], {"name": name, "pause": pause})
+    return tx.fetchone() is not None
+
+
+def note_refresh(tx: Cursor, name: str) -> None:
+    """Note that the list is, at this moment, as its publisher has it."""
+    tx.execute(QUERIES["note_refresh"], {"name": name})
+
+
+def note_problem(tx: Cursor, name: str, problem: str) -> None:
+    """Note why the last attempt to refresh the list failed."""
+    tx.execute(QUERIES["note_problem"], {"name": name, "problem": problem})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import time
 
+from app.jobs import service
 from tests.integration.conftest import until
-from tests.integration.engine import assert_whole, in_hand, kill
+from tests.integration.engine import assert_whole, in_hand, kill, queued
 
 #: One look for lost messages a second, one item, and a machine that is busy.
 SLACK_SECONDS = 4.0
@@ -61,3 +62,21 @@ def test_a_worker_told_to_stop_hands_its_chunks_back_at_once(
     assert 10 <= done < 120, "it did not stay to finish its chunks"
     assert_whole(resources, job)
     assert job.pass_no == 1, "its messages went back: the sweep had nothing to repair"
+
+
+def test_what_a_stopping_worker_can_end_within_its_grace_it_ends_and_hands_nothing_back(
+    start, resources, submit, reload, redis_client
+):
+    """A second of work, four of grace, and no other worker that could have done it."""
+    leaver = start("leaver", beat=False, worker_grace_seconds=4.0)
+    leaver.wait_until_ready()
+    job = submit("slow", [{"sleep": 0.05}] * 40, chunk_size=20)
+    until(lambda: in_hand(redis_client) == 2 and reload(job).done >= 2, 20, "both are in hand")
+
+    leaver.process.terminate()
+    leaver.process.wait(20)
+
+    assert_whole(resources, reload(job))
+    assert (in_hand(redis_client), queued(redis_client)) == (0, 0)
+    rows = [row for page in service.results(resources, job) for row in page]
+    assert {row["attempts"] for row in rows} == {1}

@@ -20,8 +20,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from app.accounts.model import PERMISSIONS, Role
+from app.api import tokens
 from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
+from tests.servers import beside_workers
 
 NAME = "Xylophandra Quillwick"
 BIRTH_DATE = "1931-02-19"
@@ -112,19 +115,27 @@ def worker_log(talkative, tmp_path) -> Iterator[Path]:
 @contextmanager
 def refusing(database, table: str) -> Iterator[None]:
     """Let Postgres refuse every row of the table, in a message that quotes the whole row."""
-    with database.transaction() as tx:
-        tx.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW::text; END $$"
-        )
-        tx.execute(
-            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
-        )
+
+    def begin() -> None:
+        with database.transaction() as tx:
+            tx.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW::text; END $$"
+            )
+            tx.execute(
+                f"CREATE TRIGGER refuse BEFORE INSERT ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+    def end() -> None:
+        with database.transaction() as tx:
+            tx.execute("DROP FUNCTION refuse CASCADE")
+
+    beside_workers(begin)
     try:
         yield
     finally:
-        with database.transaction() as tx:
-            tx.execute("DROP FUNCTION refuse CASCADE")
+        beside_workers(end)
 
 
 def tables_with_marks(database) -> set[str]:
@@ -191,7 +202,7 @@ def test_the_search_would_find_a_mark_wherever_it_hid():
 
 
 def test_a_person_is_in_postgres_and_in_no_log_and_no_message(
-    resources, settings, database, tmp_path, token, recorder, web_process, worker_log
+    resources, settings, database, tmp_path, tenant, token, recorder, web_process, worker_log
 ):
     load(resources, settings, tmp_path, "house", [ENTRY])
 
@@ -212,6 +223,25 @@ def test_a_person_is_in_postgres_and_in_no_log_and_no_message(
             web_process.call("POST", "/kyc/jobs", token, json={"entities": [PERSON]}).status_code
         )
 
+    decided = web_process.call(
+        "POST",
+        "/kyc/exclusions",
+        token,
+        json={
+            **{"job_id": made.json()["job_id"], "entity_id": PERSON["entity_id"]},
+            **{"list_name": "house", "entry_id": "x-1", "reason": f"Not {NAME}"},
+        },
+    )
+    admin = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
+    csv = {"data": f"id,name\n1,{NAME}\n", "headers": {"Content-Type": "text/csv"}}
+    uploaded = web_process.call("POST", "/kyc/lists?name=own", admin, **csv)
+    csv["data"] += f"2,{NAME},{DOCUMENT}\n"
+    statuses.append(web_process.call("POST", "/kyc/lists/own", admin, **csv).status_code)
+    with refusing(database, "watchlist_entries"):
+        csv["data"] = f"id,name\n1,{NAME}\n2,{NAME}\n"
+        statuses.append(web_process.call("POST", "/kyc/lists/own", admin, **csv).status_code)
+
+    assert (decided.status_code, uploaded.status_code) == (200, 200)
     assert job["matches_found"] == 1
     assert checked.json()["data"]["result"]["is_match"]
     assert set(statuses) == {400, 401, 500, 503}
@@ -222,7 +252,9 @@ def test_a_person_is_in_postgres_and_in_no_log_and_no_message(
     assert marks_in(web_process.log.read_bytes()) == set()
     assert marks_in(worker_log.read_bytes()) == set()
     assert "request.failed" in web_process.log.read_text()
-    assert tables_with_marks(database) == {"items", "results", "watchlist_entries"}
+    assert tables_with_marks(database) == {
+        *("items", "results", "watchlist_entries", "exclusions"),
+    }
 
 
 def test_a_worker_that_fails_over_a_person_names_nobody(

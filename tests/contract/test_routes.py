@@ -33,6 +33,14 @@ GUARDED = {
     ("POST", "/kyc/jobs/<job_id>/retry"): "kyc:create",
     ("GET", "/kyc/jobs/<job_id>/results"): "kyc:read",
     ("GET", "/kyc/lists"): "kyc:read",
+    ("POST", "/kyc/lists"): "watchlist:create",
+    ("GET", "/kyc/lists/<name>"): "watchlist:read",
+    ("POST", "/kyc/lists/<name>"): "watchlist:update",
+    ("DELETE", "/kyc/lists/<name>"): "watchlist:delete",
+    ("POST", "/kyc/exclusions"): "exclusions:manage",
+    ("GET", "/kyc/exclusions"): "exclusions:read",
+    ("GET", "/kyc/exclusions/<exclusion_id>"): "exclusions:read",
+    ("DELETE", "/kyc/exclusions/<exclusion_id>"): "exclusions:manage",
 }
 
 
@@ -52,11 +60,12 @@ def routes() -> list[tuple[str, str]]:
 
 
 ROUTES = routes()
-WITH_ID = [route for route in ROUTES if "<" in route[1]]
+WITH_ID = [route for route in ROUTES if "<job_id>" in route[1]]
 
 
 def fill(rule: str, job_id: str | None = None) -> str:
-    return rule.replace("<job_id>", job_id or str(uuid4()))
+    filled = rule.replace("<job_id>", job_id or str(uuid4())).replace("<name>", "nobodys")
+    return filled.replace("<exclusion_id>", str(uuid4()))
 
 
 def test_every_route_is_open_on_purpose_or_guarded():
@@ -141,6 +150,8 @@ def test_every_other_path_that_leads_nowhere_is_a_problem(web, servers, path):
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("rule", sorted({rule for _, rule in ROUTES}))
 def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, method, rule):
+    if (method, rule) in ROUTES:
+        return
     answer = web.test_client().open(fill(rule), method=method)
 
     taken = {known for known, path in ROUTES if path == rule}

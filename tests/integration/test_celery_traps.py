@@ -1,6 +1,6 @@
 """Every trap that was measured in Celery and Redis, and that this engine does not step into.
 
-One test or more for each, in the order of docs/reliability.md, which says what happened to whoever
+One test or more for each, named in docs/reliability.md, which says what happened to whoever
 stepped in. Faults that need something killed are in tests/chaos.
 """
 
@@ -27,7 +27,15 @@ from redis.retry import Retry
 from app import embedded
 from app.errors import BrokerUnavailable
 from app.jobs import service, store
-from app.jobs.dispatch import CONTROL, FINISH_PASS, QUEUES, RUN_CHUNK, dispatch, in_flight
+from app.jobs.dispatch import (
+    CONTROL,
+    FINISH_PASS,
+    INTERACTIVE,
+    QUEUES,
+    RUN_CHUNK,
+    dispatch,
+    in_flight,
+)
 from app.jobs.model import Item, Result
 from app.jobs.states import Event, JobState
 from app.kinds import KINDS
@@ -274,6 +282,25 @@ def test_the_callback_travels_apart_from_the_chunks(submit, redis_client):
         assert [way["kwargs"] for way in ways] == [{"job_id": str(job.id), "pass_no": 1}] * 2
         assert [way["task"] for way in ways] == [FINISH_PASS, FINISH_PASS]
         assert all(way["immutable"] for way in ways)
+
+
+def test_who_waits_for_an_answer_is_served_before_a_full_queue_of_batches(
+    resources, tenant, submit, finished, worker
+):
+    """Trap: taken in turns, queues make every second caller wait behind a chunk of a batch."""
+    batch = submit("slow", [{"sleep": 0.05}] * 10, chunk_size=1)
+    single = new_job(tenant.id, "slow", [{"sleep": 0.05}] * 3, chunk_size=1)
+    callers = service.submit(resources, replace(single, queue=INTERACTIVE))
+    assert (queued(resources.redis), queued(resources.redis, INTERACTIVE)) == (10, 3)
+
+    worker("-Q", "interactive,screening", "--concurrency", "1", beat=False)
+    finished(batch)
+    finished(callers)
+
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT job_id FROM results ORDER BY finished_at")
+        order = [row["job_id"] for row in tx.fetchall()]
+    assert order == [callers.id] * 3 + [batch.id] * 10
 
 
 def test_messages_carry_ids_and_numbers_and_nothing_else(submit, redis_client):

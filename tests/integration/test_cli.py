@@ -111,7 +111,7 @@ def test_a_database_that_is_away_is_a_sentence(muster):
         "tenants", "list", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", status=1
     )
 
-    assert failed.stderr == "muster: the database cannot be reached\n"
+    assert failed.stderr == "muster: The database cannot be reached. Try again in a moment.\n"
 
 
 def test_tenants_are_created_and_listed(muster, database):
@@ -162,6 +162,7 @@ def test_a_user_is_promoted_disabled_enabled_and_given_a_password(muster, databa
         (["keys", "create", "k", "--tenant", "acme", "--scope", "kyc:x"], "", "Unknown scope"),
         (["keys", "revoke", "sk_nothing", "--tenant", "acme"], "", "has no such key"),
         (["token", "--tenant", "nix"], "", "no tenant named 'nix'"),
+        (["lists", "show", "\udcff"], "", "not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(muster, database, arguments, given, said):
@@ -268,6 +269,27 @@ def test_a_customers_own_list_is_loaded_from_csv_version_by_version(muster, data
     assert [(v["version"], v["in_force"]) for v in versions] == [("2", True), ("1", False)]
 
 
+def test_a_list_that_is_late_is_shown_as_stale(muster, database, tmp_path):
+    file = tmp_path / "blocked.csv"
+    file.write_text("id,name\n1,Ann Example\n")
+    muster("lists", "load", "internal", file, "--topic", "pep")
+    with database.transaction() as tx:
+        tx.execute("UPDATE watchlists SET loaded_at = loaded_at - interval '2 days'")
+        tx.execute("UPDATE watchlist_refreshes SET refreshed_at = NULL")
+    due = {"MUSTER_LIST_INTERVALS": "internal=1d"}
+
+    table = muster("lists", "show", **due)
+    (shown,) = json.loads(muster("lists", "show", "--json", **due).stdout)
+    (unwatched,) = json.loads(muster("lists", "show", "--json").stdout)
+    muster("lists", "load", "internal", file)
+    (fresh,) = json.loads(muster("lists", "show", "--json", **due).stdout)
+
+    assert "STALE" in table.stdout
+    assert "internal is stale: it was not refreshed in time." in table.stderr
+    assert (shown["stale"], shown["topics"]) == (True, ["pep"])
+    assert (unwatched["stale"], fresh["stale"]) == (False, False)
+
+
 def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, database, tmp_path):
     file = tmp_path / "list.csv"
     rows = [f"{n},person,Example Person {n}\n" for n in range(10)]
@@ -284,15 +306,33 @@ def test_a_list_that_is_refused_says_why_and_leaves_the_one_in_force(muster, dat
     assert json.loads(muster("lists", "show", "--json").stdout)[0]["entries"] == 5
 
 
+def test_a_list_is_changed_by_a_delta(muster, database, tmp_path):
+    one = '{"id": "Q-1", "schema": "Person", "properties": {"name": ["Ann Example"]}}'
+    two = '{"id": "Q-2", "schema": "Vessel", "properties": {"name": ["Example Star"]}}'
+    whole, delta = tmp_path / "entities.ftm.json", tmp_path / "entities.delta.json"
+    whole.write_text(one + "\n")
+    delta.write_text('{"op": "ADD", "entity": ' + two + "}\n")
+    muster("lists", "load", "opensanctions", whole, "--version", "1")
+
+    told = muster("lists", "load", "opensanctions", "--delta", "--base", "1", delta)
+
+    assert "2 entries (1 added, 0 removed, 0 changed)" in told.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (["load", "internal"], 2, "say which files to load"),
         (["load", "internal", "none.csv"], 2, "does not exist"),
         (["load", "No Name", "."], 1, "a list's name is"),
+        (["load", "internal", ".", "--topic", "gossip"], 1, "a topic is one of"),
         (["show", "internal"], 1, "No version of the list 'internal' is loaded."),
+        (["show", "internal", "--json"], 1, "No version of the list 'internal' is loaded."),
         (["update"], 1, "No list that is loaded can be fetched"),
-        (["update", "eu"], 1, "Not updated: eu."),
+        (["update", "canada"], 1, "Not updated: canada."),
+        (["load", "opensanctions", "--delta"], 2, "--delta takes the delta files"),
+        (["load", "opensanctions", ".", "--base", "1"], 2, "--base goes with --delta"),
+        (["load", "opensanctions", "--delta", "."], 1, "name the delta files themselves"),
     ],
 )
 def test_what_cannot_be_done_with_a_list_is_said(muster, database, arguments, status, said):
@@ -398,7 +438,10 @@ def test_results_that_break_off_leave_no_file(muster, stranger, tmp_path):
     )
 
     failed = muster(
-        "show", "j", "--output", "r.jsonl", MUSTER_URL=stranger.url, MUSTER_TOKEN="t", status=1
+        *("show", "550e8400-e29b-41d4-a716-446655440000", "--output", "r.jsonl"),
+        MUSTER_URL=stranger.url,
+        MUSTER_TOKEN="t",
+        status=1,
     )
 
     assert "broke off" in failed.stderr
@@ -557,6 +600,61 @@ def test_lenient_screens_the_valid_and_says_how_many_are_not(client, worker, tmp
     assert "birth_date" in done.stderr
 
 
+@pytest.mark.parametrize("line", ["e2,B Person,1980,one cell too many", 'e2,"B Person,1980'])
+def test_lenient_is_no_licence_for_a_file_that_cannot_be_read(client, tmp_path, line):
+    (tmp_path / "torn.csv").write_text(
+        f"entity_id,full_name,birth_date\ne1,Vladmir Putin,1952\n{line}\n"
+    )
+
+    failed = client("submit", "torn.csv", "--lenient", status=1)
+
+    assert "torn.csv, line 3" in failed.stderr
+    assert json.loads(client("jobs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_job_of_which_no_entity_could_be_screened_is_no_success(
+    client, worker, tmp_path, options
+):
+    worker()
+    (tmp_path / "wrong.csv").write_text("full_name,birth_date\nA Person,31/12/1980\n")
+
+    failed = client("submit", "wrong.csv", "--lenient", *options, status=1)
+
+    assert "could not screen a single entity" in failed.stderr
+    assert failed.stdout
+
+
+def test_a_list_that_is_not_loaded_is_no_success_either(client, worker):
+    worker()
+
+    failed = client("submit", "people.csv", "--list", "un", status=1)
+
+    assert "3 entities could not be screened; the first: List un is not loaded." in failed.stderr
+    assert "could not screen a single entity" in failed.stderr
+
+
+@pytest.mark.parametrize("name", ["people.csv", "./people.csv", "link.csv"])
+def test_the_results_never_replace_what_they_are_of(client, tmp_path, name):
+    (tmp_path / "link.csv").symlink_to("people.csv")
+
+    refused = client("submit", "people.csv", "--output", name, status=2)
+
+    assert "the very file to be screened" in refused.stderr
+    assert (tmp_path / "people.csv").read_text() == PEOPLE
+    assert json.loads(client("jobs", "--json").stdout) == []
+
+
+def test_the_results_of_several_jobs_never_replace_what_they_are_of(client, tmp_path):
+    text = "full_name\n" + "A Person\n" * 10_001
+    (tmp_path / "r-2.csv").write_text(text)
+
+    refused = client("submit", "r-2.csv", "--split", "--output", "r.csv", status=2)
+
+    assert "would replace r-2.csv" in refused.stderr
+    assert (tmp_path / "r-2.csv").read_text() == text
+
+
 def test_ctrl_c_stops_the_waiting_and_not_the_job(client, start):
     process = start("submit", "people.csv")
     job_id = re.search(r"as job ([0-9a-f-]{36})", process.stderr.readline())[1]
@@ -626,11 +724,12 @@ def test_a_server_that_restarts_is_waited_for(client, server, start, worker):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "550e8400-e29b-41d4-a716-446655440000"], "no such job"),
-        (["cancel", "../lists"], "nothing at this path"),
-        (["retry", "no-id"], "no such job"),
+        (["show", "550e8400-e29b-41d4-a716-446655440000"], "No such job"),
+        (["cancel", "{550e8400e29b41d4a716446655440000}"], "No such job"),
+        (["retry", "550E8400-E29B-41D4-A716-446655440000"], "No such job"),
         (["screen", "x", "--list", "offac"], "unknown list 'offac'"),
-        (["screen", "x", "--birth-date", "yesterday"], "must be a date"),
+        (["screen", "x", "--birth-date", "yesterday"], "birth_date: must be a date"),
+        (["screen", "x", "--nationality", "Russia"], "nationality: "),
     ],
 )
 def test_what_the_server_refuses_is_said_in_its_own_words(client, arguments, said):

@@ -93,7 +93,7 @@ def test_asking_again_while_a_job_stops_is_no_error(resources, submit):
 def test_a_job_that_has_ended_cannot_be_cancelled(resources, submit):
     job = cancel(resources, submit("slow", [{}] * 25))
 
-    with pytest.raises(IllegalTransition, match="a cancelled job cannot be cancelled"):
+    with pytest.raises(IllegalTransition, match="A cancelled job cannot be cancelled"):
         cancel(resources, job)
 
 
@@ -131,7 +131,7 @@ def test_another_tenants_job_cannot_be_touched(resources, submit):
 
 
 def test_a_job_that_still_runs_cannot_be_retried(resources, submit):
-    with pytest.raises(IllegalTransition, match="a queued job cannot be retried"):
+    with pytest.raises(IllegalTransition, match="A queued job cannot be retried"):
         retry(resources, submit("slow", [{}] * 25), "failed", "cancelled")
 
 

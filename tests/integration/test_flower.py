@@ -66,7 +66,7 @@ def test_a_finished_job_is_seen_by_readable_names_and_without_personal_data(
     def tasks() -> list[dict]:
         answer = requests.get(f"{flower}/api/tasks", auth=AUTH, timeout=5)
         assert MARK not in answer.text
-        seen = [task for task in answer.json().values() if str(job.id) in task["kwargs"]]
+        seen = [task for task in answer.json().values() if str(job.id) in (task["kwargs"] or "")]
         return seen if len(seen) == 4 and all(t["state"] == "SUCCESS" for t in seen) else []
 
     seen = until(tasks, 20, "three chunks and their callback are shown as done")

@@ -29,6 +29,7 @@ from tests.kyc import (
     screener,
     waiting,
 )
+from workers import chunk
 
 __all__ = ["house_list", "screener", "waiting"]
 
@@ -66,6 +67,7 @@ MATCH_DATA = {
     "birth_date",
     "identifiers",
     "programs",
+    "topics",
     "source_url",
 }
 
@@ -277,7 +279,7 @@ def put(resources):
 STATES = [
     ((), "processing", {"estimated_completion"}),
     ((Event.CLAIM,), "processing", {"estimated_completion"}),
-    ((Event.CLAIM, Event.PAUSE), "processing", {"estimated_completion", "paused"}),
+    ((Event.CLAIM, Event.PAUSE), "processing", {"estimated_completion"}),
     ((Event.PAUSE,), "processing", {"estimated_completion", "paused"}),
     ((Event.CLAIM, Event.CANCEL), "processing", {"estimated_completion", "cancel_requested"}),
     ((Event.FATAL,), "failed", {"error"}),
@@ -418,7 +420,7 @@ def test_results_come_in_three_formats_that_say_the_same(client, house_list, scr
 def test_results_of_a_running_job_are_what_is_finished_so_far(client, resources, waiting, put):
     job = put(waiting("A", "B", "C"), Event.CLAIM)
     with resources.db.transaction() as tx:
-        result = Result(1, ItemStatus.FAILED, error_code="broken", error_message="It broke.")
+        result = Result(0, ItemStatus.FAILED, error_code="broken", error_message="It broke.")
         store.save_results(tx, job, [result], pass_no=1)
         store.add_counts(tx, job, succeeded=0, failed=1, matches=0)
 
@@ -431,7 +433,7 @@ def test_results_of_a_running_job_are_what_is_finished_so_far(client, resources,
         assert answer.headers["X-Job-Status"] == "processing"
         assert answer.headers["X-Job-Complete"] == "false"
     (line,) = map(json.loads, answers["ndjson"].text.splitlines())
-    assert (line["index"], line["entity_id"], line["error"]["code"]) == (1, "e1", "broken")
+    assert (line["index"], line["entity_id"], line["error"]["code"]) == (0, "e0", "broken")
     assert answers["json"].json["data"] == [line]
     assert len(answers["csv"].text.splitlines()) == 2
 
@@ -449,11 +451,78 @@ def test_results_are_filtered_and_read_page_by_page(client, house_list, screener
         assert page["has_more"] == (page["next_cursor"] is not None)
         seen += [result["index"] for result in page["data"]]
         cursor, pages = page["next_cursor"], pages + 1
-    rest = client.get(url, query_string={"cursor": "3"}).text.splitlines()
+    rest = client.get(url, query_string={"cursor": "4"}).text.splitlines()
 
     assert [result["entity_id"] for result in failed["data"]] == ["unlisted"]
     assert (seen, pages) == ([0, 1, 2, 3, 4, 5], 2)
     assert [json.loads(line)["index"] for line in rest] == [4, 5]
+
+
+def test_who_pages_through_a_running_job_misses_no_result(client, resources, house_list, waiting):
+    job = waiting(*"abcdef", chunk_size=2)
+    url = f"/kyc/jobs/{job.external_id}/results"
+    seen: list[int] = []
+    cursor = None
+
+    def read() -> bool:
+        nonlocal cursor
+        query = {"format": "json", **({"cursor": cursor} if cursor else {})}
+        page = client.get(url, query_string=query).json
+        seen.extend(result["index"] for result in page["data"])
+        cursor = page["next_cursor"]
+        assert page["has_more"] == (cursor is not None)
+        return page["has_more"]
+
+    for number in (0, 2, 1):
+        chunk.run(resources, job.id, 1, number)
+        more = read()
+        stream = client.get(url, query_string={"cursor": "0"}).text.splitlines()
+        assert [json.loads(line)["index"] for line in stream] == seen
+        if number == 2:
+            assert (seen, more) == ([0, 1], True)
+            # Without a cursor there is nothing to go on from, and all that is there is given.
+            assert len(client.get(url).text.splitlines()) == 4
+
+    assert (seen, more) == ([0, 1, 2, 3, 4, 5], False)
+
+
+def test_results_of_a_job_that_stopped_half_way_end_with_the_last_there_is(
+    client, resources, house_list, waiting
+):
+    job = waiting(*"abcdef", chunk_size=2)
+    chunk.run(resources, job.id, 1, 2)
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+
+    page = client.get(f"/kyc/jobs/{job.external_id}/results?format=json").json
+
+    assert [result["index"] for result in page["data"]] == [4, 5]
+    assert (page["has_more"], page["next_cursor"]) == (False, None)
+
+
+def test_an_empty_id_names_no_job(client, waiting):
+    waiting()
+
+    assert_flat(client.get("/kyc/jobs/"), 404, "job_not_found")
+
+
+def test_single_checks_are_not_among_the_batches(client, house_list, screener):
+    job_id = submit(client, CLEAR)
+    client.post("/kyc", json=CLEAR)
+
+    assert [job["job_id"] for job in client.get("/kyc/jobs").json["jobs"]] == [job_id]
+
+
+def test_a_retry_that_finds_nothing_tells_what_there_is(client, resources, house_list, waiting):
+    job = waiting(*"abcdef", chunk_size=2)
+    chunk.run(resources, job.id, 1, 2)
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+
+    answer = client.post(f"/kyc/jobs/{job.external_id}/retry", json={"items": "failed"})
+
+    assert assert_flat(answer, 409, "invalid_state")["message"] == (
+        "There is nothing to retry: of 6 entities 2 were completed, 0 failed, 4 cancelled,"
+        " and failed ones were asked for."
+    )
 
 
 def test_a_spreadsheet_is_given_no_formula(client, house_list, screener):
@@ -623,6 +692,18 @@ def test_the_first_generation_of_clients_finds_the_result_at_the_top(client, hou
     assert "result" not in client.post("/kyc", json=LISTED).json
 
 
+def test_the_first_generation_of_clients_finds_one_result_for_several_lists(
+    client, resources, settings, tmp_path, house_list, screener
+):
+    load(resources, settings, tmp_path, "other", ENTRIES)
+
+    result = client.post("/kyc?legacy=1", json=LISTED).json["result"]
+
+    assert result["is_match"] is True
+    assert {match["list_name"] for match in result["matches"]} == {"house", "other"}
+    assert result["match_count"] == len(result["matches"])
+
+
 def test_a_single_check_of_a_list_that_is_not_loaded_is_answered_503(client, house_list, screener):
     answer = client.post("/kyc", json=NOT_LOADED)
 
@@ -648,7 +729,8 @@ def test_the_loaded_lists_are_named_with_version_and_count(client, house_list):
     assert (body["status"], body["count"]) == ("success", 1)
     (shown,) = body["lists"]
     assert shown.keys() == {
-        *("list_name", "description", "version", "published_at", "loaded_at", "entities")
+        *("list_name", "description", "version", "published_at", "loaded_at", "entities"),
+        *("own", "topics", "refreshed_at", "refresh_seconds", "stale"),
     }
     assert (shown["list_name"], shown["version"]) == ("house", "v1")
     assert shown["entities"] == len(ENTRIES)
@@ -699,9 +781,11 @@ def test_permissions_of_dialect_a_are_known_to_the_accounts():
 def test_a_request_keeps_the_id_its_client_gave_it_if_that_is_harmless(client):
     given = client.get("/kyc/lists", headers={"X-Request-ID": "abc-123"})
     silent = client.get("/kyc/lists")
-    harmful = client.get("/kyc/lists", headers={"X-Request-ID": "a b"})
+    spaced = client.get("/kyc/lists", headers={"X-Request-ID": "abc 123"})
+    harmful = client.get("/kyc/lists", headers={"X-Request-ID": "caf\xe9"})
 
     assert given.headers["X-Request-ID"] == "abc-123"
+    assert spaced.headers["X-Request-ID"] == "abc 123"
     assert silent.headers["X-Request-ID"].startswith("req_")
     assert harmful.headers["X-Request-ID"].startswith("req_")
 

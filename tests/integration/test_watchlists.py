@@ -159,6 +159,87 @@ def test_the_whole_sdn_list_loads_from_the_files_ofac_publishes(database, shared
     assert entries["ofac-15036"].identifiers[0].value == "IMO 9187629"
 
 
+_REAL = {
+    "ofac_cons": (
+        *("ofac/cons_prim.csv", "ofac/cons_alt.csv"),
+        *("ofac/cons_add.csv", "ofac/cons_comments.csv"),
+    ),
+    "ofac": ("ofac/cons_sample.xml",),
+    "un": ("un/consolidated_20260227.xml",),
+    "us_csl": ("csl/consolidated.csv",),
+    "eu": ("eu/fsf_sample.xml",),
+    "uk": ("uk/hmt_conlist_sample.csv",),
+    "opensanctions": ("opensanctions/entities.ftm.json",),
+    "opensanctions_default": ("opensanctions/targets.simple.csv",),
+    "us_congress": ("opensanctions/us_congress_senzing.json",),
+}
+
+
+def test_every_real_list_loads_without_being_told_its_format(database, shared_data):
+    loaded = {
+        name: load_list(database, name, [shared_data / "watchlists" / file for file in files])
+        for name, files in _REAL.items()
+    }
+
+    assert {name: report.entries for name, report in loaded.items()} == {
+        "ofac_cons": 442,
+        "ofac": 8,
+        "un": 1003,
+        "us_csl": 14048,
+        "eu": 7,
+        "uk": 6,
+        "opensanctions": 14,
+        "opensanctions_default": 5600,
+        "us_congress": 1317,
+    }
+    with database.transaction() as tx:
+        versions = store.current_versions(tx)
+        formats = {name: store.get_format(tx, version.id) for name, version in versions.items()}
+        stored = {name: list(store.load_entries(tx, v.id)) for name, v in versions.items()}
+    assert {name: len(entries) for name, entries in stored.items()} == {
+        name: report.entries for name, report in loaded.items()
+    }
+    assert formats["opensanctions_default"] == "targets"
+    assert formats["us_congress"] == "senzing"
+    assert (versions["eu"].version, versions["uk"].version) == ("2020-04-15", "2020-04-27")
+    assert versions["ofac"].version == "2020-04-22"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "told"),
+    [
+        ("eu", "eu/fsf_sample.xml", r"fsf_sample\.xml, line \d+: this is not well-formed XML"),
+        ("us_csl", "csl/consolidated.csv", r"consolidated\.csv, line \d+"),
+        ("uk", "uk/hmt_conlist_sample.csv", r"hmt_conlist_sample\.csv, line \d+"),
+        ("opensanctions", "opensanctions/entities.ftm.json", r"entities\.ftm\.json, line \d+"),
+    ],
+)
+def test_a_real_list_cut_short_leaves_the_loaded_one_in_force(
+    database, shared_data, tmp_path, name, file, told
+):
+    whole = shared_data / "watchlists" / file
+    load_list(database, name, whole)
+    before = current(database, name)
+    short = tmp_path / whole.name
+    short.write_bytes(whole.read_bytes()[:-20])
+
+    with pytest.raises(WatchlistRejected, match=told):
+        load_list(database, name, short)
+
+    assert current(database, name) == before
+
+
+def test_a_list_of_ones_own_in_a_published_format_is_recognised(database, shared_data):
+    report = load_list(database, "partner", shared_data / "watchlists" / "eu" / "fsf_sample.xml")
+
+    assert report.entries == 7
+
+
+def test_another_publishers_file_is_not_loaded_as_this_list(database, shared_data):
+    with pytest.raises(WatchlistRejected, match="a UN list begins with CONSOLIDATED_LIST"):
+        load_list(database, "un", shared_data / "watchlists" / "eu" / "fsf_sample.xml")
+
+
 # -- opening -------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -49,8 +50,8 @@ class Dev:
     def wait_until_up(self) -> dict[str, str]:
         """Wait for the banner, and return what run.env says."""
         self.wait_for(lambda: "Muster is running" in self.text, "the banner")
-        lines = (self.state / "run.env").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        words = shlex.split((self.state / "run.env").read_text())
+        return dict(word.split("=", 1) for word in words)
 
     def run_file(self) -> dict:
         return json.loads((self.state / "run.json").read_text())

@@ -52,6 +52,16 @@ def test_compose_has_every_part_and_each_has_a_health_check():
     assert all("healthcheck" in s for name, s in SERVICES.items() if name != "migrate")
 
 
+def test_the_readme_names_what_each_way_into_production_needs():
+    text = (ROOT / "README.md").read_text().partition("## In production")[2].partition("\n## ")[0]
+    by_hand, _, compose = text.partition("docker compose up")
+
+    needed = set(re.findall(r"\${(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+    assert all(f"`{name}`" in compose for name in needed)
+    assert "export REMAP_SIGTERM=SIGQUIT" in by_hand
+    assert "muster lists load" in by_hand
+
+
 def test_every_program_waits_for_the_migrations():
     for name in COMMANDS:
         assert SERVICES[name]["depends_on"]["migrate"] == {
@@ -81,6 +91,26 @@ def test_no_secret_has_a_default():
         uses = re.findall(rf"(?<!\$)\${{{name}([^}}]{{2}})", text)
         assert uses, name
         assert set(uses) == {":?"}, name
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "migrate"])
+def test_any_setting_in_the_file_env_reaches_every_program(name):
+    """Else a MUSTER_MAX_ENTITIES in it did nothing, and nobody was told."""
+    assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_the_file_env_does_not_move_what_ports_and_health_checks_expect():
+    web, flower = SERVICES["web"], SERVICES["flower"]
+
+    assert web["environment"]["PORT"] == web["ports"][0].rpartition(":")[2] == "8000"
+    assert web["environment"]["MUSTER_BIND"] == "0.0.0.0"
+    assert flower["environment"]["FLOWER_PORT"] == flower["ports"][0].rpartition(":")[2] == "5555"
+    assert flower["environment"]["FLOWER_ADDRESS"] == "0.0.0.0"
+    # What compose makes itself must win over the file.
+    for name in COMMANDS:
+        given = SERVICES[name]["environment"]
+        assert {"DATABASE_URL", "REDIS_URL", "REMAP_SIGTERM"} <= set(given)
+        assert given["MUSTER_BEAT_SCHEDULE"] == "/var/lib/muster/schedule"
 
 
 def check(name: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

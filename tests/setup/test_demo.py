@@ -11,6 +11,9 @@ def test_the_demo_screens_a_thousand_entities_and_ends_with_status_0(state):
     assert shown.returncode == 0, shown.stderr
     assert "1,000" in shown.stdout
     assert "Traceback" not in shown.stdout + shown.stderr
+    onwards = shown.stdout.partition("Where to go next")[2]
+    assert "python3 dev.py up" in onwards
+    assert "http://" not in onwards, "its server is gone"
     wait_until_nothing_lives(state, frozenset(), 1)
 
 

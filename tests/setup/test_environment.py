@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from devtools import environment, state
+from devtools.supervisor import ProgramFailed, supervising
 
 
 @pytest.fixture
@@ -68,3 +71,101 @@ def test_requirements_are_those_of_setup_cfg(checkout):
     assert any(line.startswith("celery>=") for line in plain)
     assert not any(line.startswith("pytest>=") for line in plain)
     assert any(line.startswith("pytest>=") for line in with_tools)
+
+
+# Interrupted
+
+
+@pytest.fixture
+def begin(checkout, monkeypatch):
+    """Call to begin a set-up; it is then as if it had been killed before it was done."""
+    monkeypatch.setattr(state, "LOGS", checkout)
+    # Or each environment of these tests would get a pip of its own, for three seconds.
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda _name: True)
+
+    def run() -> None:
+        with supervising() as supervisor:
+            environment._begin(supervisor, None, frozenset({"dev"}))
+
+    return run
+
+
+@pytest.fixture
+def venv(checkout) -> Path:
+    return checkout / ".venv"
+
+
+def half_installed(venv: Path) -> Path:
+    """What pip leaves when it is killed between the data of a package and its scripts."""
+    package = next(venv.glob("lib/python3*/site-packages")) / "celery.dist-info"
+    package.mkdir()
+    return package
+
+
+def test_an_interrupted_set_up_begins_again_with_an_empty_environment(venv, begin):
+    shutil.rmtree(venv)
+    begin()
+    left = half_installed(venv)
+    assert not environment.is_ready()
+
+    begin()
+
+    assert not left.exists()
+    assert environment.python().exists()
+
+
+def test_so_does_an_interrupted_update_and_it_knows_the_tools_that_were_there(venv, begin):
+    shutil.rmtree(venv)
+    begin()
+    facts = {"of": "older manifests", "python": sys.version, "extras": ["bench"]}
+    (venv / "muster.json").write_text(json.dumps(facts))
+    kept = half_installed(venv)
+
+    begin()
+    assert kept.exists(), "a finished environment is brought up to date where it is"
+    begin()
+
+    assert not kept.exists()
+    assert json.loads((venv / "muster.json").read_text())["extras"] == ["bench", "dev"]
+
+
+def test_an_interruption_before_there_is_an_environment_is_repaired(venv, begin):
+    shutil.rmtree(venv)
+    venv.mkdir()
+    begin()
+    (venv / "pyvenv.cfg").unlink()
+    (venv / "bin" / "python").unlink()
+
+    begin()
+
+    assert (venv / "pyvenv.cfg").exists()
+    assert environment.python().exists()
+
+
+def test_a_folder_with_something_else_in_it_is_refused_and_left_as_it_is(venv, begin):
+    shutil.rmtree(venv)
+    venv.mkdir()
+    (venv / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(ProgramFailed, match="in the way"):
+        begin()
+
+    assert [path.name for path in venv.iterdir()] == ["thesis.txt"]
+
+
+def test_an_environment_that_somebody_made_by_hand_is_used_while_it_is_empty(venv, begin):
+    shutil.rmtree(venv)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    begin()
+    assert environment.python().exists()
+
+
+def test_an_environment_with_somebodys_packages_is_refused_and_left_as_it_is(venv, begin):
+    shutil.rmtree(venv)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    theirs = half_installed(venv)
+
+    with pytest.raises(ProgramFailed, match="MUSTER_VENV"):
+        begin()
+
+    assert theirs.exists()

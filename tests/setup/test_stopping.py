@@ -90,3 +90,22 @@ def test_a_program_that_dies_stops_the_rest_and_is_named(state):
         assert dev.ended() == 1
         assert "beat was ended by SIGKILL" in dev.text
         wait_until_nothing_lives(state, run_ids, 1)
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_killed_guard_ends_the_run_and_leaves_nothing(state, command):
+    with running(state, command) as dev:
+        dev.wait_for(lambda: "API" in dev.text, "the API")
+        run_file = dev.run_file()
+        run_ids = frozenset({run_file["run"]})
+        everyone = living(state, run_ids)
+        guard = next(pid for pid, shown in everyone.items() if "devtools.guard" in shown)
+
+        os.kill(guard, signal.SIGKILL)
+
+        assert dev.ended() == 1
+        assert "the guard process was killed" in dev.text
+        assert living(state, run_ids) == {}
+        assert not any(os.path.exists(path) for path in run_file["unwanted"])
+        assert not (state / "run.env").exists()
+        assert "Nothing was running" in run(state, "down").stderr

@@ -179,6 +179,22 @@ def test_the_last_lines_say_where_to_go_next(service, run):
     assert TOKEN not in result.output
 
 
+def test_where_the_platform_ends_with_the_demo_the_first_step_is_to_start_it_again(service, run):
+    service.jobs = [_completed()]
+
+    shown = run("--url", service.url, "--token", TOKEN, "--passing").output
+    steps = shown.partition("Where to go next")[2]
+
+    assert service.url not in steps, "nobody will answer there"
+    start, commands = steps.index("python3 dev.py up"), steps.index("in another terminal")
+    assert start < commands < steps.index("muster lists update")
+    said = [word for word in steps.split() if word.endswith("/muster")]
+    assert said
+    # Beside the Python that runs this, since nobody has activated its environment.
+    for program in said:
+        assert (Path.cwd() / program).parent == Path(sys.prefix) / "bin"
+
+
 def test_polls_say_which_version_they_have_seen(service, run):
     service.jobs = [_job(0), _job(100), _completed()]
 
@@ -290,6 +306,35 @@ def test_a_job_that_takes_too_long_is_left_to_go_on(service, run):
 
     assert result.exit_code == 1
     assert f"muster show {JOB}" in result.output
+
+
+def test_ctrl_c_ends_the_demo_without_a_word(service, run, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_wait", interrupted)
+
+    result = run()
+
+    assert result.exit_code == 130
+    assert result.output.splitlines() == [f"Submitting {COUNT} entities to {service.url}/kyc/jobs"]
+
+
+def test_ctrl_c_ends_the_demo_without_a_word_while_it_is_loaded(tmp_path):
+    """A module of this name presses Ctrl-C when it is imported."""
+    (tmp_path / "rich.py").write_text("import signal; signal.raise_signal(signal.SIGINT)\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.demo"],
+        env={"PYTHONPATH": f"{tmp_path}:{Path(demo.__file__).parents[1]}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_address_and_token_may_come_from_the_environment(service):

@@ -76,6 +76,52 @@ def test_a_guessable_secret_is_refused_and_not_repeated(secret):
     assert f"(it is {secret!r})" not in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "hunter2"),
+        ("DATABASE_URL", "mysql://user:hunter2@127.0.0.1/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2%zz@127.0.0.1/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1/name?colour=red"),
+        ("DATABASE_URL", "postgresql://user:hunter2@[::1/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:port/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@127.0.0.1:99999/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2\udcff@127.0.0.1/name"),
+        ("REDIS_URL", "hunter2"),
+        ("REDIS_URL", "http://:hunter2@127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:port/0"),
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:99999/0"),
+        ("REDIS_URL", "redis://:hunter2/slash@127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis://:hunter2@[::1/0"),
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:6379/first"),
+        ("REDIS_URL", "unix:///run/hunter2.sock"),
+    ],
+)
+def test_an_address_that_could_not_be_called_is_refused_and_not_repeated(variable, value):
+    message = refused(**{variable: value})
+
+    assert message.startswith(f"{variable}: must be ")
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgres://user@db.example/name?sslmode=require"),
+        ("DATABASE_URL", "postgresql://user@first:5432,second:5433/name"),
+        ("DATABASE_URL", "host=/run/postgresql dbname=name"),
+        ("REDIS_URL", "redis://cache"),
+        ("REDIS_URL", "redis://cache:6379/"),
+        ("REDIS_URL", "redis://user:word@[::1]:6379/15"),
+        ("REDIS_URL", "rediss://cache:6380/0?ssl_cert_reqs=required"),
+    ],
+)
+def test_an_address_may_be_written_as_its_server_allows(variable, value):
+    settings = Settings.from_env({**REQUIRED, variable: value})
+
+    assert getattr(settings, variable.lower()) == value
+
+
 def test_no_secret_is_shown_where_settings_are_printed():
     settings = Settings.from_env({**REQUIRED, "MUSTER_FLOWER_AUTH": "ops:hunter2"})
 
@@ -86,6 +132,19 @@ def test_no_secret_is_shown_where_settings_are_printed():
 @pytest.mark.parametrize("name", ["MUSTER_CLAIM_SECONDS", "MUSTER_CHUNK_SECONDS"])
 def test_times_that_would_run_chunks_twice_are_refused(name):
     assert name in refused(**{name: "25", "MUSTER_VISIBILITY_TIMEOUT": "25"})
+
+
+def test_intervals_of_lists_are_read_with_their_units():
+    settings = Settings.from_env({**REQUIRED, "MUSTER_LIST_INTERVALS": "ofac=12h un=1d,eu=30m"})
+
+    assert [settings.list_interval(name) for name in ("ofac", "un", "eu", "uk")] == [
+        *(43_200.0, 86_400.0, 1_800.0, None),
+    ]
+
+
+@pytest.mark.parametrize("text", ["ofac", "ofac=12", "ofac=0h", "ofac=-1h", "OFAC=1h", "=1h"])
+def test_an_interval_that_says_no_list_or_no_time_is_refused(text):
+    assert "MUSTER_LIST_INTERVALS" in refused(MUSTER_LIST_INTERVALS=text)
 
 
 def test_settings_survive_the_way_to_a_child():

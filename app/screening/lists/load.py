@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,13 @@ from app.screening import resident, store
 from app.screening.index import Index
 from app.screening.lists import catalogue
 from app.screening.lists.calibrate import seconds_per_entity
+from app.screening.lists.catalogue import KnownList
+from app.screening.lists.detect import detect
 from app.screening.lists.readers import READERS
 from app.screening.lists.reading import KEEP
-from app.screening.model import ListVersion
+from app.screening.model import Entry, ListVersion
 from app.screening.store import Difference, NewVersion
+from app.screening.topics import TOPICS, topics_of, unknown
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ def load_list(
     source: str | None = None,
     published_at: datetime | None = None,
     validators: Mapping[str, Any] | None = None,
+    topics: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a list from its files, or the folder they are in, and put it in force.
@@ -72,13 +76,15 @@ def load_list(
         raise WatchlistRejected(
             "a list's name is up to 40 small letters, digits and _, a letter first"
         )
+    if topics and unknown(topics):
+        raise WatchlistRejected(f"a topic is one of: {', '.join(TOPICS)}")
     known = catalogue.find(name)
-    format = format or (known.format if known else "plain")
-    reader = READERS.get(format)
-    if reader is None:
+    if format is not None and format not in READERS:
         raise WatchlistRejected(f"there is no format {format!r}; known are {', '.join(READERS)}")
-    files = _files(paths, max_bytes)
-    sha256 = _sha256(files, format)
+    files = files_of(paths, max_bytes)
+    format = format or _format_of(known, files)
+    reader = READERS[format]
+    sha256 = checksum(files, format)
 
     with db.transaction() as tx:
         current = store.current_versions(tx).get(name)
@@ -86,12 +92,13 @@ def load_list(
             # The publisher may have new words for "not changed" all the same.
             if validators is not None:
                 store.set_validators(tx, name, validators)
-            return _unchanged(current)
+            store.note_refresh(tx, name)
+            return unchanged(current)
         version_id = store.reserve_id(tx)
 
     published_at = reader.published(files) or published_at
     with tempfile.TemporaryFile() as lines:
-        entries = _spool(reader.read(files), version_id, lines, progress)
+        entries = spool(reader.read(files), version_id, lines, progress)
         new = NewVersion(
             id=version_id,
             name=name,
@@ -102,31 +109,48 @@ def load_list(
             source=source or ", ".join(file.name for file in files),
             sha256=sha256,
             validators=validators or {},
+            topics=topics or topics_of(name),
         )
-        difference = _put_in_force(db, new, entries, lines, allow_shrink, index_dir)
-    report = LoadReport(
-        new.version, entries, difference.added, difference.removed, difference.changed
-    )
+        difference = put_in_force(db, new, entries, lines, allow_shrink, index_dir)
+    return report_of(new, entries, difference)
+
+
+def report_of(new: NewVersion, entries: int, difference: Difference) -> LoadReport:
+    """Say what loading did, in the log as well."""
     log.info(
         "watchlist.loaded",
         extra={
-            "list": name,
+            "list": new.name,
             "list_version": new.version,
-            "version_id": version_id,
+            "version_id": new.id,
             "entries": entries,
             "added": difference.added,
             "removed": difference.removed,
             "changed": difference.changed,
         },
     )
-    return report
+    return LoadReport(
+        new.version, entries, difference.added, difference.removed, difference.changed
+    )
 
 
-def _unchanged(current: ListVersion) -> LoadReport:
+def _format_of(known: KnownList | None, files: Sequence[Path]) -> str:
+    """Return the format of the files when nobody named it.
+
+    A list of a known publisher is in that publisher's format, or in another that the same list is
+    published in; a web page, or a list that is not this one, is for its reader to refuse.
+    """
+    found = detect(files)
+    if known is None:
+        return found or "plain"
+    return found if found is not None and found in known.also else known.format
+
+
+def unchanged(current: ListVersion) -> LoadReport:
     return LoadReport(current.version, current.entries, unchanged=True)
 
 
-def _files(paths: Path | Sequence[Path], max_bytes: int) -> list[Path]:
+def files_of(paths: Path | Sequence[Path], max_bytes: int) -> list[Path]:
     """Return the files themselves, in the order of their names, or refuse them as a whole."""
     given = [paths] if isinstance(paths, Path) else list(paths)
     found: list[Path] = []
@@ -148,16 +172,18 @@ def _files(paths: Path | Sequence[Path], max_bytes: int) -> list[Path]:
     return sorted(found, key=lambda path: path.name.lower())
 
 
-def _sha256(files: Sequence[Path], format: str) -> str:
+def checksum(files: Sequence[Path], how: str) -> str:
     """Return the checksum of what was loaded: the files, and how they were read."""
-    total = hashlib.sha256(format.encode())
+    total = hashlib.sha256(how.encode())
     for path in files:
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 
 
-def _spool(entries: Any, version_id: int, lines: IO[bytes], progress: Progress | None) -> int:
+def spool(
+    entries: Iterable[Entry], version_id: int, lines: IO[bytes], progress: Progress | None
+) -> int:
     """Read the files to their end before the database hears of them, and return how many."""
     seen: set[str] = set()
     for entry in entries:
@@ -177,17 +203,29 @@ def _spool(entries: Any, version_id: int, lines: IO[bytes], progress: Progress |
     return len(seen)
 
 
-def _put_in_force(
+def put_in_force(
     db: Database,
     new: NewVersion,
     entries: int,
     lines: IO[bytes],
     allow_shrink: bool,
     index_dir: Path | None,
+    *,
+    based_on: int | None = None,
 ) -> Difference:
+    """Store the spooled entries as a version, and put it in force.
+
+    A version made from another is only right as long as that one is in force: `based_on`.
+    """
     with db.transaction() as tx:
         store.lock_list(tx, new.name)
         before = store.current_versions(tx).get(new.name)
+        if based_on is not None and (before is None or before.id != based_on):
+            raise WatchlistRejected(f"another version has been loaded meanwhile. {KEEP}")
+        if before is None and store.owners_of(tx, new.name):
+            raise WatchlistRejected(
+                f"a tenant has a list of its own that is called {new.name!r}; choose another name"
+            )
         if before is not None and not allow_shrink and entries < LEAST_SHARE * before.entries:
             raise WatchlistRejected(
                 f"the new version has {entries:,} entries and the one in force"
@@ -201,6 +239,7 @@ def _put_in_force(
         store.finish_version(tx, new.id, entries, difference, _calibrate(tx, new, index_dir))
         store.retire_current(tx, new.name)
         store.make_current(tx, new.id)
+        store.note_refresh(tx, new.name)
     return difference
 
 

@@ -2,12 +2,11 @@
 
 The files have no header (some copies do), write `-0-` for nothing, and cut long remarks off after
 a thousand characters, the rest of which stands in the comments file. A JSON file of uid, name,
-aliases, program and type is read too.
+aliases, program and type is read too, and so is OFAC's XML, by a module of its own.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +18,13 @@ import msgspec
 
 from app.screening.countries import country_codes
 from app.screening.dates import parse_moment
+from app.screening.lists import ofac_xml
 from app.screening.lists.ofac_remarks import Remarks, parse_remarks
-from app.screening.lists.reading import clean, distinct, rejected, rows
+from app.screening.lists.reading import clean, distinct, numbered, rejected, rows
 from app.screening.model import EntityType, Entry, Identifier
 
 _NOTHING = frozenset({"-0-", ""})
-_TYPES = {
-    "individual": EntityType.PERSON,
-    "entity": EntityType.ORGANISATION,
-    "": EntityType.ORGANISATION,
-    "vessel": EntityType.VESSEL,
-    "aircraft": EntityType.AIRCRAFT,
-}
+_TYPES = ofac_xml.TYPES
 
 #: What a file is, by a word in its name. "sdn_comments" has two: the first that fits counts.
 _ROLES = (
@@ -58,31 +52,45 @@ class _Beside:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Entry]:
-    documents = [path for path in paths if path.suffix.lower() == ".json"]
-    if documents:
-        for path in documents:
-            yield from _read_json(path)
-        return
-    files = _by_role(paths)
-    beside = _read_beside(files)
-    seen: dict[str, int] = {}
-    for line, cells in _data_rows(files["main"], _MAIN_COLUMNS):
-        entry = _entry(cells, beside)
-        if entry is None:
-            raise rejected(files["main"], line, "this row has no name.")
-        # Copies of the list exist in which a number is cut short and so stands twice. The entry
-        # must not be lost; the first keeps the number.
-        seen[entry.id] = seen.get(entry.id, 0) + 1
-        yield entry if seen[entry.id] == 1 else _renumbered(entry, seen[entry.id])
+    suffix = _suffix(paths)
+    if suffix == ".xml":
+        entries = ofac_xml.read(paths)
+    elif suffix == ".json":
+        entries = (entry for path in paths for entry in _read_json(path))
+    else:
+        entries = _read_delimited(paths)
+    yield from numbered(entries)
 
 
 def published(paths: Sequence[Path]) -> datetime | None:
-    """Return when the JSON form was downloaded; the delimited files do not say."""
-    if paths[0].suffix.lower() != ".json":
+    """Return when the XML was published or the JSON downloaded; the others do not say."""
+    suffix = _suffix(paths)
+    if suffix == ".xml":
+        return ofac_xml.published(paths)
+    if suffix != ".json":
         return None
     document = _decode(paths[0])
     said = document.get("downloaded_at")
     return parse_moment(said) if isinstance(said, str) else None
+
+
+def _suffix(paths: Sequence[Path]) -> str:
+    found = {path.suffix.lower() for path in paths}
+    own = {suffix for suffix in found if suffix in {".xml", ".json"}}
+    if own and len(found) > 1:
+        problem = "load the list from its XML, its JSON or its delimited files, not from several."
+        raise rejected(paths[0], None, problem)
+    return own.pop() if own else ""
+
+
+def _read_delimited(paths: Sequence[Path]) -> Iterator[Entry]:
+    files = _by_role(paths)
+    beside = _read_beside(files)
+    for line, cells in _data_rows(files["main"], _MAIN_COLUMNS):
+        entry = _entry(cells, beside)
+        if entry is None:
+            raise rejected(files["main"], line, "this row has no name.")
+        yield entry
 
 
 def _by_role(paths: Sequence[Path]) -> dict[str, Path]:
@@ -176,10 +184,6 @@ def _identifiers(cells: Sequence[str], remarks: Remarks) -> tuple[Identifier, ..
 def _programs(text: str) -> tuple[str, ...]:
     """Split "SDGT] [IFSR": the outer brackets are left out, the inner ones are not."""
     return distinct(part.strip("[] ") for part in text.split("] ["))
-
-
-def _renumbered(entry: Entry, time: int) -> Entry:
-    return dataclasses.replace(entry, id=f"{entry.id}~{time}")
 
 
 def _cell(cells: Sequence[str], at: int) -> str:

@@ -17,6 +17,7 @@ from app.screening.dates import parse_dates
 from app.screening.lists.reading import clean, distinct, lines, rejected, rows
 from app.screening.model import EntityType, Entry, Identifier
 from app.screening.names import fold, prepare
+from app.screening.topics import TOPICS, unknown
 from app.screening.words import WEAK_WORDS
 
 _TYPES = {
@@ -33,11 +34,11 @@ _TYPES = {
 _UNSAID = frozenset({"", "unknown"})
 
 #: Other names for a field, met in files that are nearly ours.
-_SYNONYMS = {"weak": "weak_aliases", "dob": "birth_dates", "program": "programs"}
+_SYNONYMS = {"weak": "weak_aliases", "dob": "birth_dates", "program": "programs", "topic": "topics"}
 _FIELDS = frozenset(
     {
         *("id", "type", "name", "aliases", "weak_aliases", "birth_dates", "countries"),
-        *("identifiers", "programs", "source_url"),
+        *("identifiers", "programs", "source_url", "topics"),
     }
 )
 #: Between the values of one CSV cell.
@@ -50,12 +51,23 @@ class _Wrong(Exception):
 
 def read(paths: Sequence[Path]) -> Iterator[Entry]:
     for path in paths:
-        records = _csv(path) if path.suffix.lower() == ".csv" else _json_lines(path)
-        for line, record in records:
-            try:
-                yield _entry(record)
-            except _Wrong as error:
-                raise rejected(path, line, str(error)) from error
+        for line, entry in read_lines(path):
+            if isinstance(entry, str):
+                raise rejected(path, line, entry)
+            yield entry
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, Entry | str]]:
+    """Yield (line, entry), or (line, what is wrong with it), and go on behind a wrong one.
+
+    Raises WatchlistRejected where the file itself cannot be read on.
+    """
+    records = _csv(path) if path.suffix.lower() == ".csv" else _json_lines(path)
+    for line, record in records:
+        try:
+            yield line, _entry(record)
+        except _Wrong as error:
+            yield line, str(error)
 
 
 def published(paths: Sequence[Path]) -> datetime | None:
@@ -110,6 +122,7 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         identifiers=_identifiers(record),
         programs=_programs(record),
         source_url=_text(record, "source_url") or None,
+        topics=_topics(record),
     )
 
 
@@ -163,6 +176,13 @@ def _identifiers(record: Mapping[str, Any]) -> tuple[Identifier, ...]:
         raise _Wrong("identifiers must be a list of objects with type and value.")
     cleaned = ((clean(kind) or "unknown", clean(number)) for kind, number in found)
     return tuple(dict.fromkeys(Identifier(kind, number) for kind, number in cleaned if number))
+
+
+def _topics(record: Mapping[str, Any]) -> tuple[str, ...]:
+    found = distinct(text.lower() for text in _texts(record, "topics"))
+    if unknown(found):
+        raise _Wrong(f"topics must be of: {', '.join(TOPICS)}.")
+    return found
 
 
 def _programs(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from app.screening.lists import ofac, plain, un
+from app.screening.lists import csl, eu, ftm, ofac, plain, senzing, targets, uk, un
 from app.screening.model import Entry
 
 
@@ -20,7 +20,13 @@ class Reader:
 
 
 READERS = {
+    "csl": Reader(csl.read, csl.published),
+    "eu": Reader(eu.read, eu.published),
+    "ftm": Reader(ftm.read, ftm.published),
     "ofac": Reader(ofac.read, ofac.published),
     "plain": Reader(plain.read, plain.published),
+    "senzing": Reader(senzing.read, senzing.published),
+    "targets": Reader(targets.read, targets.published),
+    "uk": Reader(uk.read, uk.published),
     "un": Reader(un.read, un.published),
 }

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError  # types; defusedxml parses
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from xml.etree.ElementTree import Element
 
 from app.screening.countries import country_codes
 from app.screening.dates import parse_dates, parse_moment
+from app.screening.lists import xml
 from app.screening.lists.reading import clean, distinct, rejected
+from app.screening.lists.xml import text as _text
 from app.screening.model import EntityType, Entry, Identifier
 
 _ROOT = "CONSOLIDATED_LIST"
@@ -25,34 +24,14 @@ _GENERATED = re.compile(rb'dateGenerated="([^"]+)"')
 
 def read(paths: Sequence[Path]) -> Iterator[Entry]:
     for path in paths:
-        yield from _read(path)
+        for element in xml.records(path, root=_ROOT, tags=_TYPES, of="a UN list"):
+            yield _entry(path, element, _TYPES[element.tag])
 
 
 def published(paths: Sequence[Path]) -> datetime | None:
     """Return when the list was generated, which its first element says."""
-    with paths[0].open("rb") as file:
-        found = _GENERATED.search(file.read(4096))
+    found = xml.in_head(paths[0], _GENERATED)
     return parse_moment(found[1].decode("ascii", "replace")) if found else None
-
-
-def _read(path: Path) -> Iterator[Entry]:
-    root: Element | None = None
-    try:
-        with path.open("rb") as file:
-            for event, element in iterparse(file, events=("start", "end")):
-                if root is None:
-                    root = element
-                    if element.tag != _ROOT:
-                        raise rejected(path, 1, f"a UN list begins with {_ROOT}; this does not.")
-                if event == "end" and element.tag in _TYPES:
-                    yield _entry(path, element, _TYPES[element.tag])
-                    element.clear()
-    except ParseError as error:
-        problem = "this is not well-formed XML. Fetch the file again, or ask its publisher."
-        raise rejected(path, error.position[0], problem) from error
-    except DefusedXmlException as error:
-        problem = "the XML declares entities, which no list needs and an attack would use."
-        raise rejected(path, None, problem) from error
 
 
 def _entry(path: Path, element: Element, entity_type: EntityType) -> Entry:
@@ -92,10 +71,8 @@ def _birth_dates(element: Element) -> tuple[str, ...]:
 def _countries(element: Element, entity_type: EntityType) -> tuple[str, ...]:
     """People have nationalities; for organisations the list gives only where they sit."""
     if entity_type is EntityType.PERSON:
-        values = [value.text or "" for value in element.iterfind("NATIONALITY/VALUE")]
-    else:
-        values = [place.text or "" for place in element.iterfind("ENTITY_ADDRESS/COUNTRY")]
-    return country_codes([clean(value) for value in values])
+        return country_codes(xml.texts(element, "NATIONALITY/VALUE"))
+    return country_codes(xml.texts(element, "ENTITY_ADDRESS/COUNTRY"))
 
 
 def _identifiers(element: Element) -> tuple[Identifier, ...]:
@@ -109,7 +86,3 @@ def _identifiers(element: Element) -> tuple[Identifier, ...]:
         for document in element.iterfind("INDIVIDUAL_DOCUMENT")
     )
     return tuple(dict.fromkeys(each for each in found if each.value))
-
-
-def _text(element: Element, tag: str) -> str:
-    return clean(element.findtext(tag) or "")

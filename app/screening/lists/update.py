@@ -62,6 +62,8 @@ def update(
         fetched = [_fetch(web, a, Path(folder), settings, before.get(a)) for a in known.addresses]
         if current is not None and not any(fetched):
             log.info("watchlist.not_modified", extra={"list": name})
+            with db.transaction() as tx:
+                store.note_refresh(tx, name)
             return LoadReport(current.version, current.entries, unchanged=True)
         # A list of several files is loaded whole: what has not changed is needed too.
         files = [

@@ -50,6 +50,19 @@ def test_plain_reads_json_lines_with_every_field(tmp_path):
     assert entry.source_url == "https://example.org/a-1"
 
 
+def test_plain_reads_topics_and_refuses_words_that_are_none(tmp_path):
+    content = "id,name,topics\n1,Ann Bell,PEP; crime\n2,Cy Dent,\n3,Eve Fox,gossip\n"
+    (path,) = written(tmp_path, **{"list.csv": content})
+
+    (_, first), (_, second), (line, wrong) = plain.read_lines(path)
+
+    assert (first.topics, second.topics) == (("pep", "crime"), ())
+    assert line == 4
+    assert wrong.startswith("topics must be of: sanction, pep")
+    with pytest.raises(WatchlistRejected, match=r"list\.csv, line 4"):
+        list(plain.read([path]))
+
+
 def test_plain_reads_csv_with_several_values_in_a_cell(tmp_path):
     paths = written(
         tmp_path,
@@ -236,4 +249,11 @@ def test_every_known_list_has_a_reader_and_whoever_is_fetched_is_fetched_securel
     assert len({known.name for known in CATALOGUE}) == len(CATALOGUE)
     assert all(address.startswith("https://") for k in CATALOGUE for address in k.addresses)
     assert len(find("ofac").addresses) == 4
+    fetched = {known.name for known in CATALOGUE if known.addresses}
+    assert fetched == {
+        *("ofac", "ofac_cons", "un", "eu", "uk", "us_csl"),
+        *("opensanctions", "opensanctions_default"),
+    }
+    assert {other for known in CATALOGUE for other in known.also} <= set(READERS)
+    assert all("CC BY-NC" in k.title for k in CATALOGUE if k.format == "ftm")
     assert find("nobody") is None
