@@ -29,6 +29,8 @@ def romanise(text: str) -> str:
 
 
 def _word(word: str) -> str:
+    if len(word) > 4 and word.endswith("יהו"):
+        return _word(word[:-3]) + "yahu"
     first, rest = word[0], word[1:]
     # At the end of a word he is a vowel, and so are vav and yod between consonants.
     end = "a" if rest.endswith("ה") else ""

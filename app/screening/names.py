@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from app.screening import arabic, hebrew, japanese
+from app.screening import arabic, greek, hebrew, japanese
 from app.screening.company_words import numbers_in_digits, translate, unify
 from app.screening.model import EntityType
 from app.screening.words import (
@@ -57,6 +57,7 @@ _SYLLABLES = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3])")
 _ROMANISED = (
     (re.compile("[\u0600-\u06ff]"), arabic.romanise),
     (re.compile("[\u05d0-\u05ea]"), hebrew.romanise),
+    (re.compile("[\u0370-\u03ff]"), greek.romanise),
     (re.compile("[\u4e00-\u9fff]"), japanese.romanise),
 )
 _APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose

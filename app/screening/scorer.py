@@ -50,12 +50,12 @@ class Rules:
 
 RULES: Mapping[EntityType, Rules] = {
     EntityType.PERSON: Rules(
-        query_leftover=0.25, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.86,
+        query_leftover=0.25, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.88,
         contradiction=0.3, one_word_unequal=1.0,
     ),
     EntityType.ORGANISATION: Rules(
         query_leftover=0.35, listed_leftover=0.27, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=0.96,
+        contradiction=0.15, one_word_unequal=0.92,
     ),
     EntityType.VESSEL: Rules(
         query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,

@@ -70,6 +70,16 @@ def syllable_key(word: str) -> str | None:
     return None if parsed is None else "-".join(parsed)
 
 
+def is_syllable(word: str) -> bool:
+    """Say whether the word is a single such syllable.
+
+    >>> is_syllable("jian"), is_syllable("zedong")
+    (True, False)
+    """
+    key = syllable_key(word)
+    return key is not None and "-" not in key
+
+
 def _parse(word: str, most: int) -> tuple[str, ...] | None:
     """Split into at most so many syllables, each as long as it can be, as few as it can be."""
     if not word:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from app.screening.syllables import syllable_key
+from app.screening.syllables import is_syllable, syllable_key
 from app.screening.words import GIVEN_NAMES
 
 #: Less alike is not alike at all.
@@ -37,6 +37,9 @@ BEST_KEY = max(SPELT, SOUND, VARIANT, SYLLABLES, LOOSE)
 
 #: The first letter of a key says what it is.
 SPELT_KEY, SOUND_KEY, VARIANT_KEY, SYLLABLE_KEY, LOOSE_KEY = "wsnyl"
+
+#: What still counts between two syllables.
+_SYLLABLE_KEYS = frozenset({VARIANT_KEY, SYLLABLE_KEY})
 
 LOOSE_LETTERS = 5
 LOOSE_SKELETON = 3
@@ -183,8 +186,9 @@ def shared_key(left: str, right: str, personal: bool) -> tuple[str, float] | Non
         return None
     short = min(len(left), len(right)) <= SHORT_LETTERS
     best: tuple[str, float] | None = None
+    syllables = personal and is_syllable(left) and is_syllable(right)
     for key, alike in keys(left, personal):
-        if key in theirs:
+        if key in theirs and not (syllables and key[0] not in _SYLLABLE_KEYS):
             value = min(alike, SHORT_SOUND) if short and key[0] == SOUND_KEY else alike
             if best is None or value > best[1]:
                 best = key[0], value
@@ -199,7 +203,9 @@ def compare(left: str, right: str, personal: bool = False) -> float:
         return 0.0
     if 1 in (len(left), len(right)):
         return INITIAL if left[0] == right[0] else 0.0
-    score = spelling(left, right)
+    # Another letter makes another syllable, and another name: "Jian" is no slip for "Jiang".
+    syllables = personal and is_syllable(left) and is_syllable(right)
+    score = 0.0 if syllables else spelling(left, right)
     if score < BEST_KEY:
         shared = shared_key(left, right, personal)
         if shared is not None:
