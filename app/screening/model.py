@@ -69,7 +69,8 @@ class Entry:
 class TokenPair:
     """Why two names are alike: this word of the one stands for that word of the other.
 
-    `how` is equal, spelling, sound, initial or joined.
+    `how` is equal, spelling, transliteration, sound, variant, syllables, initial, joined or
+    acronym.
     """
 
     query: str

@@ -64,7 +64,7 @@ def test_the_words_that_were_paired_are_told_with_the_way_they_are_alike():
     assert told == {
         ("m", "muhamad"): "initial",
         ("abd alah", "abdallah"): "joined",
-        ("yosef", "yusuf"): "sound",
+        ("yosef", "yusuf"): "variant",
     }
 
 
