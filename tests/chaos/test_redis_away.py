@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import threading
 import time
-from base64 import b64decode
 from dataclasses import replace
 
 import pytest
-from celery.app.task import Context
 
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.factory import create_app
 from app.jobs import service
-from app.jobs.dispatch import CONTROL, FINISH_PASS
 from tests.chaos.conftest import Site, open_site
 from tests.integration.conftest import until
 from tests.integration.engine import age, assert_whole, lasting_worker
@@ -168,25 +163,3 @@ def test_the_sweep_sends_what_could_not_be_sent_once_and_no_more(site, valkey):
     assert sweep(site.resources) == 0
 
     assert site.resources.redis.llen("screening") == 3
-
-
-def test_a_part_of_a_chord_that_returns_while_redis_is_away_is_counted_when_it_is_back(
-    site, valkey
-):
-    """A worker that has done a chunk and cannot say so waits, and says it then."""
-    site.submit([{}] * 10)
-    client = site.resources.redis
-    message = json.loads(client.rpop("screening"))
-    chord = json.loads(b64decode(message["body"]))[2]
-    part = Context({**message["headers"], **chord})
-    valkey.end()
-    back = threading.Timer(1.0, valkey.start)
-    back.start()
-
-    try:
-        site.resources.celery.backend.on_chord_part_return(part, "SUCCESS", None)
-    finally:
-        back.join()
-
-    waiting = [json.loads(each)["headers"]["task"] for each in client.lrange(CONTROL, 0, -1)]
-    assert waiting == [FINISH_PASS], "the last part sends the callback"
