@@ -12,6 +12,9 @@ from tests.integration.engine import assert_whole, in_hand, kill, queued
 #: One look for lost messages a second, one item, and a machine that is busy.
 SLACK_SECONDS = 4.0
 
+#: Clocks by which nothing comes back before the test has ended.
+PATIENT = {"chunk_seconds": 30.0, "claim_seconds": 60.0, "visibility_timeout": 90.0}
+
 
 def test_a_killed_workers_chunks_are_finished_by_another_within_the_visibility_timeout(
     start, resources, submit, reload, finished, settings
@@ -38,10 +41,9 @@ def test_a_worker_told_to_stop_hands_its_chunks_back_at_once(
     start, resources, submit, reload, finished, settings
 ):
     """Nobody waits for a timeout: here none would end before the test does."""
-    patient = {"chunk_seconds": 30.0, "claim_seconds": 60.0, "visibility_timeout": 90.0}
     leaver, successor = (
-        start("leaver", **patient),
-        start("successor", "-Q", "control", **patient),
+        start("leaver", **PATIENT),
+        start("successor", "-Q", "control", **PATIENT),
     )
     leaver.wait_until_ready()
     successor.wait_until_ready()
@@ -67,8 +69,8 @@ def test_a_worker_told_to_stop_hands_its_chunks_back_at_once(
 def test_what_a_stopping_worker_can_end_within_its_grace_it_ends_and_hands_nothing_back(
     start, resources, submit, reload, redis_client
 ):
-    """A second of work, four of grace, and no other worker that could have done it."""
-    leaver = start("leaver", beat=False, worker_grace_seconds=4.0)
+    """A second of work, five of grace, and no other worker that could have done it."""
+    leaver = start("leaver", beat=False, worker_grace_seconds=5.0, **PATIENT)
     leaver.wait_until_ready()
     job = submit("slow", [{"sleep": 0.05}] * 40, chunk_size=20)
     until(lambda: in_hand(redis_client) == 2 and reload(job).done >= 2, 20, "both are in hand")
@@ -76,7 +78,8 @@ def test_what_a_stopping_worker_can_end_within_its_grace_it_ends_and_hands_nothi
     leaver.process.terminate()
     leaver.process.wait(20)
 
-    assert_whole(resources, reload(job))
-    assert (in_hand(redis_client), queued(redis_client)) == (0, 0)
+    job = reload(job)
+    assert (in_hand(redis_client), queued(redis_client), job.done) == (0, 0, 40)
+    assert_whole(resources, job)
     rows = [row for page in service.results(resources, job) for row in page]
     assert {row["attempts"] for row in rows} == {1}
