@@ -1,6 +1,6 @@
 """One way of writing for what companies, ships and institutions write in many.
 
-"Brigade Forty 4" is "brigade 44", "Trust II" is "trust 2", "Aktiengeselschaft" is meant to be
+"Battalion Fifty 2" is "battalion 52", "Trust II" is "trust 2", "Aktiengesellshaft" is meant to be
 "aktiengesellschaft", "Islamic Republic of Iran" is "iran". Word lists: `words.json`.
 """
 
@@ -46,7 +46,7 @@ def translate(word: str) -> str:
 def legal_word(word: str) -> str:
     """Return the word of a legal form that this one must be meant to be, or itself.
 
-    >>> legal_word("aktiengeselschaft"), legal_word("companion")
+    >>> legal_word("aktiengesellshaft"), legal_word("companion")
     ('aktiengesellschaft', 'companion')
     """
     if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_WORDS or word in TRANSLATIONS:

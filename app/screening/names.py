@@ -158,7 +158,7 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
 
 
 def _acronyms(words: Sequence[str], tokens: Sequence[str]) -> tuple[str, ...]:
-    """Return what the words may be abbreviated to: "people's liberation army" to "pla"."""
+    """Return what the words may be abbreviated to: "national liberation army" to "nla"."""
     found = []
     for some in (words, tokens):
         letters = [word[0] for word in some if word not in _UNSPOKEN and not word.isdigit()]
@@ -172,7 +172,7 @@ def is_acronym_like(token: str) -> bool:
 
 
 def _father_at(tokens: Sequence[str]) -> int | None:
-    """Return where the father's name stands: "omar bin abdullah" is not "abdullah bin omar"."""
+    """Return where the father's name stands: "yusuf bin tariq" is not "tariq bin yusuf"."""
     for at in range(1, len(tokens) - 1):
         if tokens[at] in _SON_OF:
             return at + 1

@@ -70,12 +70,12 @@ RULES: Mapping[EntityType, Rules] = {
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7
 LEGAL_FORMS_DIFFER = 0.9
-#: "Omar bin Abdullah" is not "Abdullah bin Omar".
+#: "Yusuf bin Tariq" is not "Tariq bin Yusuf".
 FATHER_AND_SON = 0.6
 #: Names that sound the same from end to end, wherever their spaces are.
 RUN_ON = 0.88
 RUN_ON_SKELETON = 7
-#: "PLA" for "People's Liberation Army", and where only three letters say so.
+#: "NLA" for "National Liberation Army", and where only three letters say so.
 ACRONYM = 0.86
 SHORT_ACRONYM = 0.845
 

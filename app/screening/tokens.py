@@ -19,7 +19,7 @@ FLOOR = 0.74
 #: Two neighbours written as one ("abd al" ~ "abdal") must be nearly the same letters.
 JOINED_FLOOR = 0.85
 #: The same letters but for those that every table of transliteration writes its own way:
-#: "Desyatova", "Desiatova"; "Yermakov", "Ermakov"; "Osama", "Usamah".
+#: "Tretyakov", "Tretiakov"; "Yermakov", "Ermakov"; "Osama", "Usamah".
 SPELT = 0.95
 #: The same consonants in the same order, written differently: "mohammed", "muhamad".
 SOUND = 0.88
@@ -31,7 +31,7 @@ INITIAL = 0.75
 VARIANT = 0.9
 #: Romanisations of the same Chinese or Korean syllables: "Zedong" and "Tsetung".
 SYLLABLES = 0.86
-#: The same consonants when those that scripts confuse are taken for one: "Hubareva", "Gubareva".
+#: The same consonants when those that scripts confuse are taken for one: "Holovin", "Golovin".
 LOOSE = 0.78
 BEST_KEY = max(SPELT, SOUND, VARIANT, SYLLABLES, LOOSE)
 
@@ -100,7 +100,7 @@ def sounds(token: str) -> str | None:
 
 
 def ending(token: str) -> str:
-    """Return a mark where the token ends as women's names do: "Olga" does not sound like "Oleg"."""
+    """Return a mark where the token ends as women's names do: "Salma" is not heard as "Salim"."""
     return "+" if _FEMININE.search(token) else ""
 
 

@@ -18,13 +18,13 @@ PERSON, ORGANISATION, VESSEL = EntityType.PERSON, EntityType.ORGANISATION, Entit
     ("query", "listed", "kind"),
     [
         ("Mohammed al Rahman", "MUHAMMAD AL-RAHMAN", PERSON),
-        ("abdul rahman yasin", "Abdulrahman Yasin", PERSON),
+        ("abdul karim nasser", "Abdulkarim Nasser", PERSON),
         ("Osama bin Laden", "Osama Laden", PERSON),
-        ("خالد محمود", "Khaled Mahmoud", PERSON),
-        ("Dmitrii Medvedev", "Dmitry Medvedev", PERSON),
+        ("خالد منصور", "Khaled Mansour", PERSON),
+        ("Dmitrii Sokolov", "Dmitry Sokolov", PERSON),
         ("Siemens-AG", "Siemens A.G.", ORGANISATION),
         ("Gazprom Export OOO", "Gazprom Export LLC", ORGANISATION),
-        ("Anglo Caribbean Co Ltd", "ANGLO-CARIBBEAN CO., LTD.", ORGANISATION),
+        ("Blue Harbour Co Ltd", "BLUE-HARBOUR CO., LTD.", ORGANISATION),
         ("Sea Star 3", "MV SEA STAR 3", VESSEL),
     ],
 )
