@@ -8,6 +8,7 @@ from app import logs
 from app.api import (
     errors,
     health,
+    jobs,
     kyc,
     kyc_auth,
     kyc_exclusions,
@@ -37,6 +38,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     attach(app, Resources.open(settings))
     errors.register(app)
     dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
-    for blueprint in (health.bp, openapi.bp, *dialect_a):
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *dialect_a):
         app.register_blueprint(blueprint)
     return app

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-from app.cli import admin, evaluate, jobs, keys, lists, results, screen, serve, submit, users
+from app.cli import (
+    admin,
+    control,
+    evaluate,
+    jobs,
+    keys,
+    lists,
+    results,
+    screen,
+    serve,
+    submit,
+    users,
+)
 from app.cli.sentences import Sentences
 from app.version import VERSION
 
@@ -15,8 +27,10 @@ SECTIONS = {
         submit.submit,
         jobs.jobs,
         results.show,
-        jobs.cancel,
-        jobs.retry,
+        control.pause,
+        control.resume,
+        control.cancel,
+        control.retry,
     ),
     "Running a server (needs its settings)": (
         admin.migrate,

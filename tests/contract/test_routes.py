@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from app.jobs.model import NewItem
 from app.kinds import kyc
 from app.settings import Settings
 from tests.kyc import assert_flat
+from tests.native import assert_problem
 
 #: No token is needed, since none can be had yet, or nothing is told that is worth one.
 OPEN = {
@@ -23,7 +25,7 @@ OPEN = {
     ("GET", "/openapi.json"),
     ("POST", "/kyc/auth/token"),
 }
-#: Contract, 7.1.
+#: Contract, 5.1 and 7.1.
 GUARDED = {
     ("POST", "/kyc/jobs"): "kyc:create",
     ("GET", "/kyc/jobs/<job_id>"): "kyc:read",
@@ -41,6 +43,14 @@ GUARDED = {
     ("GET", "/kyc/exclusions"): "exclusions:read",
     ("GET", "/kyc/exclusions/<exclusion_id>"): "exclusions:read",
     ("DELETE", "/kyc/exclusions/<exclusion_id>"): "exclusions:manage",
+    ("GET", "/v1/jobs"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>/items"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>/results"): "jobs:read",
+    ("POST", "/v1/jobs/<job_id>/pause"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/resume"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/cancel"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/retry"): "jobs:control",
 }
 
 
@@ -68,6 +78,16 @@ def fill(rule: str, job_id: str | None = None) -> str:
     return filled.replace("<exclusion_id>", str(uuid4()))
 
 
+def assert_refused(answer, rule: str, status: int, code: str) -> dict[str, Any]:
+    """The error is in the shape of the path's dialect."""
+    if rule.startswith("/kyc"):
+        return assert_flat(answer, status, code)
+    return assert_problem(answer, status, code)
+
+
+CHALLENGES = {"/kyc": 'Bearer realm="kyc"', "/v1": "Bearer"}
+
+
 def test_every_route_is_open_on_purpose_or_guarded():
     assert set(ROUTES) == OPEN | set(GUARDED)
     assert set(GUARDED.values()) <= ALL_PERMISSIONS
@@ -77,8 +97,8 @@ def test_every_route_is_open_on_purpose_or_guarded():
 def test_without_a_token_a_route_is_closed(web, servers, method, rule):
     answer = web.test_client().open(fill(rule), method=method)
 
-    assert_flat(answer, 401, "missing_token")
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="kyc"'
+    assert_refused(answer, rule, 401, "missing_token")
+    assert answer.headers["WWW-Authenticate"] == CHALLENGES["/" + rule.split("/")[1]]
 
 
 @pytest.mark.parametrize(("method", "rule"), GUARDED)
@@ -90,7 +110,7 @@ def test_with_every_permission_but_its_own_a_route_is_closed(web, settings, tena
         fill(rule), method=method, headers={"Authorization": f"Bearer {token}"}
     )
 
-    error = assert_flat(answer, 403, "insufficient_permissions")
+    error = assert_refused(answer, rule, 403, "insufficient_permissions")
     assert error["required_permission"] == permission
 
 
@@ -123,7 +143,7 @@ def test_what_belongs_to_another_tenant_does_not_exist(
         fill(rule, foreign_job), method=method, headers={"Authorization": f"Bearer {token}"}
     )
 
-    assert_flat(answer, 404, "job_not_found")
+    assert_refused(answer, rule, 404, "job_not_found")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +154,7 @@ def test_a_path_of_dialect_a_that_leads_nowhere_is_answered_in_its_shape(web, se
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/x", "/kycx", "/favicon.ico", "/v1/jobs", "//kyc/jobs", "/%"]
+    "path", ["/", "/x", "/kycx", "/favicon.ico", "/v1/job", "//kyc/jobs", "/%"]
 )
 def test_every_other_path_that_leads_nowhere_is_a_problem(web, servers, path):
     answer = web.test_client().get(path)
