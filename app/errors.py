@@ -14,6 +14,7 @@
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
   - TooLarge                   the body is over the limit
+      UploadsFull              the tenant's uploads are, together
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
@@ -139,6 +140,12 @@ class EvaluationRejected(Invalid):
 
 class TooLarge(AppError):
     code = "payload_too_large"
+
+
+class UploadsFull(TooLarge):
+    """One document more would be more than a tenant may keep."""
+
+    code = "uploads_full"
 
 
 class Unavailable(AppError):

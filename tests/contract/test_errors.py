@@ -35,6 +35,7 @@ PINNED = {
     "WatchlistRejected": ("watchlist_rejected", 400),
     "EvaluationRejected": ("evaluation_rejected", 400),
     "TooLarge": ("payload_too_large", 413),
+    "UploadsFull": ("uploads_full", 413),
     "Unavailable": ("unavailable", 503),
     "BrokerUnavailable": ("broker_unavailable", 503),
     "DatabaseUnavailable": ("database_unavailable", 503),
