@@ -71,8 +71,6 @@ def _in_a_process_of_its_own(
     question: Question, type: DocumentType, limits: Mapping[str, Any]
 ) -> bytes:
     ours, theirs = os.pipe()
-    # What is there already is not worth looking at again, nor copying because it was.
-    gc.freeze()
     pid = os.fork()
     if pid == 0:
         _work(theirs, question, type, limits)
@@ -115,6 +113,8 @@ def _is_whole(answer: bytes, longest: int) -> bool:
 def _work(out: int, question: Question, type: DocumentType, limits: Mapping[str, Any]) -> NoReturn:
     """Read one document, say what came of it, and end."""
     try:
+        # What came along is not worth looking at again, nor copying because it was.
+        gc.freeze()
         _limit(limits["seconds"], limits["memory"], out)
         _send(out, _read(question, type))
     except BaseException:  # nothing of ours may run on in a copy of the process

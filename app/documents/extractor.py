@@ -25,6 +25,9 @@ from app.documents.model import Content, DocumentType, Text
 from app.errors import ItemError
 from app.settings import Settings
 
+#: What the child's Python is told to run.
+PROGRAM = ("-m", "app.documents.child")
+
 #: For a child that starts, and for parsers that are imported for the first time.
 _START_SECONDS = 20.0
 #: For a child to notice that the process which reads has used up its time.
@@ -130,7 +133,7 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # our own program, by our own Python
-                [sys.executable, "-P", "-s", "-S", "-m", "app.documents.child"],
+                [sys.executable, "-P", "-s", "-S", *PROGRAM],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

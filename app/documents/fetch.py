@@ -21,7 +21,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import cache
@@ -117,8 +117,15 @@ class Fetcher:
         client.sock = stream
         # Never a connection that it would make by itself.
         client.auto_open = 0
-        client.request("GET", target.path, headers={"Host": target.authority, **_HEADERS})
-        answer = client.getresponse()
+        with closing(client):
+            client.request("GET", target.path, headers={"Host": target.authority, **_HEADERS})
+            # It holds the connection open for as long as it is open itself.
+            with closing(client.getresponse()) as answer:
+                return self._content(target, answer, deadline)
+
+    def _content(
+        self, target: _Target, answer: http.client.HTTPResponse, deadline: _Deadline
+    ) -> Content | str:
         if answer.status in _REDIRECTS and (location := answer.headers.get("Location")):
             return location
         if answer.status in _GONE:
@@ -255,7 +262,7 @@ def _host(name: str) -> str:
     with suppress(ValueError):
         return str(ipaddress.ip_address(name))
     found = name.encode("idna").decode("ascii").lower().rstrip(".")
-    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", found):
+    if not re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", found):
         raise ValueError
     return found
 

@@ -35,8 +35,8 @@ def load_all() -> None:
 def read(question: Question, type: DocumentType) -> tuple[Answer, bool]:
     """Return the text, and whether it was cut. Raises ItemError."""
     answer: Answer = import_module(_MODULES[type]).read(question)
-    text = clean(answer.text)
-    if not text.strip():
+    text = clean(answer.text).strip()
+    if not text:
         raise ItemError(codes.EMPTY_DOCUMENT, "The document has no text.")
     whole = len(text) <= question.max_chars
     cut = text[: question.max_chars]
