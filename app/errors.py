@@ -15,6 +15,7 @@
       EvaluationRejected       a file of labelled rows that cannot be read
   - Unprocessable              the request can be read, and its values are wrong
   - TooLarge                   the body is over the limit
+      UploadsFull              the tenant's uploads are, together
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
@@ -156,6 +157,12 @@ class Unprocessable(AppError):
 
 class TooLarge(AppError):
     code = "payload_too_large"
+
+
+class UploadsFull(TooLarge):
+    """One document more would be more than a tenant may keep."""
+
+    code = "uploads_full"
 
 
 class Unavailable(AppError):

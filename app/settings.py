@@ -7,6 +7,7 @@ is generated from here (`python -m app.settings > docs/settings.md`).
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -81,6 +82,44 @@ def parse_intervals(text: str) -> dict[str, float]:
 
 def _intervals(text: str) -> str:
     parse_intervals(text)
+    return text
+
+
+def _reach(text: str) -> str:
+    if text not in {"public", "listed", "none"}:
+        raise ValueError("must be public, listed or none")
+    return text
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+
+
+def parse_hosts(text: str) -> tuple[list[Network], frozenset[str]]:
+    """Return networks and host names of `files.intern 10.1.0.0/16`, or raise ValueError."""
+    networks: list[Network] = []
+    names: set[str] = set()
+    for each in text.replace(",", " ").lower().split():
+        try:
+            networks.append(ipaddress.ip_network(each))
+        except ValueError:
+            # What has only digits and dots was meant as an address.
+            if not _HOST.fullmatch(each) or not re.search("[a-z]", each):
+                raise ValueError(f"{each!r} is neither a host name nor a network") from None
+            names.add(each)
+    return networks, frozenset(names)
+
+
+def _hosts(text: str) -> str:
+    parse_hosts(text)
+    return text
+
+
+def _roots(text: str) -> str:
+    for each in text.split(os.pathsep):
+        if not Path(each).is_absolute():
+            raise ValueError(f"{each!r} is no absolute path of a folder")
     return text
 
 
@@ -297,6 +336,71 @@ class Settings:
         "How often it is looked which lists are due. One that failed is tried again after this"
         " long.",
         300.0,
+    )
+
+    document_max_bytes: int = _setting(
+        "MUSTER_DOCUMENT_MAX_BYTES",
+        _whole(1_000, 1_000_000_000),
+        "A document larger than this is not read: its item fails, its upload is answered 413.",
+        20 * 1024 * 1024,
+    )
+    document_max_chars: int = _setting(
+        "MUSTER_DOCUMENT_MAX_CHARS",
+        _whole(1_000, 50_000_000),
+        "Text of a document beyond so many characters is left out, and the result says so.",
+        1_000_000,
+    )
+    document_seconds: float = _setting(
+        "MUSTER_DOCUMENT_SECONDS",
+        _seconds(0.5, 300),
+        "CPU and wall-clock time to get the text of one document. With"
+        " MUSTER_DOCUMENT_FETCH_SECONDS it should stay below MUSTER_CLAIM_SECONDS.",
+        5.0,
+    )
+    document_memory_bytes: int = _setting(
+        "MUSTER_DOCUMENT_MEMORY_BYTES",
+        _whole(100_000_000, 100_000_000_000),
+        "Address space of the process that reads a document.",
+        512 * 1024 * 1024,
+    )
+    document_fetch_seconds: float = _setting(
+        "MUSTER_DOCUMENT_FETCH_SECONDS",
+        _seconds(0.1, 300),
+        "How long fetching one document from a URL may take, with all redirects.",
+        8.0,
+    )
+    document_urls: str = _setting(
+        "MUSTER_DOCUMENT_URLS",
+        _reach,
+        "Which URLs documents may be fetched from: `public` addresses and what"
+        " MUSTER_DOCUMENT_HOSTS lists, only what is `listed`, or `none`.",
+        "public",
+    )
+    document_hosts: str = _setting(
+        "MUSTER_DOCUMENT_HOSTS",
+        _hosts,
+        "Host names and networks from which documents may be fetched although they are not public,"
+        " as `files.intern 10.1.0.0/16`. Every tenant can then read what they serve.",
+        "",
+    )
+    document_roots: str = _setting(
+        "MUSTER_DOCUMENT_ROOTS",
+        _roots,
+        "Folders whose files may be tagged by path, with `:` between them; `{tenant}` stands for"
+        " the tenant's id. Without it every tenant can read what is there. None: no local files.",
+        "",
+    )
+    upload_seconds: int = _setting(
+        "MUSTER_UPLOAD_SECONDS",
+        _whole(60, 90 * 86_400),
+        "How long an uploaded document is kept. While a job that names it lives, it stays.",
+        86_400,
+    )
+    uploads_max_bytes: int = _setting(
+        "MUSTER_UPLOADS_MAX_BYTES",
+        _whole(1_000, 1_000_000_000_000),
+        "What one tenant's uploaded documents may take together.",
+        1024 * 1024 * 1024,
     )
 
     def __post_init__(self) -> None:

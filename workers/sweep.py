@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
+from app.documents import uploads
 from app.jobs import service, store
 from app.jobs.dispatch import in_flight
 from app.jobs.model import Job
@@ -93,11 +94,15 @@ def _move(resources: Resources, job_id: UUID, event: Event) -> bool:
 
 
 def maintain(resources: Resources) -> None:
-    """Make partitions for the coming months; delete ended jobs' claims, and uncited versions."""
+    """Make partitions for the coming months; delete ended jobs' claims, uncited versions, and
+    uploads that have expired.
+    """
     with resources.db.transaction() as tx:
         made = store.ensure_partitions(tx)
         forgotten = store.forget_claims(tx)
         purged = watchlists.purge_retired(tx)
+        expired = uploads.purge(tx)
     log.info(
-        "maintenance.done", extra={"partitions": made, "claims": forgotten, "versions": purged}
+        "maintenance.done",
+        extra={"partitions": made, "claims": forgotten, "versions": purged, "uploads": expired},
     )

@@ -38,6 +38,7 @@ PINNED = {
     "EvaluationRejected": ("evaluation_rejected", 400),
     "Unprocessable": ("validation_error", 422),
     "TooLarge": ("payload_too_large", 413),
+    "UploadsFull": ("uploads_full", 413),
     "Unavailable": ("unavailable", 503),
     "BrokerUnavailable": ("broker_unavailable", 503),
     "DatabaseUnavailable": ("database_unavailable", 503),

@@ -1,0 +1,1 @@
+"""One module per format: bytes in, text out. Loaded in the child process and nowhere else."""
