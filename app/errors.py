@@ -13,11 +13,13 @@
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
+      InvalidConfig            what the tagger is asked to do
   - TooLarge                   the body is over the limit
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
+  - RateLimited                not now, but later: the job rests until then
 
 None of them knows about HTTP: app/api/errors.py translates. Messages are for a person and carry
 no personal data: they reach logs.
@@ -137,6 +139,12 @@ class EvaluationRejected(Invalid):
     code = "evaluation_rejected"
 
 
+class InvalidConfig(Invalid):
+    """Carries `problems`, a list of {path, message}."""
+
+    code = "invalid_config"
+
+
 class TooLarge(AppError):
     code = "payload_too_large"
 
@@ -177,3 +185,15 @@ class JobError(AppError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RateLimited(AppError):
+    """Somebody we depend on wants to be left alone for so many seconds: the job is paused and
+    resumed by itself. Raised by a kind's process, for any of its items.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, seconds: float, message: str) -> None:
+        super().__init__(message)
+        self.seconds = seconds
