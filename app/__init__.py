@@ -5,6 +5,7 @@
     kinds/      What each kind of job does to one item. One module per kind.
     jobs/       The life of a job: states, SQL, live progress, dispatch, use cases.
     screening/  Names, watchlists, candidates, scores. Knows nothing about jobs.
+    tagging/    Categories, entities and keyphrases of a text. Knows nothing about jobs.
     accounts/   Tenants, users, keys, and what each may do.
     sample/     A small watchlist and a generator of people, for the demo.
 

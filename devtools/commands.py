@@ -23,9 +23,10 @@ from devtools.signals import Interrupted
 from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
-DEV = frozenset({"dev"})
+#: With what is optional for users, so that it is tested.
+DEV = frozenset({"dev", "documents"})
 #: The peers that benchmarks measure beside us come with them.
-BENCH = frozenset({"dev", "bench"})
+BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 

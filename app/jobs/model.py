@@ -110,6 +110,8 @@ class Job:
     created_by: str
     error_code: str | None
     error_message: str | None
+    #: When a job that a rate limit paused goes on by itself.
+    resume_at: datetime | None = None
 
     @property
     def done(self) -> int:

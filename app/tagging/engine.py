@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from app.errors import Misconfigured
 from app.tagging import entities, keyphrases, language, matching
 from app.tagging.config import SPACY, Config
-from app.tagging.model import ENGINE, MAX_OFFSETS, Document, Language, Tag, Tagged, TagType
+from app.tagging.model import (
+    ENGINE,
+    MAX_OFFSETS,
+    REMOTE_CHARS,
+    Document,
+    Language,
+    Tag,
+    Tagged,
+    TagType,
+)
 from app.tagging.text import WORD, Page, fold
 from app.tagging.words import UNSPACED, Words, words_of
 
@@ -77,7 +86,8 @@ class Tagger:
 
         mentions, names = self._entities(page, spoken, words)
         phrases: Sequence[Tag] = ()
-        if self._model is not None and not config.vocabulary_only:
+        asks = self._model is not None and not config.vocabulary_only
+        if self._model is not None and asks:
             phrases = self._model(page)
         elif config.keyphrases and not config.vocabulary_only and spoken.code not in UNSPACED:
             phrases = _phrases(page, words, mentions, config.max_words)
@@ -91,7 +101,7 @@ class Tagger:
             language=spoken,
             model=ENGINE if config.is_local else config.model_name,
             taxonomy=config.taxonomy.name,
-            truncated=page.truncated,
+            truncated=page.truncated or (asks and len(page.full) > REMOTE_CHARS),
             omitted=[tag.tag for tag in categories if tag.label not in kept],
             warnings=warnings,
         )

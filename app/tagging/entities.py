@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from app.tagging.model import MAX_OFFSETS, Tag, TagType
 from app.tagging.text import Page
-from app.tagging.words import Words
+from app.tagging.words import Words, word_set
 
 PERSON, ORGANISATION, PLACE = "PER", "ORG", "LOC"
 SOURCE = "entities:rules@1"
@@ -35,67 +35,67 @@ class Mention:
 
 
 _TOKEN = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W_]+(?:[-'’&.][^\W_]+)*\.?|[^\w\s]")
-_SENTENCE_MARKS = frozenset(".!?:;“”\"•")
+_SENTENCE_MARKS = frozenset('.!?:;“”"•')
 #: Abbreviations whose full stop ends no name.
-_WITH_STOP = frozenset(
-    "mr mrs ms dr prof st sen rep gov gen col capt sgt lt jr sr inc corp co ltd bros no vs".split()
+_WITH_STOP = word_set(
+    "mr mrs ms dr prof st sen rep gov gen col capt sgt lt jr sr inc corp co ltd bros no vs"
 )
-_TITLES = frozenset(
-    "mr mrs ms miss dr sir dame lord lady president vice-president premier minister prime senator"
-    " sen rep representative judge justice ceo cfo chairman chairwoman chairperson director governor"
-    " gov gen general colonel col capt captain sgt sergeant lt lieutenant officer attorney lawyer"
-    " prosecutor king queen prince princess sheikh sheik emir sultan pope bishop archbishop cardinal"
-    " imam rabbi chancellor mayor secretary ambassador spokesman spokeswoman spokesperson"
-    " businessman businesswoman banker financier tycoon oligarch magnate founder co-founder author"
-    " journalist datuk dato tan-sri professor prof detective inspector commissioner husband wife son"
-    " daughter brother sister father mother congressman congresswoman analyst economist candidate"
-    " defendant broker trader accountant executive manager".split()
+_TITLES = word_set(
+    "mr mrs ms miss dr sir dame lord lady president vice-president premier minister prime"
+    " senator sen rep representative judge justice ceo cfo chairman chairwoman chairperson"
+    " director governor gov gen general colonel col capt captain sgt sergeant lt lieutenant"
+    " officer attorney lawyer prosecutor king queen prince princess sheikh sheik emir sultan"
+    " pope bishop archbishop cardinal imam rabbi chancellor mayor secretary ambassador"
+    " spokesman spokeswoman spokesperson businessman businesswoman banker financier tycoon"
+    " oligarch magnate founder co-founder author journalist datuk dato tan-sri professor prof"
+    " detective inspector commissioner husband wife son daughter brother sister father mother"
+    " congressman congresswoman analyst economist candidate defendant broker trader accountant"
+    " executive manager"
 )
-_COMPANY = frozenset(
-    "inc corp corporation ltd limited llc llp plc gmbh ag sa nv bv spa srl oy ab as co company"
-    " companies group bank banco banque holdings holding partners capital ventures foundation"
-    " university institute college school academy ministry department agency commission council"
-    " committee court tribunal party union association federation confederation authority bureau"
-    " office police army navy parliament congress senate times post journal news press herald"
-    " tribune club church international securities insurance airlines airways motors energy systems"
-    " technologies technology industries fund trust exchange board service services society"
-    " organisation organization network centre center league hospital museum media investments"
-    " associates consulting solutions enterprises oil petroleum gas mining pharma pharmaceuticals"
-    " laboratories telecom communications entertainment studios stores logistics shipping financial"
-    " finance asset management advisors reserve treasury directorate secretariat cartel front brigade"
-    " movement forces nations".split()
+_COMPANY = word_set(
+    "inc corp corporation ltd limited llc llp plc gmbh ag sa nv bv spa srl oy ab as co"
+    " company companies group bank banco banque holdings holding partners capital ventures"
+    " foundation university institute college school academy ministry department agency"
+    " commission council committee court tribunal party union association federation"
+    " confederation authority bureau office police army navy parliament congress senate times"
+    " post journal news press herald tribune club church international securities insurance"
+    " airlines airways motors energy systems technologies technology industries fund trust"
+    " exchange board service services society organisation organization network centre center"
+    " league hospital museum media investments associates consulting solutions enterprises oil"
+    " petroleum gas mining pharma pharmaceuticals laboratories telecom communications"
+    " entertainment studios stores logistics shipping financial finance asset management"
+    " advisors reserve treasury directorate secretariat cartel front brigade movement forces"
+    " nations"
 )
-_COMPANY_FIRST = frozenset("bank ministry department university court institute bureau".split())
-_PLACE_LAST = frozenset(
-    "street road avenue boulevard river lake mount mountain mountains island islands city county"
-    " province district sea ocean valley bay beach airport square park peninsula region coast"
-    " republic kingdom emirate emirates strait canal desert village".split()
+_COMPANY_FIRST = word_set("bank ministry department university court institute bureau")
+_PLACE_LAST = word_set(
+    "street road avenue boulevard river lake mount mountain mountains island islands city"
+    " county province district sea ocean valley bay beach airport square park peninsula region"
+    " coast republic kingdom emirate emirates strait canal desert village"
 )
-_PLACE_FIRST = frozenset("lake mount port cape fort gulf san santa".split())
-_IN = frozenset("in at near from across outside inside throughout".split())
-_SPEAKS = frozenset(
-    "said says told added tweeted wrote testified pleaded argued denied admitted resigned who whose"
-    " aged confessed insisted replied".split()
+_PLACE_FIRST = word_set("lake mount port cape fort gulf san santa")
+_IN = word_set("in at near from across outside inside throughout")
+_SPEAKS = word_set(
+    "said says told added tweeted wrote testified pleaded argued denied admitted resigned who"
+    " whose aged confessed insisted replied"
 )
-_DATES = frozenset(
-    "january february march april may june july august september october november december monday"
-    " tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug sept sep oct nov"
-    " dec".split()
+_DATES = word_set(
+    "january february march april may june july august september october november december"
+    " monday tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug"
+    " sept sep oct nov dec"
 )
-_PEOPLES = frozenset(
-    "american british russian chinese french german italian spanish european african asian indian"
-    " japanese korean israeli iranian iraqi syrian turkish swiss dutch swedish danish norwegian"
-    " polish ukrainian mexican brazilian canadian australian irish scottish welsh english greek saudi"
-    " egyptian nigerian kenyan pakistani afghan muslim islamic christian jewish catholic republican"
-    " republicans democrat democrats democratic arab latin soviet malaysian vietnamese cuban czech"
-    " hungarian romanian bulgarian serbian croatian argentine colombian venezuelan portuguese belgian"
-    " austrian finnish thai filipino indonesian estonian latvian lithuanian singaporean lebanese"
-    " palestinian libyan moroccan ghanaian kurdish muslims jews christians catholics americans"
-    " russians germans i".split()
+_PEOPLES = word_set(
+    "american british russian chinese french german italian spanish european african asian"
+    " indian japanese korean israeli iranian iraqi syrian turkish swiss dutch swedish danish"
+    " norwegian polish ukrainian mexican brazilian canadian australian irish scottish welsh"
+    " english greek saudi egyptian nigerian kenyan pakistani afghan muslim islamic christian"
+    " jewish catholic republican republicans democrat democrats democratic arab latin soviet"
+    " malaysian vietnamese cuban czech hungarian romanian bulgarian serbian croatian argentine"
+    " colombian venezuelan portuguese belgian austrian finnish thai filipino indonesian"
+    " estonian latvian lithuanian singaporean lebanese palestinian libyan moroccan ghanaian"
+    " kurdish muslims jews christians catholics americans russians germans i"
 )
-_JOINS = frozenset(
-    "of de la del van von der den bin al el da di dos du for the ibn abu le y".split()
-)
+_JOINS = word_set("of de la del van von der den bin al el da di dos du for the ibn abu le y")
 #: Words of one name; a longer run of capitals is a headline.
 _LONGEST = 8
 
@@ -123,9 +123,7 @@ def find(page: Page, words: Words) -> list[Mention]:
     small: Counter[str] = Counter()
     capital: Counter[str] = Counter()
     small.update(token.word for token in tokens if not token.is_capital)
-    capital.update(
-        token.word for token in tokens if token.is_capital and not token.begins_sentence
-    )
+    capital.update(token.word for token in tokens if token.is_capital and not token.begins_sentence)
 
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -270,9 +268,7 @@ def _mentions(
     return sorted(found)
 
 
-def tags(
-    page: Page, mentions: Sequence[Mention], types: Collection[str], source: str
-) -> list[Tag]:
+def tags(page: Page, mentions: Sequence[Mention], types: Collection[str], source: str) -> list[Tag]:
     """Return a tag for each entity of the types, best first; a surname counts for its full name."""
     spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for mention in mentions:

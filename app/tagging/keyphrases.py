@@ -136,9 +136,7 @@ def _runs(page: Page, words: Words) -> list[list[_Word]]:
 
 
 def _is_dull(word: str) -> bool:
-    return not 2 <= len(word) <= MAX_LETTERS or not (
-        word.isalpha() or any(map(str.isalpha, word))
-    )
+    return not 2 <= len(word) <= MAX_LETTERS or not (word.isalpha() or any(map(str.isalpha, word)))
 
 
 def _candidates(

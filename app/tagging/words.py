@@ -6,22 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+
+def word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: What the published list of English stop words counts among them, and what documents are about.
-_NO_STOP_WORDS = frozenset(
+_NO_STOP_WORDS = word_set(
     "area areas bill billion case cases computer face fact fire group groups home index information"
     " interest member members million mine new number numbers order page pages party point problem"
     " problems research results room rooms section state states system systems test text thousand"
-    " trade trillion volume web website work world".split()
+    " trade trillion volume web website work world"
 )
 
-_STEMMERS = {
-    **{"ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek"},
-    **{"en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish"},
-    **{"fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian"},
-    **{"id": "indonesian", "it": "italian", "lt": "lithuanian", "nl": "dutch"},
-    **{"no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian"},
-    **{"sv": "swedish", "ta": "tamil", "tr": "turkish"},
-}
+#: Snowball's algorithms, by the code of their language.
+_STEMMERS = dict(
+    pair.split(":")
+    for pair in word_set(
+        "ar:arabic ca:catalan cs:czech da:danish de:german el:greek en:english es:spanish"
+        " et:estonian eu:basque fa:persian fi:finnish fr:french ga:irish hi:hindi hu:hungarian"
+        " hy:armenian id:indonesian it:italian lt:lithuanian nl:dutch no:norwegian pl:polish"
+        " pt:portuguese ro:romanian ru:russian sr:serbian sv:swedish ta:tamil tr:turkish"
+    )
+)
 
 #: Written without spaces: their words cannot be told apart here, so they have no keyphrases.
 UNSPACED = frozenset({"bo", "dz", "ja", "km", "lo", "my", "th", "wuu", "yue", "zh"})

@@ -34,6 +34,7 @@ PINNED = {
     "TooManyEntities": ("too_many_entities", 400),
     "WatchlistRejected": ("watchlist_rejected", 400),
     "EvaluationRejected": ("evaluation_rejected", 400),
+    "InvalidConfig": ("invalid_config", 400),
     "TooLarge": ("payload_too_large", 413),
     "Unavailable": ("unavailable", 503),
     "BrokerUnavailable": ("broker_unavailable", 503),
@@ -42,6 +43,7 @@ PINNED = {
     "ListUnavailable": ("list_unavailable", 503),
     "ItemError": ("internal_error", 500),
     "JobError": ("internal_error", 500),
+    "RateLimited": ("rate_limited", 500),
 }
 
 #: The title of dialect A, by code (contract, 7.4).
