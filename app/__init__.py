@@ -6,6 +6,7 @@
     jobs/       The life of a job: states, SQL, live progress, dispatch, use cases.
     screening/  Names, watchlists, candidates, scores. Knows nothing about jobs.
     documents/  Where documents come from, and the text in them. Knows nothing about jobs.
+    tagging/    Categories, entities and keyphrases of a text. Knows nothing about jobs.
     accounts/   Tenants, users, keys, and what each may do.
     sample/     A small watchlist and a generator of people, for the demo.
 

@@ -13,6 +13,7 @@
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
+      InvalidConfig            what the tagger is asked to do
   - Unprocessable              the request can be read, and its values are wrong
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
@@ -20,6 +21,7 @@
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
+  - RateLimited                not now, but later: the job rests until then
 
 None of them knows about HTTP: app/api/errors.py translates. Messages are for a person and carry
 no personal data: they reach logs.
@@ -149,6 +151,12 @@ class EvaluationRejected(Invalid):
     code = "evaluation_rejected"
 
 
+class InvalidConfig(Invalid):
+    """Carries `problems`, a list of {path, message}."""
+
+    code = "invalid_config"
+
+
 class Unprocessable(AppError):
     """Carries `errors`, a list of {detail, pointer}."""
 
@@ -201,3 +209,15 @@ class JobError(AppError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RateLimited(AppError):
+    """Somebody we depend on wants to be left alone for so many seconds: the job is paused and
+    resumed by itself. Raised by a kind's process, for any of its items.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, seconds: float, message: str) -> None:
+        super().__init__(message)
+        self.seconds = seconds

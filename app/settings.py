@@ -402,6 +402,27 @@ class Settings:
         "What one tenant's uploaded documents may take together.",
         1024 * 1024 * 1024,
     )
+    document_chunk_size: int = _setting(
+        "MUSTER_DOCUMENT_CHUNK_SIZE",
+        _whole(1, 1_000),
+        "Documents that one tagging task takes. Small, so that a pause and a lost worker cost"
+        " little.",
+        4,
+    )
+    tagging_providers: str = _setting(
+        "MUSTER_TAGGING_PROVIDERS",
+        str,
+        "Models that jobs may name: a JSON object, or the path of a file that holds one"
+        " (docs/tagging.md). Only what stands here is ever called.",
+        "",
+    )
+    tagging_seconds: float = _setting(
+        "MUSTER_TAGGING_SECONDS",
+        _seconds(0.5, 600),
+        "How long a remote model may take for one document, all tries together. Never longer"
+        " than MUSTER_CLAIM_SECONDS leaves it: for a slow model raise that one too.",
+        10.0,
+    )
 
     def __post_init__(self) -> None:
         if self.claim_seconds >= self.visibility_timeout:
@@ -457,6 +478,11 @@ class Settings:
         return cls(**{**defaults, **given})
 
 
+def read_secret(variable: str) -> str:
+    """Return a secret that another setting names by its variable; empty if it is not set."""
+    return os.environ.get(variable, "").strip()
+
+
 #: Variables that the programs around us read, said here so that one page has them all: the
 #: commands of the Procfile and docker-compose.yml, dev.py, and the client side of `muster`.
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
@@ -468,6 +494,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "Procfile: threads of each web process; MUSTER_DB_CONNECTIONS should not be smaller.",
     ),
     "MUSTER_BEAT_SCHEDULE": ("a temporary file", "Procfile: where beat notes what it sent last."),
+    "MUSTER_DOCUMENT_PROCESSES": ("1", "Procfile: processes of one worker for documents."),
     "REMAP_SIGTERM": (
         "none",
         "Celery: SIGQUIT lets a worker that is told to stop hand its chunks back at once.",

@@ -24,7 +24,7 @@ from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
 #: With what is optional for users, so that it is tested.
-DEV = frozenset({"dev", "crypto", "html"})
+DEV = frozenset({"dev", "crypto", "html", "documents"})
 #: The peers that benchmarks measure beside us come with them.
 BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.

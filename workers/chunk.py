@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from app import logs
 from app.db import Cursor
-from app.errors import ItemError, JobError, Unavailable
+from app.errors import ItemError, JobError, RateLimited, Unavailable
 from app.jobs import store
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
@@ -78,6 +78,8 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
             _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
         except JobError as error:
             _fail(resources, job_id, error)
+        except RateLimited as limit:
+            _rest(chunk, limit.seconds)
         except Unavailable:
             # The claim stays: this process may take it up again, another when it has run out.
             raise
@@ -165,10 +167,15 @@ def _work(
         started = time.monotonic()
         batch = items[at : at + size]
         at += len(batch)
-        if careful:
-            results += _attempt(chunk, process, batch[0])
-        else:
-            results += _process(process, batch)
+        try:
+            if careful:
+                results += _attempt(chunk, process, batch[0])
+            else:
+                results += _process(process, batch)
+        except (JobError, RateLimited):
+            # Of the whole job; what is done stays done.
+            _save(chunk, results, last=True, suspect=careful)
+            raise
         now = time.monotonic()
         if not careful:
             # As many as fit between two saves: a call must never outlast the claim.
@@ -179,7 +186,7 @@ def _work(
             done, results = results, []
             if not _save(chunk, done):
                 break
-        if now - began >= settings.chunk_seconds:
+        if now - began >= (kind.chunk_seconds or settings.chunk_seconds):
             # What is left goes to another pass, so that losing this worker costs little.
             break
     _save(chunk, results, last=True, suspect=careful and at < len(items))
@@ -207,7 +214,7 @@ def _process(process: Process, batch: Sequence[Item]) -> Sequence[Result]:
     """Process a batch; if that fails, process it item by item, so that only the bad one fails."""
     try:
         return process(batch)
-    except Unavailable:
+    except (JobError, RateLimited, Unavailable):
         raise
     except Exception as error:
         if len(batch) > 1:
@@ -266,6 +273,24 @@ def end_if_over(tx: Cursor, job: Job) -> Job:
     if job.state in DRAINING and not store.live_claims(tx, job):
         return store.advance(tx, job.id, Event.DRAINED) or job
     return job
+
+
+#: No job rests longer, whatever it was told: somebody may have mistaken a date.
+_LONGEST_REST = 24 * 3600.0
+
+
+def _rest(chunk: _Chunk, seconds: float) -> None:
+    """Pause the job, and let the sweep resume it. A request to pause or cancel goes first."""
+    with chunk.resources.db.transaction() as tx:
+        job = store.lock_job(tx, chunk.job.id)
+        if job.state is JobState.RUNNING:
+            store.advance(tx, job.id, Event.PAUSE)
+        elif job.state is not JobState.PAUSING or job.resume_at is None:
+            return
+        store.resume_later(tx, job, min(max(seconds, 0.0), _LONGEST_REST))
+        job = end_if_over(tx, store.load_job(tx, job.id))
+    log.info("job.rested", extra={"seconds": round(seconds, 1), "state": job.state})
+    chunk.resources.progress.show(job)
 
 
 def _fail(resources: Resources, job_id: UUID, error: JobError) -> None:

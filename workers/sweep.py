@@ -30,7 +30,7 @@ _LIMIT = 200
 
 def sweep(resources: Resources) -> int:
     """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
-    moved = _expire(resources) + _drain(resources)
+    moved = _expire(resources) + _drain(resources) + _resume(resources)
     with resources.db.transaction() as tx:
         silent = store.list_silent(tx, seconds=resources.settings.stale_seconds, limit=_LIMIT)
     if not silent:
@@ -77,6 +77,31 @@ def _drain(resources: Resources) -> int:
     with resources.db.transaction() as tx:
         draining = store.list_draining(tx, limit=_LIMIT)
     return sum(_move(resources, job_id, Event.DRAINED) for job_id in draining)
+
+
+def _resume(resources: Resources) -> int:
+    """Let jobs go on that a rate limit paused, once its time is over."""
+    with resources.db.transaction() as tx:
+        rested = store.list_rested(tx, limit=_LIMIT)
+    return sum(_go_on(resources, job_id) for job_id in rested)
+
+
+def _go_on(resources: Resources, job_id: UUID) -> bool:
+    with resources.db.transaction() as tx:
+        # Somebody may have asked for something since the job was listed.
+        if store.lock_job(tx, job_id).resume_at is None:
+            return False
+        moved = store.advance(tx, job_id, Event.RESUME)
+        if moved is None:
+            return False
+        job, chunks = next_pass(tx, moved, worked=False)
+        job = end_if_over(tx, job)
+    log.info("job.resumed", extra={"job_id": str(job_id), "chunks": len(chunks)})
+    if chunks:
+        service.launch(resources, job, chunks)
+    else:
+        resources.progress.show(job)
+    return True
 
 
 def _move(resources: Resources, job_id: UUID, event: Event) -> bool:

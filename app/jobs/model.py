@@ -117,6 +117,8 @@ class Job:
     allowed_seconds: float | None
     spent_seconds: float
     active_since: datetime | None
+    #: When a job that a rate limit paused goes on by itself.
+    resume_at: datetime | None = None
 
     @property
     def deadline_at(self) -> datetime | None:

@@ -238,6 +238,19 @@ def advance(
     return None if row is None else Job.from_row(row)
 
 
+def resume_later(tx: Cursor, job: Job, seconds: float) -> Job | None:
+    """Let a job that is pausing go on by itself after so many seconds."""
+    tx.execute(QUERIES["resume_later"], {"id": job.id, "seconds": seconds})
+    row = tx.fetchone()
+    return None if row is None else Job.from_row(row)
+
+
+def list_rested(tx: Cursor, *, limit: int) -> list[UUID]:
+    """Return paused jobs whose time to go on has come."""
+    tx.execute(QUERIES["list_rested"], {"limit": limit})
+    return [row["id"] for row in tx.fetchall()]
+
+
 def count_results(tx: Cursor, job: Job) -> int:
     tx.execute(QUERIES["count_results"], _of(job))
     return int(one(tx)["results"])

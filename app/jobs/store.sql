@@ -122,11 +122,28 @@ UPDATE jobs
            THEN extract(epoch FROM clock_timestamp() - active_since) ELSE 0 END,
        active_since = CASE WHEN becomes IN ('running', 'pausing', 'cancelling')
                            THEN coalesce(active_since, clock_timestamp()) END,
+       -- Whoever asks for something knows better than the clock; only draining asks for nothing.
+       resume_at = CASE WHEN becomes = 'paused' AND state = 'pausing' THEN resume_at END,
        error_code = CASE WHEN becomes = 'failed' THEN %(error_code)s END,
        error_message = CASE WHEN becomes = 'failed' THEN %(error_message)s END
   FROM moved
  WHERE jobs.id = moved.id
 RETURNING jobs.*;
+
+-- name: resume_later
+-- The latest of what several workers were told. Not of a job that somebody asked to pause.
+UPDATE jobs
+   SET resume_at = greatest(resume_at, clock_timestamp() + make_interval(secs => %(seconds)s)),
+       version = version + 1,
+       updated_at = clock_timestamp()
+ WHERE id = %(id)s AND state = 'pausing'
+RETURNING *;
+
+-- name: list_rested
+SELECT id FROM jobs
+ WHERE state = 'paused' AND resume_at <= clock_timestamp()
+ ORDER BY resume_at
+ LIMIT %(limit)s;
 
 -- name: count_results
 SELECT count(*) AS results FROM results

@@ -38,6 +38,9 @@ class Kind:
     #: Items given to one call of the process. Between two calls the chunk can be saved, paused
     #: and cancelled, so a call should take a fraction of a second.
     batch_size: int
+    #: Seconds after which a chunk hands back its rest, where items take longer than a moment: this
+    #: and one item must fit into MUSTER_CHUNK_SECONDS. None: that setting itself.
+    chunk_seconds: float | None = None
     #: Called when a worker process starts, so that the first job does not pay for loading.
     warm: Callable[[Resources], None] = _nothing
     #: Called when a job is retried: what has to be taken from today, and not from the old job.

