@@ -6,11 +6,12 @@
                                InvalidCredentials
   - Forbidden                  the caller may not do this
   - NotFound
-      JobNotFound, ListNotFound, ExclusionNotFound
+      JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
+      InvalidDocuments
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
       InvalidConfig            what the tagger is asked to do
@@ -78,6 +79,10 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+
+
 class ListNotFound(NotFound):
     code = "list_not_found"
 
@@ -134,6 +139,12 @@ class TooManyEntities(Invalid):
     """Carries `max_entities` and `received`."""
 
     code = "too_many_entities"
+
+
+class InvalidDocuments(Invalid):
+    """Carries `problems`, a list of {path, message}."""
+
+    code = "invalid_documents"
 
 
 class WatchlistRejected(Invalid):

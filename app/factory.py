@@ -6,6 +6,10 @@ from flask import Flask
 
 from app import logs
 from app.api import (
+    documents,
+    documents_auth,
+    documents_history,
+    documents_single,
     errors,
     health,
     jobs,
@@ -38,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     attach(app, Resources.open(settings))
     errors.register(app)
     dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
-    for blueprint in (health.bp, openapi.bp, jobs.bp, *dialect_a):
+    dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *dialect_a, *dialect_d):
         app.register_blueprint(blueprint)
     return app

@@ -50,6 +50,15 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return text
+
+    return parse
+
+
 def _environment(text: str) -> str:
     if text not in {"production", "development"}:
         raise ValueError("must be production or development")
@@ -195,6 +204,16 @@ class Settings:
         _whole(60, 90 * 86_400),
         "How long a refresh token is good for.",
         7 * 86_400,
+    )
+    open_registration: str = _setting(
+        "MUSTER_OPEN_REGISTRATION",
+        _one_of("auto", "on", "off"),
+        "Whether anybody may make an account (POST /api/auth/register): `on`, `off`, or"
+        " `auto`, which is on in development only.",
+        "auto",
+    )
+    max_documents: int = _setting(
+        "MUSTER_MAX_DOCUMENTS", _whole(1, 10_000), "Documents in one tagging job.", 5_000
     )
     max_body_bytes: int = _setting(
         "MUSTER_MAX_BODY_BYTES",
@@ -435,6 +454,12 @@ class Settings:
                 "MUSTER_CHUNK_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT, or"
                 " healthy chunks run twice"
             )
+
+    @property
+    def registration_is_open(self) -> bool:
+        if self.open_registration == "auto":
+            return not self.is_production
+        return self.open_registration == "on"
 
     def list_interval(self, name: str) -> float | None:
         """Return after how many seconds this list is due again, or None if it never is."""

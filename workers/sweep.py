@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
+from app.accounts import store as accounts
 from app.documents import uploads
 from app.jobs import service, store
 from app.jobs.dispatch import in_flight
@@ -125,6 +126,7 @@ def maintain(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         made = store.ensure_partitions(tx)
         forgotten = store.forget_claims(tx)
+        accounts.forget_refresh_tokens(tx)
         purged = watchlists.purge_retired(tx)
         expired = uploads.purge(tx)
     log.info(

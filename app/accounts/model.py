@@ -18,8 +18,15 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_READ = frozenset({"exclusions:read", "jobs:read", "kyc:read", "watchlist:list", "watchlist:read"})
-_WORK = frozenset({"exclusions:manage", "jobs:control", "kyc:create", "kyc:export"})
+_READ = frozenset(
+    {
+        *("documents:read", "exclusions:read", "jobs:read", "kyc:read"),
+        *("watchlist:list", "watchlist:read"),
+    }
+)
+_WORK = frozenset(
+    {"documents:create", "exclusions:manage", "jobs:control", "kyc:create", "kyc:export"}
+)
 _MANAGE = frozenset(
     {
         "keys:manage",
@@ -69,6 +76,20 @@ class User:
     email: str = field(repr=False)
     is_active: bool
     created_at: datetime
+    full_name: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """One of a family of tokens, of which each is good for one use."""
+
+    id: UUID
+    family: UUID
+    tenant_id: UUID
+    user_id: UUID
+    is_used: bool
+    is_revoked: bool
+    is_expired: bool
 
 
 @dataclass(frozen=True, slots=True)

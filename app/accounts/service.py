@@ -132,7 +132,7 @@ def list_tenants(db: Database) -> list[Tenant]:
 
 def create_user(db: Database, tenant_id: UUID, email: str, password: str, role: Role) -> User:
     """Make a user and their first membership."""
-    address = _email(email)
+    address = read_email(email)
     password_hash = hash_password(password)
     with db.transaction() as tx:
         user = store.insert_user(tx, address, password_hash)
@@ -146,7 +146,7 @@ def create_user(db: Database, tenant_id: UUID, email: str, password: str, role: 
 def grant_role(db: Database, tenant_id: UUID, email: str, role: Role) -> User:
     """Make an existing user a member of the tenant, or give a member another role."""
     with db.transaction() as tx:
-        user = _found(store.find_user(tx, _email(email)))
+        user = _found(store.find_user(tx, read_email(email)))
         store.save_membership(tx, tenant_id, user.id, role)
     log.info("user.role_granted", extra={"user_id": str(user.id), "tenant_id": str(tenant_id)})
     return user
@@ -155,7 +155,7 @@ def grant_role(db: Database, tenant_id: UUID, email: str, role: Role) -> User:
 def set_password(db: Database, email: str, password: str) -> User:
     password_hash = hash_password(password)
     with db.transaction() as tx:
-        user = _found(store.set_password(tx, _email(email), password_hash))
+        user = _found(store.set_password(tx, read_email(email), password_hash))
     log.info("user.password_set", extra={"user_id": str(user.id)})
     return user
 
@@ -163,7 +163,7 @@ def set_password(db: Database, email: str, password: str) -> User:
 def set_active(db: Database, email: str, is_active: bool) -> User:
     """Let the user sign in, or not. Access tokens already given out live until they expire."""
     with db.transaction() as tx:
-        user = _found(store.set_active(tx, _email(email), is_active))
+        user = _found(store.set_active(tx, read_email(email), is_active))
     log.info("user.switched", extra={"user_id": str(user.id), "is_active": is_active})
     return user
 
@@ -232,7 +232,8 @@ def _name(text: str) -> str:
     return text
 
 
-def _email(text: str) -> str:
+def read_email(text: str) -> str:
+    """Return an address as it is stored, or raise InvalidParameter."""
     if not _is_email(text):
         raise InvalidParameter("This is not an email address.")
     return text.lower()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from app.accounts.model import ApiKey, Login, Member, Role, Tenant, User
+from app.accounts.model import ApiKey, Login, Member, RefreshToken, Role, Tenant, User
 from app.db import Cursor, load_queries, one
 
 QUERIES = load_queries("app.accounts")
@@ -29,12 +29,24 @@ def list_tenants(tx: Cursor) -> list[Tenant]:
     return [Tenant(row["id"], row["name"], row["created_at"]) for row in tx.fetchall()]
 
 
-def insert_user(tx: Cursor, email: str, password_hash: str) -> User | None:
+def insert_user(
+    tx: Cursor, email: str, password_hash: str, full_name: str | None = None
+) -> User | None:
     """Return the new user, or None if the address is taken."""
     tx.execute(
         QUERIES["insert_user"],
-        {"id": uuid4(), "email": email, "password_hash": password_hash},
+        {
+            "id": uuid4(),
+            "email": email,
+            "password_hash": password_hash,
+            "full_name": full_name,
+        },
     )
+    return _user(tx.fetchone())
+
+
+def load_user(tx: Cursor, user_id: UUID) -> User | None:
+    tx.execute(QUERIES["load_user"], {"id": user_id})
     return _user(tx.fetchone())
 
 
@@ -84,6 +96,47 @@ def find_login(tx: Cursor, user_id: UUID, tenant_id: UUID | None) -> Login | Non
     if row is None:
         return None
     return Login(row["user_id"], row["tenant_id"], Role(row["role"]))
+
+
+def insert_refresh_token(
+    tx: Cursor, login: Login, *, family: UUID, token_hash: bytes, seconds: float
+) -> None:
+    tx.execute(
+        QUERIES["insert_refresh_token"],
+        {
+            "id": uuid4(),
+            "family": family,
+            "tenant_id": login.tenant_id,
+            "user_id": login.user_id,
+            "token_hash": token_hash,
+            "seconds": seconds,
+        },
+    )
+
+
+def lock_refresh_token(tx: Cursor, token_hash: bytes) -> RefreshToken | None:
+    """Return the token, and keep others from using it until the transaction ends."""
+    tx.execute(QUERIES["lock_refresh_token"], {"token_hash": token_hash})
+    row = tx.fetchone()
+    return None if row is None else RefreshToken(**row)
+
+
+def use_refresh_token(tx: Cursor, token_id: UUID) -> None:
+    tx.execute(QUERIES["use_refresh_token"], {"id": token_id})
+
+
+def revoke_family(tx: Cursor, family: UUID) -> None:
+    tx.execute(QUERIES["revoke_family"], {"family": family})
+
+
+def revoke_sessions(tx: Cursor, user_id: UUID) -> None:
+    tx.execute(QUERIES["revoke_sessions"], {"user_id": user_id})
+
+
+def forget_refresh_tokens(tx: Cursor) -> int:
+    """Delete tokens that have expired, and return how many there were."""
+    tx.execute(QUERIES["forget_refresh_tokens"])
+    return tx.rowcount
 
 
 def insert_key(
@@ -143,7 +196,8 @@ def _user(row: Mapping[str, Any] | None) -> User | None:
 
 
 def _known(row: Mapping[str, Any]) -> User:
-    return User(row["id"], row["email"], row["is_active"], row["created_at"])
+    full_name = row.get("full_name")
+    return User(row["id"], row["email"], row["is_active"], row["created_at"], full_name)
 
 
 def _key(row: Mapping[str, Any]) -> ApiKey:

@@ -12,9 +12,13 @@ SELECT id, name, created_at FROM tenants WHERE name = %(name)s;
 SELECT id, name, created_at FROM tenants ORDER BY name;
 
 -- name: insert_user
-INSERT INTO users (id, email, password_hash) VALUES (%(id)s, %(email)s, %(password_hash)s)
+INSERT INTO users (id, email, password_hash, full_name)
+VALUES (%(id)s, %(email)s, %(password_hash)s, %(full_name)s)
 ON CONFLICT (email) DO NOTHING
-RETURNING id, email, is_active, created_at;
+RETURNING id, email, is_active, created_at, full_name;
+
+-- name: load_user
+SELECT id, email, is_active, created_at, full_name FROM users WHERE id = %(id)s;
 
 -- name: find_user
 SELECT id, email, is_active, created_at FROM users WHERE email = %(email)s;
@@ -52,6 +56,33 @@ SELECT m.user_id, m.tenant_id, m.role
    AND (%(tenant_id)s::uuid IS NULL OR m.tenant_id = %(tenant_id)s::uuid)
  ORDER BY m.created_at, m.tenant_id
  LIMIT 1;
+
+-- name: insert_refresh_token
+INSERT INTO refresh_tokens (id, family, tenant_id, user_id, token_hash, expires_at)
+VALUES (%(id)s, %(family)s, %(tenant_id)s, %(user_id)s, %(token_hash)s,
+        now() + make_interval(secs => %(seconds)s));
+
+-- name: lock_refresh_token
+-- Of two uses at once the second finds it used.
+SELECT id, family, tenant_id, user_id, used_at IS NOT NULL AS is_used,
+       revoked_at IS NOT NULL AS is_revoked, expires_at <= now() AS is_expired
+  FROM refresh_tokens
+ WHERE token_hash = %(token_hash)s
+   FOR UPDATE;
+
+-- name: use_refresh_token
+UPDATE refresh_tokens SET used_at = now() WHERE id = %(id)s;
+
+-- name: revoke_family
+UPDATE refresh_tokens SET revoked_at = COALESCE(revoked_at, now()) WHERE family = %(family)s;
+
+-- name: revoke_sessions
+UPDATE refresh_tokens SET revoked_at = now()
+ WHERE user_id = %(user_id)s AND revoked_at IS NULL;
+
+-- name: forget_refresh_tokens
+-- A day later: until then one that comes again tells that it was copied.
+DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day';
 
 -- name: insert_key
 INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, scopes, allowed_ips, expires_at)

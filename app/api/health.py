@@ -24,6 +24,18 @@ def healthz() -> ResponseReturnValue:
     return {"status": "ok", "version": VERSION}
 
 
+@bp.get("/api/health")
+def health() -> ResponseReturnValue:
+    """Say that the process answers, where clients of dialect D look."""
+    return healthz()
+
+
+@bp.get("/api/status")
+def status() -> ResponseReturnValue:
+    """Say whether the server can do its work, where clients of dialect D look."""
+    return readyz()
+
+
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """503 only when Postgres is away: without the broker jobs are still accepted and kept."""

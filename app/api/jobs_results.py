@@ -31,7 +31,7 @@ _COLUMNS = (
 
 def respond(job: Job) -> Response:
     """Answer in the format asked for: `?format=`, else the Accept header, else NDJSON."""
-    media, statuses = _media(), _statuses()
+    wanted, statuses = media(), _statuses()
     headers = {
         "X-Job-Status": str(job.state),
         # Whether more will come: a reader of a running job comes back for the rest.
@@ -40,19 +40,20 @@ def respond(job: Job) -> Response:
     }
     if not job.state.is_final:
         headers["Retry-After"] = str(jobs_render.POLL_SECONDS)
-    if media == JSON:
+    if wanted == JSON:
         return Response(_page(job, statuses), mimetype=JSON, headers=headers)
     first = read_position("after")
     # Who goes on from a place must not jump over a gap that is filled later.
     end = service.settled_end(resources(), job, first=first) if "after" in request.args else None
     pages = service.results(resources(), job, statuses=statuses, first=first, end=end)
-    lines = _ndjson(pages) if media == NDJSON else _csv(pages)
-    name = f"muster-{job.id}.{'csv' if media == CSV else 'ndjson'}"
+    lines = _ndjson(pages) if wanted == NDJSON else _csv(pages)
+    name = f"muster-{job.id}.{'csv' if wanted == CSV else 'ndjson'}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Response(lines, mimetype=media, headers=headers)
+    return Response(lines, mimetype=wanted, headers=headers)
 
 
-def _media() -> str:
+def media() -> str:
+    """Return the media type asked for, or raise InvalidParameter."""
     wanted = request.args.get("format")
     if wanted is not None:
         if wanted not in FORMATS:

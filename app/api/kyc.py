@@ -11,20 +11,18 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.api import errors, kyc_entities, kyc_render, kyc_results
+from app.api import errors, kyc_entities, kyc_render, kyc_results, waiting
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, request_id, resources
 from app.api.paging import make_cursor, read_cursor, read_limit
 from app.errors import (
     AppError,
-    IllegalTransition,
     InvalidEntities,
     InvalidParameter,
     JobError,
     JobNotFound,
     ListUnavailable,
-    TimedOut,
 )
 from app.jobs import service
 from app.jobs.model import Job
@@ -264,17 +262,7 @@ def _states() -> Collection[JobState]:
 
 def _finished(job: Job) -> dict[str, Any]:
     """Wait for the one result, or cancel the job and say that it took too long."""
-    # Without Redis no worker will hear of it in time, and waiting would hold up other callers.
-    patience = 0.0 if resources().progress.is_away else resources().settings.sync_seconds
-    row = _wait_for_it(job, patience)
-    if row is None:
-        try:
-            service.cancel(resources(), job.tenant_id, kyc.NAME, job.external_id)
-        except IllegalTransition:
-            # It ended in this very moment.
-            row = _wait_for_it(job, 0)
-    if row is None:
-        raise TimedOut("The check was not done in time, and was cancelled. Try again in a moment.")
+    row = _wait_for_it(job)
     if row["error_code"] == kyc.LIST_UNAVAILABLE:
         raise ListUnavailable(row["error_message"])
     if row["error_code"] is not None:
@@ -283,9 +271,9 @@ def _finished(job: Job) -> dict[str, Any]:
     return detail
 
 
-def _wait_for_it(job: Job, seconds: float) -> dict[str, Any] | None:
+def _wait_for_it(job: Job) -> dict[str, Any]:
     try:
-        return service.wait_for_item(resources(), job, seconds=seconds)
+        return waiting.finished(job)
     except JobError as error:
         if error.code == kyc.NO_LISTS_LOADED:
             raise ListUnavailable(str(error)) from error

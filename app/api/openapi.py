@@ -6,6 +6,7 @@ the schemas that read requests, and the shapes of the answers.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +17,7 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import kyc_lists, kyc_results, openapi_jobs
+from app.api import kyc_lists, kyc_results, openapi_documents, openapi_jobs
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.version import VERSION
@@ -99,14 +100,18 @@ OPERATIONS: dict[str, Operation] = {
     "health.healthz": Operation("Health"),
     "health.readyz": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     "openapi.show": Operation("OpenApi"),
+    "health.health": Operation("Health"),
+    "health.status": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     **openapi_jobs.OPERATIONS,
+    **openapi_documents.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
-_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem")}
+_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem"), "/api": (JSON, "Detail")}
 
 _SAYS = {
     HTTPStatus.OK: "Done.",
+    HTTPStatus.CREATED: "Made.",
     HTTPStatus.ACCEPTED: "Accepted; the new job is on its way.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
@@ -122,7 +127,8 @@ _SAYS = {
 _NO_DOCUMENT = (HTTPStatus.NOT_MODIFIED,)
 
 #: Nothing stands behind these that could fail, or its failing is what they tell.
-_PLAIN = frozenset({"health.healthz", "health.readyz", "openapi.show"})
+_READY = frozenset({"health.readyz", "health.status"})
+_PLAIN = frozenset({"health.healthz", "health.health", *_READY, "openapi.show"})
 
 
 @bp.get("/openapi.json")
@@ -151,12 +157,13 @@ def document(app: Flask) -> dict[str, Any]:
         ("Retry", RetrySchema),
         ("TokenRequest", TokenSchema),
         *openapi_jobs.SCHEMAS,
+        *openapi_documents.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
-    for name, shape in (SHAPES | openapi_jobs.SHAPES).items():
+    for name, shape in (SHAPES | openapi_jobs.SHAPES | openapi_documents.SHAPES).items():
         spec.components.schema(name, shape)
     for rule in app.url_map.iter_rules():
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
@@ -176,7 +183,7 @@ def _submission() -> Shape:
 
 
 def _path(rule: Rule) -> str:
-    return rule.rule.replace("<", "{").replace(">", "}")
+    return re.sub(r"<(?:[^>]*:)?(\w+)>", r"{\1}", rule.rule)
 
 
 def _operation(app: Flask, rule: Rule) -> Shape:
@@ -199,7 +206,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     if known.body is not None:
         doc["requestBody"] = {
             "required": not known.optional_body,
-            "content": {JSON: {"schema": ref(known.body)}},
+            "content": {known.body_media: {"schema": ref(known.body)}},
         }
     if known.uploads:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
@@ -230,8 +237,8 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
 def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
     if status in _NO_DOCUMENT:
         return {"description": _SAYS[status]}
-    if status is known.status or rule.endpoint == "health.readyz":
-        content = {JSON: {"schema": ref(known.answers)}}
+    if status is known.status or rule.endpoint in _READY:
+        content = {known.only_media or JSON: {"schema": ref(known.answers)}}
         content |= {media: {"schema": TEXT} for media in known.media}
     else:
         prefix = "/" + rule.rule.split("/")[1]

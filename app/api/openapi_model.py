@@ -21,6 +21,10 @@ class Operation:
     optional_body: bool = False
     #: The body is a list file, in one of the types that are taken.
     uploads: bool = False
+    #: The body's media type.
+    body_media: str = "application/json"
+    #: The only media type of the answer, where that is not JSON.
+    only_media: str | None = None
     #: Of an answer that says yes.
     status: HTTPStatus = HTTPStatus.OK
 

@@ -145,6 +145,11 @@ class Job:
         return self.total - self.succeeded - self.failed - self.cancelled - self.expired
 
     @property
+    def is_interactive(self) -> bool:
+        """Somebody waited for its one result."""
+        return self.queue == "interactive"
+
+    @property
     def warnings(self) -> list[dict[str, str]]:
         """What whoever reads the results should know, as {code, message, ...}."""
         return list(self.options.get("warnings", ()))

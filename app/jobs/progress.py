@@ -121,6 +121,14 @@ class Progress:
             # Written by another version of this program, in the middle of a deployment.
             return None
 
+    def forget(self, job: Job) -> None:
+        """Show a job no longer that is no longer there."""
+        if not self.is_away:
+            try:
+                self._client.delete(_key(job.tenant_id, job.dialect, job.external_id))
+            except redis.RedisError as error:
+                self._rest(error)
+
     @property
     def is_away(self) -> bool:
         """Redis did not answer a moment ago."""

@@ -101,6 +101,7 @@ def search_jobs(
     kinds: Collection[str] | None = None,
     external_id: str | None = None,
     labels: Mapping[str, str] | None = None,
+    created_by: str | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> list[Job]:
@@ -113,6 +114,7 @@ def search_jobs(
             kinds=kinds,
             external_id=external_id,
             labels=labels or {},
+            created_by=created_by,
             before=before,
             limit=limit,
         )
@@ -154,7 +156,8 @@ def pause(resources: Resources, tenant_id: UUID, dialect: str, external_id: str)
     """
     with resources.db.transaction() as tx:
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
-        moved = _drained(tx, _moved(tx, job, Event.PAUSE, "paused"))
+        # A job that rests, and would have gone on by itself, stays where it is.
+        moved = store.stay_paused(tx, job) or _drained(tx, _moved(tx, job, Event.PAUSE, "paused"))
     log.info("job.pause_requested", extra={"job_id": str(job.id), "state": moved.state})
     resources.progress.show(moved)
     return moved
@@ -324,6 +327,76 @@ def result_page(
     end = job.total if end is None else end
     with resources.db.transaction() as tx:
         return store.list_results(tx, job, first=first, end=end, limit=limit, statuses=statuses)
+
+
+def worked(
+    resources: Resources, job: Job, *, finished: bool, first: int = 0, end: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield items with payload and result, page by page; `finished` leaves the others out."""
+    while True:
+        page = worked_page(
+            resources, job, finished=finished, first=first, end=end, limit=RESULT_PAGE
+        )
+        if page:
+            yield page
+        if len(page) < RESULT_PAGE:
+            return
+        first = page[-1]["position"] + 1
+
+
+def worked_page(
+    resources: Resources,
+    job: Job,
+    *,
+    finished: bool,
+    first: int = 0,
+    end: int | None = None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return one page of items with payload and result, from `first` up to `end` or the last."""
+    end = job.total if end is None else end
+    with resources.db.transaction() as tx:
+        return store.list_worked(tx, job, first=first, end=end, limit=limit, finished=finished)
+
+
+def list_history(
+    resources: Resources,
+    tenant_id: UUID,
+    dialect: str,
+    *,
+    states: Collection[JobState],
+    limit: int,
+    offset: int,
+) -> tuple[list[Job], int]:
+    """Return a page of the tenant's jobs, single calls among them, and how many there are."""
+    with resources.db.transaction() as tx:
+        return store.list_history(tx, tenant_id, dialect, states=states, limit=limit, offset=offset)
+
+
+def search_worked(
+    resources: Resources, tenant_id: UUID, dialect: str, **wanted: Any
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a page of items of all the tenant's jobs, and how many there are: see the store."""
+    with resources.db.transaction() as tx:
+        return store.search_worked(tx, tenant_id, dialect, **wanted)
+
+
+def sum_up(resources: Resources, tenant_id: UUID, dialect: str) -> dict[str, int]:
+    """Return how many jobs and items the tenant has in a dialect, by how they ended."""
+    with resources.db.transaction() as tx:
+        return store.sum_up(tx, tenant_id, dialect)
+
+
+def delete(resources: Resources, job: Job) -> None:
+    """Delete a job that has ended, with all it holds. Raises IllegalTransition or JobNotFound."""
+    with resources.db.transaction() as tx:
+        now = store.lock_job(tx, job.id)
+        store.delete_results(tx, now)
+        store.delete_items(tx, now)
+        if not store.delete_job(tx, now):
+            raise _refused(now, f"A {now.state} job cannot be deleted: cancel it first.")
+    resources.progress.forget(job)
+    log.info("job.deleted", extra={"job_id": str(job.id)})
 
 
 def settled_end(resources: Resources, job: Job, *, first: int) -> int:

@@ -186,6 +186,7 @@ def search_jobs(
     kinds: Collection[str] | None,
     external_id: str | None,
     labels: Mapping[str, str],
+    created_by: str | None,
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Job]:
@@ -199,6 +200,7 @@ def search_jobs(
             "kinds": None if kinds is None else list(kinds),
             "external_id": external_id,
             "labels": Json(labels),
+            "created_by": created_by,
             "before": at,
             "before_id": job_id,
             "limit": limit,
@@ -451,21 +453,130 @@ def list_items(
     tx: Cursor, job: Job, *, first: int, limit: int, statuses: Collection[str]
 ) -> list[dict[str, Any]]:
     """Return items from position `first` on, with how each stands and without what it holds."""
-    rest = None
-    if job.state.is_final:
-        rest = "expired" if job.state is JobState.EXPIRED else "cancelled"
     tx.execute(
         QUERIES["list_items"],
         {
             **_of(job),
             "chunk_size": job.chunk_size,
-            "rest": rest,
+            "rest": _rest(job),
             "first": first,
             "limit": limit,
             "statuses": list(statuses),
         },
     )
     return [dict(row) for row in tx.fetchall()]
+
+
+def _rest(job: Job) -> str | None:
+    """What became of items without a result, once no more will come."""
+    if not job.state.is_final:
+        return None
+    return "expired" if job.state is JobState.EXPIRED else "cancelled"
+
+
+def list_worked(
+    tx: Cursor, job: Job, *, first: int, end: int, limit: int, finished: bool
+) -> list[dict[str, Any]]:
+    """Return items with their payload and result; `result` is JSON text."""
+    tx.execute(
+        QUERIES["list_worked"],
+        {
+            **_of(job),
+            "rest": _rest(job),
+            "first": first,
+            "end": end,
+            "limit": limit,
+            "finished": finished,
+        },
+    )
+    return [dict(row) for row in tx.fetchall()]
+
+
+def list_history(
+    tx: Cursor,
+    tenant_id: UUID,
+    dialect: str,
+    *,
+    states: Collection[JobState],
+    limit: int,
+    offset: int,
+) -> tuple[list[Job], int]:
+    """Return a page of the tenant's jobs, single calls among them, and how many there are."""
+    tx.execute(
+        QUERIES["list_history"],
+        {
+            "tenant_id": tenant_id,
+            "dialect": dialect,
+            "states": [str(state) for state in states],
+            "limit": limit,
+            "offset": offset,
+        },
+    )
+    rows = tx.fetchall()
+    return [Job.from_row(row) for row in rows], rows[0]["matching"] if rows else 0
+
+
+def search_worked(
+    tx: Cursor,
+    tenant_id: UUID,
+    dialect: str,
+    *,
+    paths: tuple[Sequence[str], Sequence[str]],
+    words: str | None = None,
+    status: ItemStatus | None = None,
+    job_id: UUID | None = None,
+    position: int | None = None,
+    limit: int,
+    offset: int,
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a page of items of all the tenant's jobs in a dialect, and how many there are.
+
+    `words` is an ILIKE pattern, looked for at the two `paths` of the payload.
+    """
+    tx.execute(
+        QUERIES["search_worked"],
+        {
+            "tenant_id": tenant_id,
+            "dialect": dialect,
+            "one": list(paths[0]),
+            "other": list(paths[1]),
+            "words": words,
+            "status": status,
+            "job_id": job_id,
+            "position": position,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
+    rows = [dict(row) for row in tx.fetchall()]
+    return rows, rows[0]["matching"] if rows else 0
+
+
+def sum_up(tx: Cursor, tenant_id: UUID, dialect: str) -> dict[str, int]:
+    """Return how many jobs and items the tenant has in a dialect, by how they ended."""
+    tx.execute(QUERIES["sum_up"], {"tenant_id": tenant_id, "dialect": dialect})
+    return {name: int(value) for name, value in one(tx).items()}
+
+
+def stay_paused(tx: Cursor, job: Job) -> Job | None:
+    """Let a job that rests stand still for good, or return None if it does not rest."""
+    tx.execute(QUERIES["stay_paused"], {"id": job.id})
+    row = tx.fetchone()
+    return None if row is None else Job.from_row(row)
+
+
+def delete_job(tx: Cursor, job: Job) -> bool:
+    """Delete the row of a job that has ended, and return whether it had."""
+    tx.execute(QUERIES["delete_job"], {"id": job.id})
+    return tx.rowcount > 0
+
+
+def delete_items(tx: Cursor, job: Job) -> None:
+    tx.execute(QUERIES["delete_items"], _of(job))
+
+
+def delete_results(tx: Cursor, job: Job) -> None:
+    tx.execute(QUERIES["delete_results"], _of(job))
 
 
 def first_missing(tx: Cursor, job: Job, *, first: int) -> int:

@@ -78,6 +78,7 @@ SELECT * FROM jobs
    AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
    AND (%(external_id)s::text IS NULL OR external_id = %(external_id)s)
    AND labels @> %(labels)s
+   AND (%(created_by)s::text IS NULL OR created_by = %(created_by)s)
    AND (created_at, id) < (%(before)s, %(before_id)s)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
@@ -144,6 +145,22 @@ SELECT id FROM jobs
  WHERE state = 'paused' AND resume_at <= clock_timestamp()
  ORDER BY resume_at
  LIMIT %(limit)s;
+
+-- name: stay_paused
+-- Of a job that would have gone on by itself: somebody wants it to stand still.
+UPDATE jobs SET resume_at = NULL, version = version + 1, updated_at = clock_timestamp()
+ WHERE id = %(id)s AND state = 'paused' AND resume_at IS NOT NULL
+RETURNING *;
+
+-- name: delete_job
+-- Its claims, and the uploads that it needs, go with the row.
+DELETE FROM jobs WHERE id = %(id)s AND finished_at IS NOT NULL;
+
+-- name: delete_items
+DELETE FROM items WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s;
+
+-- name: delete_results
+DELETE FROM results WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s;
 
 -- name: count_results
 SELECT count(*) AS results FROM results
@@ -336,6 +353,58 @@ SELECT position, ref, status, attempts, error_code, error_message, finished_at
  WHERE status = ANY (%(statuses)s)
  ORDER BY position
  LIMIT %(limit)s;
+
+-- name: list_worked
+-- Items with what they hold and what came of them; `finished` leaves out those that have no result.
+SELECT items.position, items.payload, coalesce(results.status, %(rest)s, 'pending') AS status,
+       results.result::text AS result, results.error_code, results.error_message,
+       results.finished_at
+  FROM items
+  LEFT JOIN results USING (kind, month, job_id, position)
+ WHERE items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+   AND items.position >= %(first)s AND items.position < %(end)s
+   AND (results.status IS NOT NULL OR NOT %(finished)s)
+ ORDER BY items.position
+ LIMIT %(limit)s;
+
+-- name: list_history
+-- By offset, as dialect D pages; single calls are among them.
+SELECT *, count(*) OVER () AS matching FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s AND state = ANY (%(states)s::job_state[])
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: search_worked
+-- Items of all jobs of a dialect, by words in the two places of their payload.
+SELECT jobs.id AS job_id, jobs.external_id, items.position, items.payload,
+       coalesce(results.status, CASE jobs.state WHEN 'expired' THEN 'expired' END,
+                CASE WHEN jobs.finished_at IS NOT NULL THEN 'cancelled' ELSE 'pending' END) AS status,
+       results.result::text AS result, results.error_code, results.error_message,
+       results.finished_at, jobs.created_at, count(*) OVER () AS matching
+  FROM jobs
+  JOIN items ON items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
+  LEFT JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
+                   AND results.job_id = jobs.id AND results.position = items.position
+ WHERE jobs.tenant_id = %(tenant_id)s AND jobs.dialect = %(dialect)s
+   AND (%(job_id)s::uuid IS NULL OR jobs.id = %(job_id)s)
+   AND (%(position)s::integer IS NULL OR items.position = %(position)s)
+   AND (%(words)s::text IS NULL OR items.payload #>> %(one)s ILIKE %(words)s
+        OR items.payload #>> %(other)s ILIKE %(words)s)
+   AND (%(status)s::text IS NULL OR results.status = %(status)s)
+ ORDER BY jobs.created_at DESC, jobs.id DESC, items.position
+ LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: sum_up
+SELECT count(*) AS jobs,
+       count(*) FILTER (WHERE state = 'completed') AS completed,
+       count(*) FILTER (WHERE state IN ('failed', 'expired', 'rejected')) AS failed,
+       count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+       count(*) FILTER (WHERE finished_at IS NULL) AS active,
+       coalesce(sum(total), 0) AS items,
+       coalesce(sum(succeeded), 0) AS items_succeeded,
+       coalesce(sum(jobs.failed), 0) AS items_failed
+  FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s;
 
 -- name: first_missing
 -- The position of the first item, from the given one on, that has no result yet.

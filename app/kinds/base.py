@@ -27,6 +27,10 @@ def _nothing(resources: Resources) -> None:
     """Most kinds have nothing to warm up."""
 
 
+def _nothing_of(resources: Resources, job: Job) -> None:
+    """Most kinds hold nothing outside of the job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     name: str
@@ -45,5 +49,7 @@ class Kind:
     warm: Callable[[Resources], None] = _nothing
     #: Called when a job is retried: what has to be taken from today, and not from the old job.
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
+    #: Called when a job has been made of the items of another: what has to be held for it too.
+    adopt: Callable[[Resources, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.
     external_id: Callable[[], str] | None = None

@@ -1,24 +1,34 @@
 """Document tagging: what is this text about?
 
 An item's payload is {"document": {...}}, with the document as the client sent it and its columns
-mapped: `id`, `title`, `text` or where to get it, and `extra`, which is given back with the result.
+mapped: `id`, `title`, `text` or `file_path` and `file_source_type`, and `extra`, which is given
+back with the result.
 The job's options hold the `config` as it was checked (app/tagging/config.py).
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from app.db import Database
+from app.documents import uploads
+from app.documents.model import Source, SourceKind
+from app.documents.reader import Reader
 from app.errors import InvalidConfig, ItemError, JobError, Misconfigured
-from app.jobs.dispatch import DOCUMENTS
+from app.jobs import service
+from app.jobs.dispatch import DOCUMENTS, INTERACTIVE
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
 from app.kinds.base import Kind, Process
 from app.resources import Resources
+from app.settings import Settings
 from app.tagging import config as configs
 from app.tagging import providers
 from app.tagging.config import Config
@@ -29,6 +39,9 @@ if TYPE_CHECKING:
     from app.tagging.text import Page
 
 NAME = "documents"
+
+#: Where in an item's payload a search for documents looks.
+SEARCHED = (("document", "title"), ("document", "file_path"))
 
 INVALID_DOCUMENT = "invalid_document"
 TAGGING_UNAVAILABLE = "tagging_unavailable"
@@ -53,6 +66,11 @@ def check(resources: Resources, given: Any) -> Config:
     return config
 
 
+def new_id() -> str:
+    """Return what a client calls a job that it has not named, as the original does."""
+    return f"batch-{int(time.time())}-{secrets.token_hex(3)}"
+
+
 def plan(
     resources: Resources,
     *,
@@ -62,8 +80,14 @@ def plan(
     config: Mapping[str, Any],
     labels: Mapping[str, str] | None = None,
     dialect: str = NAME,
+    external_id: str | None = None,
+    fingerprint: str | None = None,
+    interactive: bool = False,
+    allowed_seconds: float | None = None,
 ) -> NewJob:
     """Return a tagging job. Raises InvalidConfig if the configuration is not one.
+
+    `fingerprint` stands for the request, so that the same one is known when it comes again.
 
     A key in it is not kept: a job's options are shown.
     """
@@ -72,9 +96,14 @@ def plan(
         tenant_id=tenant_id,
         kind=NAME,
         dialect=dialect,
-        queue=DOCUMENTS,
+        queue=INTERACTIVE if interactive else DOCUMENTS,
+        external_id=external_id or new_id(),
+        allowed_seconds=allowed_seconds,
         chunk_size=resources.settings.document_chunk_size,
-        options={"config": {key: each for key, each in config.items() if key != "api_key"}},
+        options={
+            "config": {key: each for key, each in config.items() if key != "api_key"},
+            **({"fingerprint": fingerprint} if fingerprint else {}),
+        },
         items=items,
         created_by=created_by,
         labels=labels or {},
@@ -85,7 +114,7 @@ def plan(
 def prepare(resources: Resources, job: Job) -> Process:
     try:
         config = check(resources, job.options["config"])
-        tagging = _Tagging.of(resources, config)
+        tagging = _Tagging.of(resources, job, config)
     except Misconfigured as error:
         raise JobError(TAGGING_UNAVAILABLE, str(error)) from None
     except InvalidConfig as error:
@@ -104,40 +133,72 @@ class _Tagging:
 
     tagger: Tagger
     config: Config
+    reader: Reader
+    tenant_id: UUID
     claim_seconds: float
     deadline: float = 0.0
 
     @classmethod
-    def of(cls, resources: Resources, config: Config) -> _Tagging:
+    def of(cls, resources: Resources, job: Job, config: Config) -> _Tagging:
         settings = resources.settings
+        reader = reader_of(resources)
         if config.is_local:
-            return cls(_local(config), config, settings.claim_seconds)
+            return cls(_local(config), config, reader, job.tenant_id, settings.claim_seconds)
         made: _Tagging
 
         def left() -> float:
             return min(settings.tagging_seconds, made.deadline - time.monotonic())
 
         tagger = _remote(config, settings.tagging_providers, left)
-        made = cls(tagger, config, settings.claim_seconds)
+        made = cls(tagger, config, reader, job.tenant_id, settings.claim_seconds)
         return made
 
     def result(self, item: Item) -> Result:
         self.deadline = time.monotonic() + self.claim_seconds * _SHARE_OF_CLAIM
         document = item.payload["document"]
-        tagged = self.tagger.tag(text_of(document))
+        read = self.reader.read(self.tenant_id, source_of(document), pages=self.config.num_pages)
+        tagged = self.tagger.tag(Document(text=read.text, title=document.get("title") or ""))
         detail = tagged.to_json()
+        detail["document"] = {
+            "type": str(read.type),
+            "size": read.size,
+            "pages": read.pages,
+            "pages_read": read.pages_read,
+            "truncated": read.truncated,
+        }
         detail["extra"] = document.get("extra") or {}
         return Result.success(item, detail, matches=len(tagged.tags))
 
 
-def text_of(document: Mapping[str, Any]) -> Document:
-    """Return the title and text of a document, or raise ItemError."""
-    text, title = document.get("text"), document.get("title") or ""
-    if not isinstance(text, str) or not isinstance(title, str):
-        raise ItemError(INVALID_DOCUMENT, "The document has no text.")
-    if not text.strip() and not title.strip():
-        raise ItemError(INVALID_DOCUMENT, "The text of the document is empty.")
-    return Document(text=text, title=title)
+def source_of(document: Mapping[str, Any]) -> Source:
+    """Return where the text of a document is, or raise ItemError."""
+    text, path = document.get("text"), document.get("file_path")
+    if not text and not path:
+        raise ItemError(INVALID_DOCUMENT, "The document has neither a text nor a file_path.")
+    return Source.of(text=text, path=path, kind=document.get("file_source_type"))
+
+
+def uploads_of(documents: Iterable[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, UUID]]:
+    """Return the uploads that documents name, each with the position of the document."""
+    found = []
+    for position, document in documents:
+        with suppress(ItemError):
+            # What is wrong with a document is said when its turn comes.
+            source = source_of(document)
+            if source.kind is SourceKind.UPLOAD:
+                found.append((position, source.upload_id))
+    return found
+
+
+def reader_of(resources: Resources) -> Reader:
+    """Return this process's reader, which keeps a child."""
+    return _reader(os.getpid(), resources.settings, resources.db)
+
+
+@lru_cache(maxsize=1)
+def _reader(pid: int, settings: Settings, db: Database) -> Reader:
+    # By the pid: a process that was forked must not share its parent's child.
+    return Reader(settings, db)
 
 
 # Made once for jobs that ask for the same: a taxonomy of thousands of terms takes a moment.
@@ -168,7 +229,22 @@ def _remote(config: Config, text: str, left: Callable[[], float]) -> Tagger:
 
 def warm(resources: Resources) -> None:
     """Load what every document needs."""
+    reader_of(resources).warm()
     _local(configs.read({})).tag(Document("Warming up: a sentence, so that the models are read."))
+
+
+def keep(resources: Resources, job: Job, uses: Sequence[tuple[int, UUID]]) -> None:
+    """Let the uploads that the job names outlive their time while it lives."""
+    if uses:
+        with resources.db.transaction() as tx:
+            uploads.attach(tx, job.tenant_id, job.id, uses)
+
+
+def adopt(resources: Resources, job: Job) -> None:
+    """Keep for a retry the uploads that the old job was kept."""
+    for page in service.worked(resources, job, finished=False):
+        uses = uploads_of((row["position"], row["payload"]["document"]) for row in page)
+        keep(resources, job, uses)
 
 
 KIND = Kind(
@@ -178,4 +254,6 @@ KIND = Kind(
     batch_size=1,
     chunk_seconds=_CHUNK_SECONDS,
     warm=warm,
+    adopt=adopt,
+    external_id=new_id,
 )

@@ -29,7 +29,7 @@ def retry(
     """Make a new job of items of an ended one. Raises as `service.retry` does."""
     kind = KINDS.get(job.kind)
     options, seconds = kind.renew(resources, job) if kind else ({}, 0.0)
-    return service.retry(
+    new = service.retry(
         resources,
         job.tenant_id,
         job.dialect,
@@ -41,3 +41,6 @@ def retry(
         external_id_of_new=kind.external_id() if kind and kind.external_id else None,
         calibrated_seconds=seconds,
     )
+    if kind:
+        kind.adopt(resources, new)
+    return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tests.contract.test_errors import PINNED
 from tests.contract.test_routes import GUARDED, OPEN, ROUTES
 from tests.integration.conftest import ROOT
 from tests.kyc import CLEAR, LISTED, NOT_LOADED, ended, house_list, screener, waiting
+from tests.tagging import ended as tagged
+from tests.tagging import inline, start
 
 __all__ = ["house_list", "screener", "waiting"]
 
@@ -49,6 +52,32 @@ STATUSES = {
     ("POST", "/v1/jobs/{job_id}/resume"): {200, 401, 403, 404, 409, 500, 503},
     ("POST", "/v1/jobs/{job_id}/cancel"): {200, 401, 403, 404, 409, 500, 503},
     ("POST", "/v1/jobs/{job_id}/retry"): {202, 400, 401, 403, 404, 409, 413, 422, 500, 503},
+    ("GET", "/api/health"): {200},
+    ("GET", "/api/status"): {200, 503},
+    ("POST", "/api/auth/register"): {201, 400, 403, 409, 413, 500, 503},
+    ("POST", "/api/auth/login"): {200, 400, 401, 413, 500, 503},
+    ("POST", "/api/auth/refresh"): {200, 400, 401, 403, 413, 500, 503},
+    ("POST", "/api/auth/logout"): {200, 400, 401, 403, 404, 413, 500, 503},
+    ("GET", "/api/auth/me"): {200, 401, 403, 404, 500, 503},
+    ("POST", "/api/batch/start"): {200, 400, 401, 403, 409, 413, 500, 503},
+    ("GET", "/api/batch/jobs/{job_id}/status"): {200, 304, 400, 401, 403, 404, 500, 503},
+    ("POST", "/api/batch/jobs/{job_id}/pause"): {200, 400, 401, 403, 404, 409, 500, 503},
+    ("POST", "/api/batch/jobs/{job_id}/resume"): {200, 400, 401, 403, 404, 409, 500, 503},
+    ("POST", "/api/batch/jobs/{job_id}/cancel"): {200, 400, 401, 403, 404, 409, 500, 503},
+    ("GET", "/api/batch/jobs/{job_id}/results"): {200, 400, 401, 403, 404, 500, 503},
+    ("POST", "/api/batch/jobs/{job_id}/retry"): {200, 400, 401, 403, 404, 409, 500, 503},
+    ("GET", "/api/batch/active"): {200, 401, 403, 500, 503},
+    ("POST", "/api/batch/upload"): {201, 400, 401, 403, 413, 500, 503},
+    ("POST", "/api/batch/validate-paths"): {200, 400, 401, 403, 413, 500, 503},
+    ("GET", "/api/batch/template"): {200, 401, 403, 500, 503},
+    ("POST", "/api/single/process"): {200, 400, 401, 403, 413, 500, 503},
+    ("GET", "/api/history/jobs"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/api/history/jobs/{job_id}"): {200, 401, 403, 404, 500, 503},
+    ("DELETE", "/api/history/jobs/{job_id}"): {200, 401, 403, 404, 409, 500, 503},
+    ("GET", "/api/history/documents"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/api/history/documents/search"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/api/history/documents/{document_id}"): {200, 401, 403, 404, 500, 503},
+    ("GET", "/api/history/stats"): {200, 401, 403, 500, 503},
 }
 
 
@@ -213,6 +242,57 @@ def test_real_jobs_of_the_native_api_have_the_shape_that_is_documented(
     conforms(web.test_client().get("/v1/jobs"), "GET", "/v1/jobs")
 
 
+def test_real_answers_of_dialect_d_have_the_shapes_that_are_documented(
+    client, web, conforms, screener
+):
+    batch, history, single = "/api/batch", "/api/history", "/api/single/process"
+    job = batch + "/jobs/{job_id}"
+    made = start(client, [inline(1, ledger=7), {"title": "Nothing"}])
+    job_id = made.json["job_id"]
+    tagged(client, job_id)
+    waiting = start(client, [inline(n) for n in range(400)]).json["job_id"]
+    paths = {"paths": ["/etc/passwd", "https://example.com/x"]}
+    files = {"files": [(io.BytesIO(b"One."), "one.txt")]}
+    ada = {"email": "ada@example.com", "password": "correct horse battery"}
+
+    conforms(made, "POST", f"{batch}/start")
+    conforms(client.get(f"{batch}/jobs/{job_id}/status"), "GET", f"{job}/status")
+    conforms(client.get(f"{batch}/jobs/{job_id}/results?format=json"), "GET", f"{job}/results")
+    conforms(client.get(f"{batch}/active"), "GET", f"{batch}/active")
+    conforms(client.post(f"{batch}/jobs/{waiting}/pause"), "POST", f"{job}/pause")
+    conforms(client.get(f"{batch}/jobs/{waiting}/status"), "GET", f"{job}/status")
+    conforms(client.post(f"{batch}/jobs/{waiting}/resume"), "POST", f"{job}/resume")
+    conforms(client.post(f"{batch}/jobs/{waiting}/cancel"), "POST", f"{job}/cancel")
+    conforms(client.post(f"{batch}/jobs/{job_id}/retry"), "POST", f"{job}/retry")
+    conforms(client.post(f"{batch}/jobs/{job_id}/pause"), "POST", f"{job}/pause")
+    conforms(client.post(f"{batch}/start", json={}), "POST", f"{batch}/start")
+    wrong = {"documents": [{"title": []}, {"text": []}], "config": {}}
+    conforms(client.post(f"{batch}/start", json=wrong), "POST", f"{batch}/start")
+    conforms(client.post(f"{batch}/validate-paths", json=paths), "POST", f"{batch}/validate-paths")
+    conforms(client.post(f"{batch}/upload", data=files), "POST", f"{batch}/upload")
+    conforms(client.post(single, json=inline(1)), "POST", single)
+    conforms(client.get(f"{history}/jobs"), "GET", f"{history}/jobs")
+    conforms(client.get(f"{history}/jobs/{job_id}"), "GET", history + "/jobs/{job_id}")
+    listed = client.get(f"{history}/documents")
+    conforms(listed, "GET", f"{history}/documents")
+    one = listed.json["documents"][-1]["id"]
+    conforms(client.get(f"{history}/documents/{one}"), "GET", history + "/documents/{document_id}")
+    conforms(client.get(f"{history}/documents/search?q=x"), "GET", f"{history}/documents/search")
+    conforms(client.get(f"{history}/stats"), "GET", f"{history}/stats")
+    conforms(client.delete(f"{history}/jobs/{job_id}"), "DELETE", history + "/jobs/{job_id}")
+    registered = web.test_client().post("/api/auth/register", json=ada)
+    conforms(registered, "POST", "/api/auth/register")
+    conforms(web.test_client().post("/api/auth/login", json=ada), "POST", "/api/auth/login")
+    tokens_ = registered.json["tokens"]
+    signed_in = {"Authorization": f"Bearer {tokens_['access_token']}"}
+    conforms(client.get("/api/auth/me", headers=signed_in), "GET", "/api/auth/me")
+    renewed = client.post("/api/auth/refresh", json={"refresh_token": tokens_["refresh_token"]})
+    conforms(renewed, "POST", "/api/auth/refresh")
+    conforms(client.post("/api/auth/logout", headers=signed_in), "POST", "/api/auth/logout")
+    conforms(client.get("/api/health"), "GET", "/api/health")
+    conforms(client.get("/api/status"), "GET", "/api/status")
+
+
 def test_real_tokens_have_the_shape_that_is_documented(client, conforms, resources, tenant):
     user = {"email": "ada@example.com", "password": "correct horse battery"}
     accounts.create_user(resources.db, tenant.id, role=Role.VIEWER, **user)
@@ -286,10 +366,13 @@ def test_requests_are_described_by_the_schemas_that_read_them(spec):
 
 
 def test_the_page_for_people_names_every_route_and_code():
-    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    pages = ("api.md", "batch.md")
+    page = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in pages)
     # What a client of this API can meet: the others are for jobs, for lists, or for other parts.
     hidden = {"misconfigured", "unauthenticated", "conflict", "invalid_request", "unavailable"}
-    hidden |= {"broker_unavailable", "evaluation_rejected"}
+    hidden |= {"broker_unavailable", "evaluation_rejected", "rate_limited"}
+    # Dialect D shows no codes.
+    hidden |= {"invalid_config", "invalid_documents", "document_not_found", "uploads_full"}
 
     for method, rule in ROUTES:
         assert f"`{method} {rule.replace('<', '{').replace('>', '}')}`" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -17,12 +18,18 @@ from app.kinds import kyc
 from app.settings import Settings
 from tests.kyc import assert_flat
 from tests.native import assert_problem
+from tests.tagging import assert_detail
 
 #: No token is needed, since none can be had yet, or nothing is told that is worth one.
 OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
+    ("GET", "/api/health"),
+    ("GET", "/api/status"),
+    ("POST", "/api/auth/register"),
+    ("POST", "/api/auth/login"),
+    ("POST", "/api/auth/refresh"),
     ("POST", "/kyc/auth/token"),
 }
 #: Contract, 5.1 and 7.1.
@@ -51,6 +58,27 @@ GUARDED = {
     ("POST", "/v1/jobs/<job_id>/resume"): "jobs:control",
     ("POST", "/v1/jobs/<job_id>/cancel"): "jobs:control",
     ("POST", "/v1/jobs/<job_id>/retry"): "jobs:control",
+    ("POST", "/api/batch/start"): "documents:create",
+    ("GET", "/api/batch/jobs/<job_id>/status"): "documents:read",
+    ("POST", "/api/batch/jobs/<job_id>/pause"): "documents:create",
+    ("POST", "/api/batch/jobs/<job_id>/resume"): "documents:create",
+    ("POST", "/api/batch/jobs/<job_id>/cancel"): "documents:create",
+    ("GET", "/api/batch/jobs/<job_id>/results"): "documents:read",
+    ("POST", "/api/batch/jobs/<job_id>/retry"): "documents:create",
+    ("GET", "/api/batch/active"): "documents:read",
+    ("POST", "/api/batch/upload"): "documents:create",
+    ("POST", "/api/batch/validate-paths"): "documents:create",
+    ("GET", "/api/batch/template"): "documents:read",
+    ("POST", "/api/single/process"): "documents:create",
+    ("GET", "/api/history/jobs"): "documents:read",
+    ("GET", "/api/history/jobs/<job_id>"): "documents:read",
+    ("DELETE", "/api/history/jobs/<job_id>"): "documents:create",
+    ("GET", "/api/history/documents"): "documents:read",
+    ("GET", "/api/history/documents/search"): "documents:read",
+    ("GET", "/api/history/documents/<document_id>"): "documents:read",
+    ("GET", "/api/history/stats"): "documents:read",
+    ("POST", "/api/auth/logout"): "documents:read",
+    ("GET", "/api/auth/me"): "documents:read",
 }
 
 
@@ -63,7 +91,7 @@ def routes() -> list[tuple[str, str]]:
         )
     )
     return sorted(
-        (method, rule.rule)
+        (method, re.sub(r"<[^>]*:", "<", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
     )
@@ -75,17 +103,19 @@ WITH_ID = [route for route in ROUTES if "<job_id>" in route[1]]
 
 def fill(rule: str, job_id: str | None = None) -> str:
     filled = rule.replace("<job_id>", job_id or str(uuid4())).replace("<name>", "nobodys")
-    return filled.replace("<exclusion_id>", str(uuid4()))
+    return re.sub(r"<(exclusion|document)_id>", str(uuid4()), filled)
 
 
 def assert_refused(answer, rule: str, status: int, code: str) -> dict[str, Any]:
     """The error is in the shape of the path's dialect."""
     if rule.startswith("/kyc"):
         return assert_flat(answer, status, code)
+    if rule.startswith("/api"):
+        return assert_detail(answer, status)
     return assert_problem(answer, status, code)
 
 
-CHALLENGES = {"/kyc": 'Bearer realm="kyc"', "/v1": "Bearer"}
+CHALLENGES = {"/kyc": 'Bearer realm="kyc"', "/v1": "Bearer", "/api": "Bearer"}
 
 
 def test_every_route_is_open_on_purpose_or_guarded():
@@ -176,8 +206,8 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, 
 
     taken = {known for known, path in ROUTES if path == rule}
     assert set(answer.headers["Allow"].replace(" ", "").split(",")) - {"HEAD"} == taken
-    if rule.startswith("/kyc"):
-        assert_flat(answer, 405, "method_not_allowed")
+    if rule.startswith(("/kyc", "/api")):
+        assert_refused(answer, rule, 405, "method_not_allowed")
     else:
         assert answer.status_code == 405
         assert answer.headers["Content-Type"] == "application/problem+json"

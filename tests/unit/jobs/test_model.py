@@ -50,6 +50,7 @@ ROW = {
     "allowed_seconds": None,
     "spent_seconds": 0.0,
     "active_since": None,
+    "resume_at": None,
 }
 
 
