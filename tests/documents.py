@@ -55,11 +55,12 @@ def page_of(content: bytes, more: bytes = b"", resources: bytes = b"", *rest: by
 
 
 def pdf(*pages: str) -> bytes:
-    """An ordinary PDF with one line of text on each page."""
+    """An ordinary PDF with these lines on its pages; none has brackets or backslashes."""
     kids = b" ".join(b"%d 0 R" % (4 + 2 * number) for number in range(len(pages)))
     objects = [_CATALOG, b"<</Type/Pages/Kids[%b]/Count %d>>" % (kids, len(pages)), _FONT]
     for number, text in enumerate(pages):
-        content = b"BT /F1 12 Tf 50 700 Td (" + text.encode("latin-1") + b") Tj ET"
+        lines = [b"(%b) Tj 0 -14 Td" % line.encode("latin-1") for line in text.split("\n")]
+        content = b"BT /F1 12 Tf 50 700 Td " + b" ".join(lines) + b" ET"
         objects += [
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents %d 0 R"
             b"/Resources<</Font<</F1 3 0 R>>>>>>" % (5 + 2 * number),
