@@ -32,7 +32,7 @@ COUNT = 100
 #: Starting a process for each takes its time.
 COUNT_STARTED = 5
 
-#: The child as it is, which also tells how large its processes were at most.
+#: The child as it is, which also tells how large its processes were at most, and what they used.
 _TELLING = """
 import resource
 from app.documents import child, wire
@@ -40,9 +40,9 @@ answer = child._answer
 def telling(head, data):
     if not head.get("sizes"):
         return answer(head, data)
-    own, read = (resource.getrusage(who).ru_maxrss
-                 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return wire.pack({"own": own, "read": read}, b"")
+    own, read = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu = own.ru_utime + own.ru_stime + read.ru_utime + read.ru_stime
+    return wire.pack({"own": own.ru_maxrss, "read": read.ru_maxrss, "cpu": cpu}, b"")
 child._answer = telling
 child.main()
 """
@@ -67,6 +67,7 @@ def measure(say: Say) -> Figure:
             )
             say(f"run {turn + 1}: {speeds[DocumentType.PDF][-1]:.0f} PDFs/s")
         own, read = _sizes(ours)
+        cpu = _cpu_of_one(ours, papers[DocumentType.PDF])
     first = statistics.median(_first() for _ in range(3))
     pdf = speeds.pop(DocumentType.PDF)
     return Figure(
@@ -78,6 +79,8 @@ def measure(say: Say) -> Figure:
                 for type, runs in speeds.items()
             ),
             Measure("a PDF through the child", 1000 / statistics.median(pdf), "ms"),
+            Measure("CPU of a PDF: child, reading process and caller", 1000 * cpu[0], "ms"),
+            Measure("CPU of a PDF by pypdf in this process", 1000 * cpu[1], "ms"),
             Measure("from nothing to the text of a first PDF", 1000 * first, "ms"),
             Measure("child that waits, at its largest", own, "MB"),
             Measure("process that reads a document, at its largest", read, "MB"),
@@ -129,7 +132,7 @@ def _check(ours: Extractor, type: DocumentType, content: Content, pages: list[st
     words = found.text.replace("|", " ").split()
     assert words == " ".join(pages).split(), f"the text of {type} is another"
     if type is DocumentType.PDF:
-        assert found.text == _in_process(content.data).strip()
+        assert found.text == _in_process(content.data)
 
 
 def _read(ours: Extractor, content: Content) -> Text:
@@ -138,7 +141,7 @@ def _read(ours: Extractor, content: Content) -> Text:
 
 def _in_process(data: bytes) -> str:
     reader = PdfReader(io.BytesIO(data))
-    return "\n\n".join(page.extract_text() for page in reader.pages[:PAGES])
+    return "\n\n".join(page.extract_text().strip() for page in reader.pages[:PAGES])
 
 
 def _in_a_new_process(content: Content) -> None:
@@ -176,6 +179,23 @@ def _extractor() -> Iterator[Extractor]:
         yield opened
     finally:
         opened.close()
+
+
+def _cpu_of_one(ours: Extractor, pdf: Content) -> tuple[float, float]:
+    """Return the CPU seconds of one PDF, by us and by pypdf alone: what waiting cannot change."""
+
+    def used() -> float:
+        head, _ = ours._ask({"sizes": True}, b"", 10.0)
+        return head["cpu"] + time.process_time()
+
+    before = used()
+    for _ in range(COUNT):
+        _read(ours, pdf)
+    between = used()
+    begun = time.process_time()
+    for _ in range(COUNT):
+        _in_process(pdf.data)
+    return (between - before) / COUNT, (time.process_time() - begun) / COUNT
 
 
 def _sizes(ours: Extractor) -> tuple[float, float]:

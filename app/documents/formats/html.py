@@ -26,8 +26,13 @@ _INLINE = frozenset(
 )
 
 
-def load() -> ModuleType | None:
-    """Return trafilatura where it is installed."""
+def load() -> None:
+    """Import what takes long to import."""
+    _trafilatura()
+
+
+def _trafilatura() -> ModuleType | None:
+    """Return it where it is installed."""
     try:
         import trafilatura
     except ImportError:
@@ -44,7 +49,7 @@ def read(question: Question) -> Answer:
 
 
 def _article(markup: str) -> str:
-    trafilatura = load()
+    trafilatura = _trafilatura()
     if trafilatura is None:
         return ""
     return trafilatura.extract(markup, include_comments=False, fast=True) or ""
