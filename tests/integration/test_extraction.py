@@ -118,6 +118,7 @@ def test_a_text_that_is_too_long_is_cut_and_says_so(read):
         documents.docx(*["word " * 1000] * 50),
         documents.html("word " * 50_000),
         b"a,b,c\n" * 40_000,
+        b"<html>" + b"<p>The bank was fined.</p>" * 800_000,
     ):
         cut = read(data)
 

@@ -11,9 +11,10 @@ from app.documents.model import DocumentType
 
 #: Longer pages are filings and tables, of which all is meant; and finding an article takes its
 #: time.
-_LONGEST_ARTICLE = 1_000_000
+_LONGEST_ARTICLE = 500_000
 #: Of a page with less, what was found is as likely a menu.
 _LEAST_ARTICLE = 200
+_BLOCK = 1 << 18
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object"})
 _INLINE = frozenset(
@@ -62,8 +63,12 @@ def _letters(text: str) -> int:
 def strip(markup: str, max_chars: int) -> str:
     """Return the text of a page without its markup; a block begins a line."""
     stripper = _Stripper(max_chars)
-    stripper.feed(markup)
-    stripper.close()
+    for at in range(0, len(markup), _BLOCK):
+        stripper.feed(markup[at : at + _BLOCK])
+        if stripper.is_full:
+            break
+    else:
+        stripper.close()
     lines = (" ".join(line.split()) for line in "".join(stripper.parts).split("\n"))
     return "\n".join(line for line in lines if line)
 
@@ -75,6 +80,10 @@ class _Stripper(HTMLParser):
         self._left = max_chars
         self._silent = ""
         self._depth = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._left < 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if self._silent:
@@ -97,7 +106,7 @@ class _Stripper(HTMLParser):
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._silent and self._left >= 0:
+        if not self._silent and not self.is_full:
             # Lines of the source are no lines of the page.
             self.parts.append(data.replace("\n", " "))
             # Without the spaces, of which few stay.
