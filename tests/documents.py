@@ -55,11 +55,12 @@ def page_of(content: bytes, more: bytes = b"", resources: bytes = b"", *rest: by
 
 
 def pdf(*pages: str) -> bytes:
-    """An ordinary PDF with one line of text on each page."""
+    """An ordinary PDF with these lines on its pages; none has brackets or backslashes."""
     kids = b" ".join(b"%d 0 R" % (4 + 2 * number) for number in range(len(pages)))
     objects = [_CATALOG, b"<</Type/Pages/Kids[%b]/Count %d>>" % (kids, len(pages)), _FONT]
     for number, text in enumerate(pages):
-        content = b"BT /F1 12 Tf 50 700 Td (" + text.encode("latin-1") + b") Tj ET"
+        lines = [b"(%b) Tj 0 -14 Td" % line.encode("latin-1") for line in text.split("\n")]
+        content = b"BT /F1 12 Tf 50 700 Td " + b" ".join(lines) + b" ET"
         objects += [
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents %d 0 R"
             b"/Resources<</Font<</F1 3 0 R>>>>>>" % (5 + 2 * number),
@@ -76,19 +77,27 @@ def encrypted_pdf(text: str, *, password: str, algorithm: str) -> bytes:
     return out.getvalue()
 
 
-def scanned_pdf() -> bytes:
-    """One page that is a picture."""
+def scanned_pdf(stamp: str = "") -> bytes:
+    """One page that is a picture, with these letters on it."""
     picture = stream(
         zlib.compress(bytes(100 * 100)),
         b"/Type/XObject/Subtype/Image/Width 100/Height 100/ColorSpace/DeviceGray"
         b"/BitsPerComponent 8/Filter/FlateDecode",
     )
-    return page_of(b"q 612 0 0 792 0 0 cm /Im0 Do Q", b"", b"/XObject<</Im0 6 0 R>>", picture)
+    content = b"q 612 0 0 792 0 0 cm /Im0 Do Q BT /F1 9 Tf (%b) Tj ET" % stamp.encode()
+    return page_of(content, b"", b"/XObject<</Im0 6 0 R>>", picture)
 
 
-def outlined_pdf() -> bytes:
-    """One page whose letters are drawn as lines."""
-    return page_of(b"0 0 m 10 10 l 20 0 l f\n" * 200)
+def outlined_pdf(letters: str = "") -> bytes:
+    """One page whose letters, but for these, are drawn as lines."""
+    return page_of(b"0 0 m 10 10 l 20 0 l f\n" * 200 + b"BT /F1 9 Tf (%b) Tj ET" % letters.encode())
+
+
+def pdf_with_a_broken_page() -> bytes:
+    """The second of three pages says that it is packed, and is not."""
+    data = pdf("one", "two", "three")
+    broken = b"/Filter/FlateDecode>>stream\nBT /F1 12 Tf 50 700 Td (two)"
+    return data.replace(b">>stream\nBT /F1 12 Tf 50 700 Td (two)", broken)
 
 
 def flate_bomb(megabytes: int = 256, times: int = 1) -> bytes:

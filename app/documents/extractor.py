@@ -132,7 +132,7 @@ class _Child:
         self.is_new = True
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # our own program, by our own Python
+            self._process = subprocess.Popen(  # noqa: S603  # our own program
                 [sys.executable, "-P", "-s", "-S", *PROGRAM],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,

@@ -139,7 +139,7 @@ class Fetcher:
         promised = answer.length
         if promised is not None and promised > self.max_bytes:
             raise self._too_large()
-        unpack = _unpacker(answer.headers.get("Content-Encoding", ""), self.max_bytes)
+        unpack = _unpacker(answer.headers.get("Content-Encoding", ""))
         received, size, blocks = 0, 0, []
         while block := answer.read(_BLOCK):
             deadline.check()
@@ -327,7 +327,7 @@ def _watched(connection: socket.socket, deadline: _Deadline) -> Iterator[None]:
         handle.close()
 
 
-def _unpacker(encoding: str, longest: int) -> Callable[[bytes], Iterator[bytes]]:
+def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
     """Return what undoes the packing that a server did unasked."""
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:

@@ -76,8 +76,13 @@ def attach(
     )
 
 
+def lock_used(tx: Cursor, job_id: UUID, position: int) -> None:
+    """Let one transaction at a time release the upload that this item uses."""
+    tx.execute(QUERIES["lock_used"], {"job_id": job_id, "position": position})
+
+
 def release(tx: Cursor, job_id: UUID, position: int) -> bool:
-    """Note that an item has done with its upload; return whether that was the last use."""
+    """Note that an item has done with its upload, which was locked; return whether it went."""
     tx.execute(QUERIES["release"], {"job_id": job_id, "position": position})
     return tx.rowcount > 0
 

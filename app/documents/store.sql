@@ -27,26 +27,29 @@ SELECT id FROM uploads
 
 -- name: attach
 -- Attaching twice leaves what the first time made. An upload that is not the tenant's, or gone,
--- is passed over: its item will say so.
+-- is passed over: its item will say so. The lock waits for whoever is about to delete it.
 INSERT INTO upload_uses (job_id, position, upload_id)
 SELECT %(job_id)s, asked.position, u.id
   FROM unnest(%(positions)s::integer[], %(ids)s::uuid[]) AS asked (position, upload_id)
   JOIN uploads u ON u.id = asked.upload_id AND u.tenant_id = %(tenant_id)s
+   FOR KEY SHARE OF u
 ON CONFLICT (job_id, position) DO NOTHING;
 
+-- name: lock_used
+-- Two items that end at once would each see the other's use. A statement of its own: what follows
+-- must see what whoever held the lock has done.
+SELECT u.id
+  FROM uploads u JOIN upload_uses s ON s.upload_id = u.id
+ WHERE s.job_id = %(job_id)s AND s.position = %(position)s
+   FOR UPDATE OF u;
+
 -- name: release
--- The upload goes with its last use. Two that end at once both see the other's use, so the lock.
-WITH used AS (
-    SELECT s.upload_id
-      FROM upload_uses s JOIN uploads u ON u.id = s.upload_id
-     WHERE s.job_id = %(job_id)s AND s.position = %(position)s
-       FOR UPDATE OF u),
-done AS (
-    DELETE FROM upload_uses s USING used
-     WHERE s.job_id = %(job_id)s AND s.position = %(position)s
-       AND s.upload_id = used.upload_id)
-DELETE FROM uploads u USING used
- WHERE u.id = used.upload_id
+-- The upload goes with its last use.
+WITH done AS (
+    DELETE FROM upload_uses WHERE job_id = %(job_id)s AND position = %(position)s
+    RETURNING upload_id)
+DELETE FROM uploads u USING done
+ WHERE u.id = done.upload_id
    AND NOT EXISTS (
        SELECT FROM upload_uses s
         WHERE s.upload_id = u.id

@@ -80,6 +80,7 @@ def attach(tx: Cursor, tenant_id: UUID, job_id: UUID, uses: Sequence[tuple[int, 
 
 def release(tx: Cursor, job_id: UUID, position: int) -> None:
     """Let go of the upload of an item that has ended well. Twice is as good as once."""
+    store.lock_used(tx, job_id, position)
     store.release(tx, job_id, position)
 
 

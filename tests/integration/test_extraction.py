@@ -118,11 +118,26 @@ def test_a_text_that_is_too_long_is_cut_and_says_so(read):
         documents.docx(*["word " * 1000] * 50),
         documents.html("word " * 50_000),
         b"a,b,c\n" * 40_000,
+        b"<html>" + b"<p>The bank was fined.</p>" * 800_000,
     ):
         cut = read(data)
 
         assert cut.truncated is True
         assert len(cut.text) == LIMITS.max_chars
+
+
+def test_a_page_with_few_letters_is_no_picture(read):
+    assert read(documents.outlined_pdf("Annual report")).text == "Annual report"
+    assert read(documents.scanned_pdf("Fined for money laundering")).text == (
+        "Fined for money laundering"
+    )
+
+
+def test_a_broken_page_costs_itself_and_not_the_others(read):
+    found = read(documents.pdf_with_a_broken_page())
+
+    assert found.text.split() == ["one", "three"]
+    assert (found.pages, found.pages_read) == (3, 3)
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
@@ -158,6 +173,7 @@ def test_a_pdf_with_a_password_is_encrypted(shared, algorithm):
         (lambda: documents.html("<script>alert()</script>"), "empty_document"),
         (documents.scanned_pdf, "needs_ocr"),
         (documents.outlined_pdf, "needs_ocr"),
+        (lambda: documents.scanned_pdf("Page 1"), "needs_ocr"),
         (lambda: b"\x89PNG\r\n\x1a\n" + bytes(100), "needs_ocr"),
         (lambda: documents.docx(**{"media/image1": b"picture"}), "needs_ocr"),
         (lambda: documents.office_container("EncryptedPackage"), "encrypted"),

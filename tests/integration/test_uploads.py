@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from app.documents import uploads
 from app.documents.model import Content, Hint
 from app.errors import Invalid, ItemError, TooLarge, UploadsFull
 from app.jobs import service
+from tests.integration.conftest import until
 from workers import sweep
 
 
@@ -191,6 +193,44 @@ def test_an_upload_goes_with_the_last_item_that_needs_it(submit, save, is_gone, 
     release(job, 2)
     assert is_gone(upload)
     assert not is_gone(other)
+
+
+def test_an_upload_goes_when_its_last_two_items_end_at_once(
+    database, submit, save, is_gone, attach, release
+):
+    upload = save()
+    job = submit("slow", [{}] * 2)
+    attach(job, (0, upload), (1, upload))
+    with ThreadPoolExecutor(1) as threads:
+        with database.transaction() as tx:
+            uploads.release(tx, job.id, 0)
+            other = threads.submit(release, job, 1)
+            until(lambda: _waits_for_a_lock(database), 20, "the second waits for the first")
+        other.result(20)
+
+    assert is_gone(upload)
+
+
+def test_a_job_that_names_an_upload_while_it_goes_is_accepted(
+    database, submit, save, is_gone, attach
+):
+    upload = save()
+    first, second = submit("slow", [{}]), submit("slow", [{}])
+    attach(first, (0, upload))
+    with ThreadPoolExecutor(1) as threads:
+        with database.transaction() as tx:
+            uploads.release(tx, first.id, 0)
+            other = threads.submit(attach, second, (0, upload))
+            until(lambda: _waits_for_a_lock(database), 20, "the submission waits")
+        other.result(20)
+
+    assert is_gone(upload)
+
+
+def _waits_for_a_lock(database) -> bool:
+    with database.transaction() as tx:
+        tx.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return tx.fetchone() is not None
 
 
 def test_an_upload_that_two_jobs_need_outlives_the_first(submit, save, is_gone, attach, release):

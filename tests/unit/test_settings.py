@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import Misconfigured
-from app.settings import KNOWN_SECRETS, SECRET_LENGTH, Settings, reference
+from app.settings import KNOWN_SECRETS, SECRET_LENGTH, Settings, parse_hosts, reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,6 +140,30 @@ def test_intervals_of_lists_are_read_with_their_units():
     assert [settings.list_interval(name) for name in ("ofac", "un", "eu", "uk")] == [
         *(43_200.0, 86_400.0, 1_800.0, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MUSTER_DOCUMENT_URLS", "all"),
+        ("MUSTER_DOCUMENT_HOSTS", "10.0.0.0/33"),
+        ("MUSTER_DOCUMENT_HOSTS", "10.1.0.1/16"),
+        ("MUSTER_DOCUMENT_HOSTS", "999.1.1.1"),
+        ("MUSTER_DOCUMENT_HOSTS", "files.intern https://files.intern/"),
+        ("MUSTER_DOCUMENT_HOSTS", "*.intern"),
+        ("MUSTER_DOCUMENT_ROOTS", "documents"),
+        ("MUSTER_DOCUMENT_ROOTS", "/srv/a:"),
+    ],
+)
+def test_where_documents_may_come_from_is_said_exactly_or_refused(variable, value):
+    assert variable in refused(**{variable: value})
+
+
+def test_hosts_of_documents_are_networks_addresses_and_names():
+    networks, names = parse_hosts("Files.Intern 10.1.0.0/16, ::1 127.0.0.1")
+
+    assert [str(network) for network in networks] == ["10.1.0.0/16", "::1/128", "127.0.0.1/32"]
+    assert names == {"files.intern"}
 
 
 @pytest.mark.parametrize("text", ["ofac", "ofac=12", "ofac=0h", "ofac=-1h", "OFAC=1h", "=1h"])

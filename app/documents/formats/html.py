@@ -11,9 +11,10 @@ from app.documents.model import DocumentType
 
 #: Longer pages are filings and tables, of which all is meant; and finding an article takes its
 #: time.
-_LONGEST_ARTICLE = 1_000_000
+_LONGEST_ARTICLE = 500_000
 #: Of a page with less, what was found is as likely a menu.
 _LEAST_ARTICLE = 200
+_BLOCK = 1 << 18
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object"})
 _INLINE = frozenset(
@@ -26,8 +27,13 @@ _INLINE = frozenset(
 )
 
 
-def load() -> ModuleType | None:
-    """Return trafilatura where it is installed."""
+def load() -> None:
+    """Import what takes long to import."""
+    _trafilatura()
+
+
+def _trafilatura() -> ModuleType | None:
+    """Return it where it is installed."""
     try:
         import trafilatura
     except ImportError:
@@ -44,7 +50,7 @@ def read(question: Question) -> Answer:
 
 
 def _article(markup: str) -> str:
-    trafilatura = load()
+    trafilatura = _trafilatura()
     if trafilatura is None:
         return ""
     return trafilatura.extract(markup, include_comments=False, fast=True) or ""
@@ -57,8 +63,12 @@ def _letters(text: str) -> int:
 def strip(markup: str, max_chars: int) -> str:
     """Return the text of a page without its markup; a block begins a line."""
     stripper = _Stripper(max_chars)
-    stripper.feed(markup)
-    stripper.close()
+    for at in range(0, len(markup), _BLOCK):
+        stripper.feed(markup[at : at + _BLOCK])
+        if stripper.is_full:
+            break
+    else:
+        stripper.close()
     lines = (" ".join(line.split()) for line in "".join(stripper.parts).split("\n"))
     return "\n".join(line for line in lines if line)
 
@@ -70,6 +80,10 @@ class _Stripper(HTMLParser):
         self._left = max_chars
         self._silent = ""
         self._depth = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._left < 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if self._silent:
@@ -92,7 +106,7 @@ class _Stripper(HTMLParser):
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._silent and self._left >= 0:
+        if not self._silent and not self.is_full:
             # Lines of the source are no lines of the page.
             self.parts.append(data.replace("\n", " "))
             # Without the spaces, of which few stay.

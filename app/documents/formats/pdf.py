@@ -13,10 +13,16 @@ from app.documents.formats.base import Answer, Question, corrupt
 from app.documents.model import DocumentType
 from app.errors import ItemError
 
-#: A page with fewer characters and something to see is a picture with a stamp on it.
+#: A page with fewer characters and a picture is a scan with a stamp on it.
 _STAMP = 10
 #: Bytes of drawing that show something.
 _DRAWING = 100
+#: What looking at a page may raise where it is broken.
+_BROKEN = (PyPdfError, ValueError, TypeError, KeyError, AttributeError)
+
+
+def load() -> None:
+    """Everything was imported with this module."""
 
 
 def read(question: Question) -> Answer:
@@ -38,9 +44,10 @@ def read(question: Question) -> Answer:
         raise ItemError(codes.EMPTY_DOCUMENT, "The PDF has no pages.")
     texts = _pages(reader, min(pages, question.pages), question.max_chars)
     text = "\n\n".join(texts)
-    if sum(not char.isspace() for char in text) < _STAMP * len(texts):
-        seen = any(_shows_something(reader.pages[at]) for at in range(len(texts)))
-        if seen:
+    letters = sum(not char.isspace() for char in text)
+    if letters < _STAMP * len(texts):
+        seen = [reader.pages[at] for at in range(len(texts))]
+        if any(_has_picture(page) or (not letters and _is_drawn(page)) for page in seen):
             raise ItemError(
                 codes.NEEDS_OCR, "The pages of the PDF are pictures, or drawn without letters."
             )
@@ -66,7 +73,7 @@ def _pages(reader: PdfReader, count: int, max_chars: int) -> list[str]:
     broken, left = 0, max_chars
     for at in range(count):
         try:
-            texts.append(reader.pages[at].extract_text())
+            texts.append(reader.pages[at].extract_text().strip())
         except LimitReachedError as error:
             raise _too_complex() from error
         except (MemoryError, RecursionError):
@@ -82,13 +89,16 @@ def _pages(reader: PdfReader, count: int, max_chars: int) -> list[str]:
     return texts
 
 
-def _shows_something(page: PageObject) -> bool:
-    """Tell whether a page without text has pictures, or much that is drawn."""
-    with suppress(PyPdfError, ValueError, TypeError, KeyError, AttributeError):
+def _has_picture(page: PageObject) -> bool:
+    with suppress(*_BROKEN):
         resources = page.get("/Resources")
         objects = resources.get_object().get("/XObject") if resources is not None else None
-        if objects is not None and len(objects.get_object()):
-            return True
+        return objects is not None and len(objects.get_object()) > 0
+    return False
+
+
+def _is_drawn(page: PageObject) -> bool:
+    with suppress(*_BROKEN):
         contents = page.get_contents()
         return contents is not None and len(contents.get_data()) > _DRAWING
     return False

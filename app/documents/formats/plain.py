@@ -19,6 +19,11 @@ _LOOKED_AT = 20
 _LONGEST_CELL = 1_000_000
 
 
+def load() -> None:
+    """Let cells be long: a setting of the whole process, so only of one that reads documents."""
+    csv.field_size_limit(_LONGEST_CELL)
+
+
 def read(question: Question) -> Answer:
     # Four bytes a character at the most: what lies beyond is not needed.
     data = question.data[: 4 * question.max_chars + 4]
@@ -49,7 +54,6 @@ def _delimiter(text: str, least_rows: int, least_cells: int) -> str | None:
 
 
 def _read(text: str, delimiter: str) -> csv.Reader:  # type: ignore[name-defined]  # 3.12 knows it
-    csv.field_size_limit(_LONGEST_CELL)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 

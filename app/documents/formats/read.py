@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 
 from app.documents import codes
@@ -11,7 +12,7 @@ from app.documents.formats.sniff import sniff
 from app.documents.model import DocumentType
 from app.errors import ItemError
 
-#: Imported when the first document of its type comes: two of them take a while.
+#: Imported by name: of a parser that cannot be, only its own type suffers.
 _MODULES = {
     DocumentType.PDF: "app.documents.formats.pdf",
     DocumentType.DOCX: "app.documents.formats.docx",
@@ -20,16 +21,11 @@ _MODULES = {
 }
 
 
-def load(type: DocumentType) -> None:
-    """Import what reads this type, and what that imports when it is used."""
-    module = import_module(_MODULES[type])
-    if type is DocumentType.HTML:
-        module.load()
-
-
 def load_all() -> None:
-    for type in _MODULES:
-        load(type)
+    """Import every parser, and what it imports when it is used; some take a while."""
+    for module in _MODULES.values():
+        with suppress(Exception):
+            import_module(module).load()
 
 
 def read(question: Question, type: DocumentType) -> tuple[Answer, bool]:
