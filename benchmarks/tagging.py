@@ -32,7 +32,7 @@ TOP = 10
 NEWS, ABSTRACTS = "500N-KPCrowd-v1.1", "Inspec"
 GOALS = {NEWS: Goal(14.4, at_most=False), ABSTRACTS: Goal(23.0, at_most=False)}
 #: Texts for the embeddings, which take seconds for each.
-FEW = {NEWS: 25, ABSTRACTS: 50}
+FEW = {NEWS: 10, ABSTRACTS: 30}
 
 ARTICLES = 400
 ARTICLE_WORDS = 612
@@ -46,6 +46,7 @@ def measure(say: Say) -> Figure:
     more, peers = _keyphrases(documents / "keyphrase", say)
     say("adverse media")
     more += _adverse_media(articles)
+    more.append(_subjects(articles))
     say("languages")
     more += _languages()
     say("the whole engine")
@@ -180,6 +181,27 @@ def _adverse_media(articles: Sequence[dict[str, Any]]) -> list[Measure]:
         Measure(f"precision of Adverse media, {count}", right / (right + wrong), ""),
         Measure(f"recall of Adverse media, {count}", right / (right + missed), ""),
     ]
+
+
+def _subjects(articles: Sequence[dict[str, Any]]) -> Measure:
+    """Whom the labels say that an article is about, where its text says so in the same words."""
+    from app.tagging import config
+    from app.tagging.engine import Tagger
+    from app.tagging.model import Document
+
+    options = {"taxonomy": "none", "keyphrases": {"enabled": False}, "num_tags": config.MAX_TAGS}
+    tagger = Tagger(config.read(options))
+    asked = found = 0
+    for article in articles:
+        subject = article["entity"].lower()
+        if subject and subject in article["text"].lower():
+            names = [
+                tag.tag.lower()
+                for tag in tagger.tag(Document(article["text"], article["title"])).tags
+            ]
+            asked += 1
+            found += any(name in subject or subject in name for name in names)
+    return Measure(f"subjects of {asked} articles among the first 15 entities", found / asked, "")
 
 
 def _languages() -> list[Measure]:
