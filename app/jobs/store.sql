@@ -132,7 +132,7 @@ UPDATE jobs
 RETURNING jobs.*;
 
 -- name: resume_later
--- The latest of what several workers were told. Not of a job that somebody asked to pause.
+-- The latest of what several workers were told.
 UPDATE jobs
    SET resume_at = greatest(resume_at, clock_timestamp() + make_interval(secs => %(seconds)s)),
        version = version + 1,

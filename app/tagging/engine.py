@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.errors import Misconfigured
 from app.tagging import entities, keyphrases, language, matching
@@ -90,7 +90,7 @@ class Tagger:
         if self._model is not None and asks:
             phrases = self._model(page)
         elif config.keyphrases and not config.vocabulary_only and spoken.code not in UNSPACED:
-            phrases = _phrases(page, words, mentions, config.max_words)
+            phrases = _phrases(page, words, _taken(mentions, found), config.max_words)
         rest = [tag for tag in (*names, *phrases) if not exclusions.covers(tag.tag)]
         rest.sort(key=lambda tag: (-tag.score, tag.type, tag.tag))
 
@@ -132,11 +132,26 @@ class Tagger:
 _BY_CAPITALS = frozenset({"en", "und"})
 
 
+def _taken(
+    mentions: Sequence[entities.Mention], found: Mapping[str, Sequence[matching.Hit]]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return where names stand, and where categories were found: each in order."""
+    hits = {(hit.start, hit.end) for each in found.values() for hit in each}
+    return [(mention.start, mention.end) for mention in mentions], sorted(hits)
+
+
 def _phrases(
-    page: Page, words: Words, mentions: Sequence[entities.Mention], max_words: int
+    page: Page,
+    words: Words,
+    taken: tuple[list[tuple[int, int]], list[tuple[int, int]]],
+    max_words: int,
 ) -> list[Tag]:
-    found = keyphrases.find(page, words, max_words=max_words, limit=_PHRASES)
-    found = [phrase for phrase in found if not _is_name(phrase.places[0], mentions)]
+    names, hits = taken
+    found = [
+        phrase
+        for phrase in keyphrases.find(page, words, max_words=max_words, limit=_PHRASES)
+        if not _overlaps(phrase.places[0], names) and not _lies_within(phrase.places[0], hits)
+    ]
     if page.word_count >= _LONG_WORDS:
         found.sort(key=lambda phrase: len(phrase.places) < 2)
     best = max((phrase.score for phrase in found), default=1.0)
@@ -156,14 +171,21 @@ def _phrases(
 def _as_tag(surface: str) -> str:
     """Return the phrase on one line, in small letters unless its capitals say something."""
     shown = " ".join(surface.split())
-    return shown if any(ch.isupper() for ch in shown[1:]) else shown.lower()
+    small = shown.lower()
+    # Where small letters are more than one, as of a Turkish I, the tag stays what stands there.
+    return small if not any(map(str.isupper, shown[1:])) and len(small) == len(shown) else shown
 
 
-def _is_name(place: tuple[int, int], mentions: Sequence[entities.Mention]) -> bool:
-    """The place overlaps a mention of an entity; mentions are in order and do not overlap."""
-    start, end = place
-    at = bisect_left(mentions, end, key=lambda mention: mention.start)
-    return at > 0 and mentions[at - 1].end > start
+def _overlaps(place: tuple[int, int], names: Sequence[tuple[int, int]]) -> bool:
+    """Mentions do not overlap one another: the last that begins before the end of the place."""
+    at = bisect_left(names, (place[1], 0))
+    return at > 0 and names[at - 1][1] > place[0]
+
+
+def _lies_within(place: tuple[int, int], hits: Sequence[tuple[int, int]]) -> bool:
+    """The category says it already."""
+    at = bisect_left(hits, (place[0] + 1, 0))
+    return any(end >= place[1] for _, end in hits[max(0, at - 4) : at])
 
 
 def _distinct(tags: Sequence[Tag]) -> list[Tag]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from app.tagging.model import MAX_OFFSETS, Tag, TagType
 from app.tagging.text import Page
-from app.tagging.words import Words, word_set
+from app.tagging.words import DATES, Words, word_set
 
 PERSON, ORGANISATION, PLACE = "PER", "ORG", "LOC"
 SOURCE = "entities:rules@1"
@@ -79,11 +79,6 @@ _SPEAKS = word_set(
     "said says told added tweeted wrote testified pleaded argued denied admitted resigned who"
     " whose aged confessed insisted replied"
 )
-_DATES = word_set(
-    "january february march april may june july august september october november december"
-    " monday tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug"
-    " sept sep oct nov dec"
-)
 _PEOPLES = word_set(
     "american british russian chinese french german italian spanish european african asian"
     " indian japanese korean israeli iranian iraqi syrian turkish swiss dutch swedish danish"
@@ -132,7 +127,7 @@ def find(page: Page, words: Words) -> list[Mention]:
         if not _begins_name(tokens, at, words, small, capital):
             at += 1
             continue
-        end = _end_of_name(page.full, tokens, at)
+        end = _end_of_name(page.full, tokens, at, words)
         first = at
         while first < end and (tokens[first].word in _TITLES or tokens[first].word == "the"):
             first += 1
@@ -156,7 +151,7 @@ def _tokens(text: str) -> list[_Token]:
             begins = "\n" in text[end:start]
         end = match.end()
         word = surface.rstrip(".").lower()
-        is_capital = surface[0].isupper() and word not in _DATES
+        is_capital = surface[0].isupper() and word not in DATES
         token = _Token(surface, start, end, word, is_capital, begins)
         tokens.append(token)
         begins = surface in _SENTENCE_MARKS or (surface[-1] == "." and _ends_sentence(token))
@@ -185,7 +180,7 @@ def _begins_name(
     return not is_stop or (follows and not tokens[at + 1].begins_sentence)
 
 
-def _end_of_name(text: str, tokens: Sequence[_Token], at: int) -> int:
+def _end_of_name(text: str, tokens: Sequence[_Token], at: int, words: Words) -> int:
     end = at + 1
     while end < len(tokens):
         last = tokens[end - 1]
@@ -193,6 +188,9 @@ def _end_of_name(text: str, tokens: Sequence[_Token], at: int) -> int:
         if len(gap) > 1 or "\n" in gap or (last.text.endswith(".") and _ends_sentence(last)):
             break
         if last.text.endswith(("'s", "’s")):
+            break
+        if last.text.endswith(".") and tokens[end].word in words.stop:
+            # `Ltd. The`: the full stop was that of the sentence as well.
             break
         if tokens[end].is_capital:
             end += 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.tagging.text import Page
-from app.tagging.words import MAX_LETTERS, Words
+from app.tagging.words import DATES, MAX_LETTERS, Words
 
 #: What a candidate of one, two, three and more words is worth.
 _LENGTH = (1.0, 1.8, 2.0, 2.0, 2.0)
@@ -37,6 +37,9 @@ _ENDS_IN_ED, _BEGINS_WITH_ING = 0.5, 0.7
 _COVERED, _COVERS = 1.0, 3.0
 #: Words of a run; longer ones are tables and lists, not phrases.
 _RUN = 40
+
+#: Where every noun has a capital letter, it tells no name.
+_CAPITAL_NOUNS = frozenset({"de", "lb"})
 
 _BREAK = re.compile(
     r"[.,;:!?()\[\]{}\"“”«»|/\\<>•–—\t、。，；：！？…]|\n\s{0,8}\n|--|\s['’‘]|['’]\s"
@@ -114,17 +117,21 @@ def _verbal(surface: str) -> float:
 def _runs(page: Page, words: Words) -> list[list[_Word]]:
     runs: list[list[_Word]] = []
     run: list[_Word] = []
-    before = 0
+    before, was_capital = 0, True
+    names_apart = words.language not in _CAPITAL_NOUNS
     for number, match in enumerate(page.words, start=1):
         gap = page.full[before : match.start()]
         before = match.end()
         word, end = match.group().lower(), before
         if word.endswith(("'s", "’s")):
             word, end = word[:-2], end - 2
-        if run and gap != " " and _BREAK.search(gap):
+        capital = names_apart and page.full[match.start()].isupper()
+        if run and ((gap != " " and _BREAK.search(gap)) or (capital and not was_capital)):
+            # A name begins behind words that are none: `the banker Jane Miller`.
             runs.append(run)
             run = []
-        if word in words.stop or _is_dull(word):
+        was_capital = capital
+        if word in words.stop or word in DATES or _is_dull(word):
             if run:
                 runs.append(run)
                 run = []

@@ -165,7 +165,9 @@ def _category(given: Any, path: str) -> Category:
 
 def _check(categories: Sequence[Category], path: str) -> None:
     """Raise WrongTaxonomy for what no single category shows."""
-    known = {category.id: category for category in categories}
+    known: dict[str, Category] = {}
+    for category in categories:
+        known.setdefault(category.id, category)
     counts = dict.fromkeys(Match, 0)
     for n, category in enumerate(categories):
         here = f"{path}.categories[{n}]"

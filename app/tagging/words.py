@@ -11,12 +11,20 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: What the published list of English stop words counts among them, and what documents are about.
+#: What the published list of English stop words counts among them, and what documents are about;
+#: some stand there as contractions without their apostrophe, such as `shell`.
 _NO_STOP_WORDS = word_set(
-    "area areas bill billion case cases computer face fact fire group groups home index information"
-    " interest member members million mine new number numbers order page pages party point problem"
-    " problems research results room rooms section state states system systems test text thousand"
-    " trade trillion volume web website work world"
+    "area areas bill billion case cases computer face fact fire group groups hell home index"
+    " information interest member members million mine new number numbers order page pages"
+    " party point problem problems research results room rooms section shed shell state states"
+    " system systems test text thousand trade trillion volume web website wed work world"
+)
+
+#: English; a date is neither a name nor what a text is about.
+DATES = word_set(
+    "january february march april may june july august september october november december"
+    " monday tuesday wednesday thursday friday saturday sunday jan feb mar apr jun jul aug"
+    " sept sep oct nov dec"
 )
 
 #: Snowball's algorithms, by the code of their language.

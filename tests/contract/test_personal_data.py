@@ -22,8 +22,14 @@ import redis
 
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.jobs import service
+from app.jobs.model import NewItem
+from app.jobs.service import encode_item
+from app.kinds import documents
 from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
+from tests.model_server import fails, says
+from tests.model_server import serving as model_serving
 from tests.servers import beside_workers
 
 NAME = "Xylophandra Quillwick"
@@ -85,7 +91,11 @@ class Recorder:
 
 @pytest.fixture
 def recorder(settings) -> Iterator[Recorder]:
-    with redis.Redis.from_url(settings.redis_url) as client, Recorder(client) as started:
+    # On a busy machine nothing may reach Redis for longer than the client waits by default.
+    with (
+        redis.Redis.from_url(settings.redis_url, socket_timeout=None) as client,
+        Recorder(client) as started,
+    ):
         yield started
 
 
@@ -145,7 +155,7 @@ def tables_with_marks(database) -> set[str]:
         for name in [row["name"] for row in tx.fetchall()]:
             tx.execute(f"SELECT t::text AS text FROM {name} AS t")
             if any(marks_in(row["text"].encode()) for row in tx.fetchall()):
-                found.add(re.sub(r"_(kyc|other).*", "", name))
+                found.add(re.sub(r"_(kyc|documents|other).*", "", name))
     return found
 
 
@@ -274,3 +284,54 @@ def test_a_worker_that_fails_over_a_person_names_nobody(
     assert marks_in(recorder.everything()) == set()
     assert marks_in(worker_log.read_bytes()) == set()
     assert marks_in(web_process.log.read_bytes()) == set()
+
+
+def test_a_document_is_in_no_log_and_no_message_and_a_models_key_is_nowhere_at_all(
+    resources, talkative, database, tenant, tmp_path, recorder, monkeypatch
+):
+    """One job for our engine, and one for a model that echoes what it gets in all its errors."""
+    monkeypatch.setenv("OUR_KEY", DOCUMENT)
+    text = f"{NAME}, born {BIRTH_DATE}, was arrested for fraud, said {NAME}."
+    document = {"id": NAME, "title": NAME, "text": text, "extra": {"of": BIRTH_DATE}}
+    items = [NewItem(NAME, encode_item({"document": document}))] * 3
+    echo = f"{text} {DOCUMENT}"
+    answers = (
+        says({"tag": NAME, "score": 1}),
+        fails(500, echo),
+        fails(400, echo),
+        fails(401, echo),
+    )
+    with model_serving(*answers) as model:
+        known = {"ours": {"base_url": model.url, "key_env": "OUR_KEY", "models": ["small"]}}
+        ours = replace(talkative, tagging_providers=json.dumps(known))
+        env = {**os.environ, **ours.to_env(), "REMAP_SIGTERM": "SIGQUIT"}
+        env = {key: value for key, value in env.items() if value != ""}
+        worker = Worker(env, tmp_path, "tagger", "-B", "-s", str(tmp_path / "schedule"))
+        try:
+            worker.wait_until_ready()
+            for config in ({}, {"model_name": "ours/small", "api_key": DOCUMENT}):
+                made = documents.plan(
+                    replace(resources, settings=ours),
+                    tenant_id=tenant.id,
+                    created_by="usr_test",
+                    items=items,
+                    config=config,
+                )
+                job = service.submit(resources, made)
+                until(lambda job=job: _state(resources, job).is_final, 60, "the job has ended")
+        finally:
+            worker.stop()
+
+    assert {asked.headers["authorization"] for asked in model.asked} == {f"Bearer {DOCUMENT}"}
+    assert marks_in(worker.log.read_bytes()) == set()
+    assert marks_in(recorder.everything()) == set()
+    assert tables_with_marks(database) == {"items", "results"}
+    with database.transaction() as tx:
+        tx.execute("SELECT string_agg(t::text, ' ') AS text FROM results AS t")
+        assert DOCUMENT not in tx.fetchone()["text"]
+        tx.execute("SELECT string_agg(t::text, ' ') AS text FROM items AS t")
+        assert DOCUMENT not in tx.fetchone()["text"]
+
+
+def _state(resources, job):
+    return service.find(resources, job.tenant_id, job.dialect, job.external_id).state
