@@ -253,6 +253,7 @@ def _count(
     tx: Cursor, chunk: _Chunk, results: Sequence[Result], *, last: bool, suspect: bool
 ) -> tuple[Job, bool]:
     succeeded, failed, matches = store.save_results(tx, chunk.job, results, pass_no=chunk.pass_no)
+    KINDS[chunk.job.kind].settle(tx, chunk.job, results)
     job = store.add_counts(tx, chunk.job, succeeded=succeeded, failed=failed, matches=matches)
     if job is None:
         raise _JobEndedError

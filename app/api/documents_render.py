@@ -106,6 +106,9 @@ def job(snapshot: Snapshot | Job) -> dict[str, Any]:
         body["pause_requested"] = True
     if snapshot.state is JobState.CANCELLING:
         body["cancel_requested"] = True
+    if snapshot.resume_at is not None:
+        # A model wants to be left alone: the job goes on by itself.
+        body["resume_at"] = stamp(snapshot.resume_at)
     if snapshot.state is JobState.FAILED:
         body["error"] = snapshot.error_message
     elif snapshot.state is JobState.EXPIRED:

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from app.api.body import is_storable
 from app.api.documents_body import problems
-from app.errors import InvalidDocuments, InvalidParameter
+from app.errors import InvalidDocuments, InvalidParameter, MalformedJson
 from app.jobs import service
 from app.jobs.model import NewItem
 from schemas import texts
@@ -65,8 +65,9 @@ def read(body: Any, *, storable: bool, max_documents: int) -> Start:
             found.append(_problem("deadline", "must be a duration such as PT2H (ISO 8601)"))
     if found:
         raise InvalidDocuments("The request is wrong.", problems=found)
+    fingerprint = _fingerprint(body)
     documents = read_documents(given, body.get("column_mapping") or {})
-    return Start(documents, config or {}, job_id, allowed_seconds, _fingerprint(body))
+    return Start(documents, config or {}, job_id, allowed_seconds, fingerprint)
 
 
 _UNSTORABLE = "holds a text with a NUL or half a surrogate pair, which cannot be stored"
@@ -153,7 +154,15 @@ def _deadline(given: Any) -> float | None:
 def _fingerprint(body: Mapping[str, Any]) -> str:
     """Return what tells the same request when it comes again; without the key in it."""
     config = {name: value for name, value in body["config"].items() if name != "api_key"}
-    same = json.dumps({**body, "config": config}, sort_keys=True, separators=(",", ":"))
+    try:
+        same = json.dumps(
+            {**body, "config": config}, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+    except ValueError as error:
+        # JSON has 1e999, and Python reads it as infinity, which is no JSON any more.
+        raise MalformedJson("The body holds a number that is too large.") from error
     return sha256(same.encode("utf-8", "surrogatepass")).hexdigest()
 
 

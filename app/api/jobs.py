@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -53,9 +54,10 @@ def search() -> Response:
     page = jobs[:limit]
     running = service.count_running(resources(), page)
     next_cursor = make_cursor(page[-1]) if len(jobs) > limit else None
+    now = datetime.now(UTC)
     response = jsonify(
         object="list",
-        data=[jobs_render.record(job, running[job.id]) for job in page],
+        data=[jobs_render.record(job, running[job.id], now) for job in page],
         has_more=next_cursor is not None,
         next_cursor=next_cursor,
     )
@@ -73,7 +75,7 @@ def show(job_id: str) -> Response:
     if request.if_none_match.contains_weak(etag):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
-        response = jsonify(jobs_render.record(job, running))
+        response = jsonify(jobs_render.record(job, running, datetime.now(UTC)))
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     return _polled(response, job)
@@ -145,7 +147,7 @@ def retry(job_id: str) -> tuple[Response, HTTPStatus]:
         positions=positions,
         created_by=caller().uid,
     )
-    response = jsonify(jobs_render.record(job, 0))
+    response = jsonify(jobs_render.record(job, 0, datetime.now(UTC)))
     response.headers["Location"] = jobs_render.path(job)
     return _polled(response, job), HTTPStatus.ACCEPTED
 
@@ -154,7 +156,7 @@ def _controlled(act: Callable[..., Job], job_id: str) -> Response:
     known = _find(job_id)
     job = act(resources(), known.tenant_id, known.dialect, known.external_id)
     running = service.count_running(resources(), [job])[job.id]
-    return _polled(jsonify(jobs_render.record(job, running)), job)
+    return _polled(jsonify(jobs_render.record(job, running, datetime.now(UTC))), job)
 
 
 def _find(job_id: str) -> Job:

@@ -10,6 +10,8 @@ from typing import Any
 
 from app.jobs import ids
 from app.jobs.model import Job
+from app.jobs.progress import expected_end
+from app.jobs.states import CLAIMABLE
 
 #: Seconds between two polls.
 POLL_SECONDS = 2
@@ -25,7 +27,7 @@ def path(job: Job) -> str:
     return f"/v1/jobs/{ids.render(job.id)}"
 
 
-def record(job: Job, running: int) -> dict[str, Any]:
+def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
     """A job as `/v1` shows it. What does not apply is null."""
     here = path(job)
     links = {"self": here, "items": f"{here}/items", "results": f"{here}/results"}
@@ -40,6 +42,7 @@ def record(job: Job, running: int) -> dict[str, Any]:
         "dialect": job.dialect,
         "external_id": job.external_id,
         "status": str(job.state),
+        "status_reason": "rate_limited" if job.resume_at else None,
         "allowed_actions": job.allowed_actions,
         "counts": {
             "total": job.total,
@@ -64,7 +67,9 @@ def record(job: Job, running: int) -> dict[str, Any]:
         "finished_at": stamp(job.finished_at),
         "updated_at": stamp(job.updated_at),
         "deadline_at": stamp(job.deadline_at),
-        "estimated_completion": None if job.state.is_final else stamp(job.estimated_at),
+        # When a job that a rate limit paused goes on by itself.
+        "resume_at": stamp(job.resume_at),
+        "estimated_completion": stamp(expected_end(job, now)) if job.state in CLAIMABLE else None,
         "links": links,
     }
 

@@ -11,7 +11,7 @@ from flask import Response
 
 from app.api.context import request_id
 from app.api.errors import Failure
-from app.jobs.progress import Snapshot
+from app.jobs.progress import Snapshot, expected_end
 from app.jobs.states import JobState
 
 #: The state's word, for clients that know three.
@@ -135,15 +135,6 @@ def created(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     if snapshot.warnings:
         body["warnings"] = snapshot.warnings
     return body
-
-
-def expected_end(snapshot: Snapshot, now: datetime) -> datetime:
-    """When the job should be done: from its own pace once it has one, else as first estimated."""
-    done = snapshot.succeeded + snapshot.failed
-    if done and snapshot.started_at is not None:
-        pace = (snapshot.updated_at - snapshot.started_at) / done
-        return max(now, snapshot.updated_at + pace * (snapshot.total - done))
-    return max(now, snapshot.estimated_at or now)
 
 
 def result(row: Mapping[str, Any]) -> str:

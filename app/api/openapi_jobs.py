@@ -107,6 +107,10 @@ SHAPES: dict[str, Shape] = {
             "dialect": TEXT,
             "external_id": {**TEXT, "description": "What the dialect calls the job."},
             "status": _STATUS,
+            "status_reason": {
+                **or_null("string"),
+                "description": "rate_limited: a model wants to be left alone until resume_at.",
+            },
             "allowed_actions": _ACTIONS,
             "counts": {
                 **object_of(
@@ -130,6 +134,7 @@ SHAPES: dict[str, Shape] = {
             "finished_at": _SOMETIME,
             "updated_at": TIME,
             "deadline_at": {**_SOMETIME, "description": "Only while the job's time runs."},
+            "resume_at": {**_SOMETIME, "description": "When it goes on by itself."},
             "estimated_completion": _SOMETIME,
             "links": object_of(
                 {"self": TEXT, "items": TEXT, "results": TEXT, "dialect": TEXT},

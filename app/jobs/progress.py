@@ -55,6 +55,7 @@ class Snapshot:
     retry_of: UUID | None
     error_code: str | None
     error_message: str | None
+    resume_at: datetime | None
     #: Left out of the hash: a snapshot is one by its id and version.
     warnings: list[dict[str, str]] = field(hash=False)
 
@@ -70,9 +71,24 @@ class Snapshot:
         values = dict(zip(cls.__slots__, json.loads(text), strict=True))
         for name in ("id", "retry_of"):
             values[name] = values[name] and UUID(values[name])
-        for name in ("created_at", "updated_at", "started_at", "finished_at", "estimated_at"):
+        for name in _TIMES:
             values[name] = values[name] and datetime.fromisoformat(values[name])
         return cls(**{**values, "state": JobState(values["state"])})
+
+
+_TIMES = (
+    *("created_at", "updated_at", "started_at", "finished_at", "estimated_at"),
+    "resume_at",
+)
+
+
+def expected_end(job: Snapshot | Job, now: datetime) -> datetime:
+    """When the job should be done: from its own pace once it has one, else as first estimated."""
+    done = job.succeeded + job.failed
+    if done and job.started_at is not None:
+        pace = (job.updated_at - job.started_at) / done
+        return max(now, job.updated_at + pace * (job.total - done))
+    return max(now, job.estimated_at or now)
 
 
 def _plain(value: Any) -> str:

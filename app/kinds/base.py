@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.db import Cursor
 from app.jobs.model import Item, Job, Result
 from app.resources import Resources
 
@@ -25,6 +26,10 @@ def _as_it_was(resources: Resources, job: Job) -> Renewal:
 
 def _nothing(resources: Resources) -> None:
     """Most kinds have nothing to warm up."""
+
+
+def _nothing_to_settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
+    """Most kinds hold nothing for an item."""
 
 
 def _nothing_of(resources: Resources, job: Job) -> None:
@@ -49,6 +54,8 @@ class Kind:
     warm: Callable[[Resources], None] = _nothing
     #: Called when a job is retried: what has to be taken from today, and not from the old job.
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
+    #: Called in the transaction that writes results: what an item no longer needs.
+    settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
     #: Called when a job has been made of the items of another: what has to be held for it too.
     adopt: Callable[[Resources, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.

@@ -18,14 +18,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from app.db import Database
+from app.db import Cursor, Database
 from app.documents import uploads
 from app.documents.model import Source, SourceKind
 from app.documents.reader import Reader
 from app.errors import InvalidConfig, ItemError, JobError, Misconfigured
 from app.jobs import service
 from app.jobs.dispatch import DOCUMENTS, INTERACTIVE
-from app.jobs.model import Item, Job, NewItem, NewJob, Result
+from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
 from app.kinds.base import Kind, Process
 from app.resources import Resources
 from app.settings import Settings
@@ -240,6 +240,13 @@ def keep(resources: Resources, job: Job, uses: Sequence[tuple[int, UUID]]) -> No
             uploads.attach(tx, job.tenant_id, job.id, uses)
 
 
+def settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
+    """Let go of the uploads of documents that ended well; what failed can be tried again."""
+    for result in results:
+        if result.status is ItemStatus.SUCCEEDED:
+            uploads.release(tx, job.id, result.position)
+
+
 def adopt(resources: Resources, job: Job) -> None:
     """Keep for a retry the uploads that the old job was kept."""
     for page in service.worked(resources, job, finished=False):
@@ -254,6 +261,7 @@ KIND = Kind(
     batch_size=1,
     chunk_seconds=_CHUNK_SECONDS,
     warm=warm,
+    settle=settle,
     adopt=adopt,
     external_id=new_id,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from dataclasses import replace
 from uuid import uuid4
 
@@ -121,7 +122,22 @@ def test_several_things_that_are_wrong_are_all_named(client):
     assert all(each["msg"] for each in error["errors"])
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "7", '{"documents": [], "documents": []}'])
+_DEEP = '{"documents": [{"text": "x", "more": %s}], "config": {}}'
+
+
+@pytest.mark.parametrize("depth", [100, 700, 900, 950, 980, 2_000])
+def test_a_document_may_be_nested_or_is_too_deep_and_nothing_else(client, depth):
+    body = _DEEP % ("[" * depth + "]" * depth)
+
+    answer = client.post("/api/batch/start", data=body, content_type="application/json")
+
+    if answer.status_code != 200:
+        assert_detail(answer, 400, "The body is nested too deeply.")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "7", '{"documents": [], "documents": []}', _DEEP % "1e999"]
+)
 def test_a_body_that_is_no_request_is_400(client, body):
     answer = client.post("/api/batch/start", data=body, content_type="application/json")
 
@@ -169,6 +185,25 @@ def test_the_same_request_twice_is_one_job(client, resources):
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(client.get("/api/batch/active").json["jobs"]) == 1
+
+
+def test_the_same_request_many_times_at_once_is_one_job(web, client):
+    body, answers = {"documents": [inline(1)], "config": CONFIG, "job_id": "monthly"}, []
+
+    def send():
+        caller = web.test_client()
+        caller.environ_base |= client.environ_base
+        answers.append(caller.post("/api/batch/start", json=body))
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    assert len(client.get("/api/history/jobs").json["jobs"]) == 1
 
 
 # Control of a job that nobody works on: contract 8.3.
@@ -244,7 +279,9 @@ def test_pausing_a_job_that_rests_keeps_it_from_going_on_by_itself(client, resou
     job_id = start(client, [inline(1)]).json["job_id"]
     client.post(f"/api/batch/jobs/{job_id}/pause")
     with resources.db.transaction() as tx:
-        tx.execute("UPDATE jobs SET resume_at = now() + interval '1 hour'")
+        tx.execute("UPDATE jobs SET resume_at = now() + interval '1 hour', version = version + 1")
+    resources.redis.flushdb()
+    assert status(client, job_id)["resume_at"]
 
     assert client.post(f"/api/batch/jobs/{job_id}/pause").status_code == 200
     assert find(resources, tenant, job_id).resume_at is None
@@ -409,6 +446,9 @@ class TestWithAWorker:
         (found,) = results(client, job_id)
         assert found["document"]["type"] == "text"
         assert found["file_path"] == path
+        # Nobody needs it any more.
+        checked = client.post("/api/batch/validate-paths", json={"paths": [path]}).json
+        assert not checked["results"][0]["valid"]
 
     def test_a_document_that_may_not_be_read_fails_alone(self, client):
         hostile = [{"file_path": "http://169.254.169.254/latest"}, {"file_path": "/etc/passwd"}]
