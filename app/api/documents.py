@@ -9,7 +9,14 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.api import documents_render, documents_results, documents_start, errors, jobs_render
+from app.api import (
+    documents_csv,
+    documents_render,
+    documents_results,
+    documents_start,
+    errors,
+    jobs_render,
+)
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
@@ -35,10 +42,12 @@ _ACTIVE = 1_000
 @requires("documents:create")
 def start() -> Response:
     """Accept a batch of documents for tagging, and answer before any is read."""
-    body, storable = read_json()
-    asked = documents_start.read(
-        body, storable=storable, max_documents=resources().settings.max_documents
-    )
+    limit = resources().settings.max_documents
+    if documents_csv.is_form():
+        body, storable = documents_csv.read_form(limit), False
+    else:
+        body, storable = read_json()
+    asked = documents_start.read(body, storable=storable, max_documents=limit)
     uses = documents.uploads_of(enumerate(asked.documents))
     check_uploads(uses)
     job, is_new = _submitted(asked)

@@ -208,6 +208,8 @@ def _operation(app: Flask, rule: Rule) -> Shape:
             "required": not known.optional_body,
             "content": {known.body_media: {"schema": ref(known.body)}},
         }
+    if known.form is not None:
+        doc["requestBody"]["content"]["multipart/form-data"] = {"schema": ref(known.form)}
     if known.uploads:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
         doc["requestBody"] = {"required": True, "content": media}

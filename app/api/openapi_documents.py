@@ -60,7 +60,7 @@ _ITEM_STATUS = query("status", {"type": "string", "enum": ["success", "failed"]}
 _NO_LOGIN = (HTTPStatus.UNAUTHORIZED,)
 
 OPERATIONS: dict[str, Operation] = {
-    "documents.start": Operation("Started", body="Start", more=CONFLICT),
+    "documents.start": Operation("Started", body="Start", form="StartForm", more=CONFLICT),
     "documents.status": Operation("BatchStatus", more=(HTTPStatus.NOT_MODIFIED, *_BAD)),
     "documents.pause": Operation("Controlled", more=(*CONFLICT, *_BAD)),
     "documents.resume": Operation("Controlled", more=(*CONFLICT, *_BAD)),
@@ -217,6 +217,16 @@ SHAPES: dict[str, Shape] = {
             },
             "job_id": {**TEXT, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"},
             "deadline": {**TEXT, "description": "An ISO 8601 duration of running time."},
+        },
+        optional=("column_mapping", "job_id", "deadline"),
+    ),
+    "StartForm": object_of(
+        {
+            "file": {"type": "string", "format": "binary", "description": "CSV, in UTF-8."},
+            "config": {**TEXT, "description": "As in JSON."},
+            "column_mapping": {**TEXT, "description": "As in JSON."},
+            "job_id": TEXT,
+            "deadline": TEXT,
         },
         optional=("column_mapping", "job_id", "deadline"),
     ),

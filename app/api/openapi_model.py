@@ -23,6 +23,8 @@ class Operation:
     uploads: bool = False
     #: The body's media type.
     body_media: str = "application/json"
+    #: What a form may hold that is taken as well as JSON.
+    form: str | None = None
     #: The only media type of the answer, where that is not JSON.
     only_media: str | None = None
     #: Of an answer that says yes.

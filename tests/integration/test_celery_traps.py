@@ -337,7 +337,8 @@ def test_a_chunk_that_somebody_holds_is_left_to_them_and_tried_again_later(resou
 
     again_in = chunk.run(resources, job.id, 1, 0)
 
-    assert 6.0 < again_in < 7.5
+    # Not when the claim runs out: who holds it may let go much sooner.
+    assert 1.0 < again_in <= 2.0
     assert ledger(resources, job).results == 0
 
 

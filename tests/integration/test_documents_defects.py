@@ -5,6 +5,8 @@ One test, or a few, for each of the eight defects that the API contract lists in
 
 from __future__ import annotations
 
+import io
+import json
 import time
 
 import pytest
@@ -111,6 +113,54 @@ def test_2_a_mapping_that_cannot_be_meant_is_named(client, mapping, detail):
     error = assert_detail(client.post("/api/batch/start", json=body), 400)
 
     assert error["detail"].startswith(detail)
+
+
+def send(client, text: str, **more: str):
+    form = {"file": (io.BytesIO(text.encode()), "d.csv"), "config": json.dumps(CONFIG), **more}
+    return client.post("/api/batch/start", data=form)
+
+
+def test_2_the_columns_of_a_csv_file_are_mapped_as_well(client, tagger):
+    text = 'Headline,Body,Desk\r\nFined,"It was fined,\r\nfor bribes.",Riga\r\nOther,Bribes.,\r\n'
+    mapping = json.dumps({"Headline": "title", "Body": "text"})
+
+    job_id = send(client, text, column_mapping=mapping, job_id="from-csv").json["job_id"]
+    ended(client, job_id)
+
+    assert job_id == "from-csv"
+    found = results(client, job_id)
+    assert [(each["status"], each["title"]) for each in found] == [
+        ("success", "Fined"),
+        ("success", "Other"),
+    ]
+    assert [each["extra"] for each in found] == [{"Desk": "Riga"}, {"Desk": None}]
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("text\n", "No documents provided"),
+        ("", "No documents provided"),
+        ("text,text\nx,y\n", "The file names a column twice in its first line."),
+        ("text\nx,y\n", "Line 2 has more cells than columns."),
+        ('text\n"x', "Line 2 is not CSV: unexpected end of data."),
+    ],
+)
+def test_2_a_csv_file_that_is_wrong_is_refused_with_the_line(client, text, detail):
+    assert_detail(send(client, text), 400, detail)
+
+
+def test_2_a_form_that_is_wrong_is_refused(client):
+    mapping = json.dumps({"Bdy": "text"})
+
+    assert_detail(send(client, "text\nx\n", column_mapping="{"), 400)
+    assert_detail(send(client, "text\nx\n", config="[]"), 400, "config must be an object")
+    assert_detail(
+        send(client, "text\nx\n", column_mapping=mapping),
+        400,
+        "column_mapping names 'Bdy', which no document has",
+    )
+    assert_detail(client.post("/api/batch/start", data={"config": "{}"}), 400)
 
 
 # 3: pause lasted one second.
