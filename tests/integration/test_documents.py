@@ -74,7 +74,11 @@ def test_a_worker_tags_documents_from_their_own_queue(resources, settings, plan,
     job = load(resources, job)
     assert job.queue == DOCUMENTS
     assert_whole(resources, job)
-    assert outcomes(resources, job) == {"succeeded": 10, documents.INVALID_DOCUMENT: 2}
+    assert outcomes(resources, job) == {
+        "succeeded": 10,
+        documents.INVALID_DOCUMENT: 1,
+        "empty_document": 1,
+    }
     first, *_, last = details(resources, job)
     assert last is None
     assert first["extra"] == {"case": 0}
