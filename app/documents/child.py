@@ -86,7 +86,7 @@ def _in_a_process_of_its_own(
         return answer
     if os.WIFSIGNALED(status):
         work = used.ru_utime + used.ru_stime
-        if os.WTERMSIG(status) == signal.SIGALRM and work < _OWN_FAULT * limits["seconds"]:
+        if os.WTERMSIG(status) == signal.SIGALRM and work < _OWN_FAULT * limits["patience"]:
             return _failure(*TOO_SLOW)
         if os.WTERMSIG(status) in {signal.SIGALRM, signal.SIGXCPU}:
             return _failure(*TOO_COMPLEX)
@@ -115,7 +115,7 @@ def _work(out: int, question: Question, type: DocumentType, limits: Mapping[str,
     try:
         # What came along is not worth looking at again, nor copying because it was.
         gc.freeze()
-        _limit(limits["seconds"], limits["memory"], out)
+        _limit(limits, out)
         _send(out, _read(question, type))
     except BaseException:  # nothing of ours may run on in a copy of the process
         os._exit(1)
@@ -140,7 +140,7 @@ def _read(question: Question, type: DocumentType) -> bytes:
     return wire.pack(head, answer.text.encode())
 
 
-def _limit(seconds: float, memory: int, out: int) -> None:
+def _limit(limits: Mapping[str, Any], out: int) -> None:
     """Take from this process what reading a document needs not: for good, and from now on."""
     nothing = os.open(os.devnull, os.O_RDWR)
     # The socket: nobody may answer in our place.
@@ -149,11 +149,11 @@ def _limit(seconds: float, memory: int, out: int) -> None:
     os.closerange(out + 1, _MOST_FILES)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Also for the day when nobody is left to wait for us.
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    cpu = max(1, round(seconds))
+    signal.setitimer(signal.ITIMER_REAL, limits["patience"])
+    cpu = max(1, round(limits["seconds"]))
     for what, limit in (
         (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_AS, limits["memory"]),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),

@@ -38,15 +38,20 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What reading one document may take: CPU and wall-clock `seconds`, `memory` in bytes."""
+    """What reading one document may take: CPU `seconds`, `memory` in bytes, `patience` in seconds.
+
+    Patience is for all of it; more than the CPU time is for machines that are busy with others.
+    """
 
     seconds: float
+    patience: float
     memory: int
     max_chars: int
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
         return cls(
+            settings.document_seconds,
             settings.document_seconds,
             settings.document_memory_bytes,
             settings.document_max_chars,
@@ -81,12 +86,13 @@ class Extractor:
             "pages": pages,
             "max_chars": limits.max_chars,
             "seconds": limits.seconds,
+            "patience": limits.patience,
             "memory": limits.memory,
         }
         with self._turn:
             try:
                 head, body = self._ask(
-                    question, content.data, limits.seconds + _NOTICE_SECONDS, _START_SECONDS
+                    question, content.data, limits.patience + _NOTICE_SECONDS, _START_SECONDS
                 )
                 return _text(head, body, len(content.data), limits.max_chars)
             except (_Lost, wire.Garbled) as error:
