@@ -47,6 +47,7 @@ ROW = {
     "created_by": "usr_1",
     "error_code": None,
     "error_message": None,
+    "resume_at": None,
 }
 
 
