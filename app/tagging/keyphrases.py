@@ -117,7 +117,7 @@ def _verbal(surface: str) -> float:
 def _runs(page: Page, words: Words) -> list[list[_Word]]:
     runs: list[list[_Word]] = []
     run: list[_Word] = []
-    before, was_capital = 0, True
+    before, was_small = 0, False
     names_apart = words.language not in _CAPITAL_NOUNS
     for number, match in enumerate(page.words, start=1):
         gap = page.full[before : match.start()]
@@ -125,12 +125,13 @@ def _runs(page: Page, words: Words) -> list[list[_Word]]:
         word, end = match.group().lower(), before
         if word.endswith(("'s", "’s")):
             word, end = word[:-2], end - 2
-        capital = names_apart and page.full[match.start()].isupper()
-        if run and ((gap != " " and _BREAK.search(gap)) or (capital and not was_capital)):
+        first = page.full[match.start()]
+        begins_name = names_apart and was_small and first.isupper()
+        if run and ((gap != " " and _BREAK.search(gap)) or begins_name):
             # A name begins behind words that are none: `the banker Jane Miller`.
             runs.append(run)
             run = []
-        was_capital = capital
+        was_small = first.islower()
         if word in words.stop or word in DATES or _is_dull(word):
             if run:
                 runs.append(run)
