@@ -257,6 +257,8 @@ def _speed(articles: Sequence[dict[str, Any]]) -> Measure:
 
 
 _ONE_DOCUMENT = """
+import resource
+
 from app.kinds import documents
 from app.tagging import config
 from app.tagging.model import Document
