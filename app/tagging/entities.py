@@ -124,7 +124,8 @@ def find(page: Page, words: Words) -> list[Mention]:
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
     at = 0
     while at < len(tokens):
-        if not _begins_name(tokens, at, words, small, capital):
+        # Most words are none, and asking costs more than looking.
+        if not tokens[at].is_capital or not _begins_name(tokens, at, words, small, capital):
             at += 1
             continue
         end = _end_of_name(page.full, tokens, at, words)
@@ -170,8 +171,6 @@ def _begins_name(
     capital: Counter[str],
 ) -> bool:
     token = tokens[at]
-    if not token.is_capital:
-        return False
     is_stop = token.word in words.stop and token.text not in ("US", "IT", "WHO", "UN")
     if token.begins_sentence:
         # A capital that the beginning of a sentence explains.

@@ -85,11 +85,13 @@ def find(page: Page, words: Words, *, max_words: int, limit: int) -> list[Keyphr
             phrase.places.append((part[0].start, part[-1].end))
 
     kept = []
+    is_english = words.language == "en"
     for stems, phrase in found.items():
         start, end = phrase.places[0]
         if end - start < 3:
             continue
-        frequency = sum([often[stem] for stem in stems]) / len(stems)
+        single = len(stems) == 1
+        frequency = often[stems[0]] if single else sum([often[s] for s in stems]) / len(stems)
         position = math.log2(2 + _POSITION * first[stems] / total)
         phrase.score = (
             phrase.weight
@@ -97,9 +99,9 @@ def find(page: Page, words: Words, *, max_words: int, limit: int) -> list[Keyphr
             * frequency**_WORDS_EXPONENT
             / position
         )
-        if words.language == "en":
+        if is_english and not single:
             phrase.score *= _verbal(page.full[start:end].lower())
-        if len(stems) == 1 and total < _SHORT_WORDS:
+        if single and total < _SHORT_WORDS:
             phrase.score *= _SHORT_SINGLE
         kept.append(phrase)
     kept.sort(key=lambda phrase: (-phrase.score, phrase.places[0]))
@@ -108,8 +110,6 @@ def find(page: Page, words: Words, *, max_words: int, limit: int) -> list[Keyphr
 
 def _verbal(surface: str) -> float:
     parts = surface.split()
-    if len(parts) < 2:
-        return 1.0
     factor = _ENDS_IN_ED if parts[-1].endswith("ed") else 1.0
     return factor * _BEGINS_WITH_ING if parts[0].endswith("ing") else factor
 
@@ -117,7 +117,7 @@ def _verbal(surface: str) -> float:
 def _runs(page: Page, words: Words) -> list[list[_Word]]:
     runs: list[list[_Word]] = []
     run: list[_Word] = []
-    before, was_capital = 0, True
+    before, was_small = 0, False
     names_apart = words.language not in _CAPITAL_NOUNS
     for number, match in enumerate(page.words, start=1):
         gap = page.full[before : match.start()]
@@ -125,12 +125,13 @@ def _runs(page: Page, words: Words) -> list[list[_Word]]:
         word, end = match.group().lower(), before
         if word.endswith(("'s", "’s")):
             word, end = word[:-2], end - 2
-        capital = names_apart and page.full[match.start()].isupper()
-        if run and ((gap != " " and _BREAK.search(gap)) or (capital and not was_capital)):
+        first = page.full[match.start()]
+        begins_name = names_apart and was_small and first.isupper()
+        if run and ((gap != " " and _BREAK.search(gap)) or begins_name):
             # A name begins behind words that are none: `the banker Jane Miller`.
             runs.append(run)
             run = []
-        was_capital = capital
+        was_small = first.islower()
         if word in words.stop or word in DATES or _is_dull(word):
             if run:
                 runs.append(run)
