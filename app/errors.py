@@ -14,6 +14,7 @@
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
   - TooLarge                   the body is over the limit
+  - NotAcceptable              what is asked for is not to be had in that form, here
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
@@ -139,6 +140,10 @@ class EvaluationRejected(Invalid):
 
 class TooLarge(AppError):
     code = "payload_too_large"
+
+
+class NotAcceptable(AppError):
+    code = "not_acceptable"
 
 
 class Unavailable(AppError):

@@ -24,6 +24,7 @@ STATUS_OF: Mapping[type[errors.AppError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AppError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-from app.cli import admin, evaluate, jobs, keys, lists, results, screen, serve, submit, users
+from app.cli import (
+    admin,
+    evaluate,
+    jobs,
+    keys,
+    lists,
+    live,
+    results,
+    screen,
+    serve,
+    submit,
+    users,
+)
 from app.cli.sentences import Sentences
 from app.version import VERSION
 
@@ -27,6 +39,7 @@ SECTIONS = {
         lists.lists,
         evaluate.evaluate,
         serve.serve,
+        live.live,
     ),
 }
 
