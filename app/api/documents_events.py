@@ -59,13 +59,15 @@ def show(job_id: str) -> Response:
 
 
 @bp.get("/ws/<job_id>")
+# Else a handshake that arrives here would find no route.
+@bp.get("/ws/<job_id>", websocket=True)
 def websocket(job_id: str) -> tuple[Response, HTTPStatus, dict[str, str]]:
     """Watch a job by WebSocket; served by the process `live`."""
     live = resources().settings.live_url
     here = streams.are_here()
     place = "" if here else f" of {live}" if live else " of the process `live`"
     detail = f"This is a WebSocket{place}: connect with the protocol it speaks."
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     return jsonify(detail=detail), HTTPStatus.UPGRADE_REQUIRED, headers
 
 

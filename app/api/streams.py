@@ -67,12 +67,18 @@ class Wording:
 
     def is_told(self, job: Job, after: int | None) -> bool:
         """Whether a watcher who knows all up to `after` knows that the job has ended."""
-        return job.state.is_final and after is not None and after >= job.version + self.says_end
+        if not job.state.is_final or after is None:
+            return False
+        return job.version + self.says_end <= after <= job.version + 1
 
 
 class Streams(Protocol):
     def open(self, job: Job, wording: Wording, *, after: int | None) -> Iterator[bytes]:
         """Return a body of server-sent events, from behind `after` on or from now on."""
+        ...
+
+    def count(self) -> dict[str, int]:
+        """Return how many `clients` watch how many `jobs`."""
         ...
 
 
@@ -92,6 +98,10 @@ def are_here() -> bool:
     return "muster.streams" in current_app.extensions
 
 
+def here() -> Streams:
+    return cast(Streams, current_app.extensions["muster.streams"])
+
+
 def respond(job: Job, wording: Wording) -> Response:
     """Send the job's events, or say where they are to be had."""
     after = read_after()
@@ -100,10 +110,8 @@ def respond(job: Job, wording: Wording) -> Response:
     if wording.is_told(job, after):
         # How an EventSource is told not to come again.
         return Response(status=HTTPStatus.NO_CONTENT)
-    streams = cast(Streams, current_app.extensions["muster.streams"])
-    response = Response(
-        streams.open(job, wording, after=after), mimetype=EVENT_STREAM, direct_passthrough=True
-    )
+    body = here().open(job, wording, after=after)
+    response = Response(body, mimetype=EVENT_STREAM, direct_passthrough=True)
     response.headers["Cache-Control"] = "no-store"
     # nginx would hold the events back until it has some kilobytes of them.
     response.headers["X-Accel-Buffering"] = "no"

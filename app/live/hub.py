@@ -175,6 +175,7 @@ class Hub:
         self._unsure: set[UUID] = set()
         self._look_now = False
         self._hears_redis = False
+        self._is_over = False
         self._slots = BoundedSemaphore(READERS)
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
@@ -191,7 +192,9 @@ class Hub:
 
     def stop(self) -> None:
         """Let every watcher end; each can go on elsewhere from where it is."""
-        gevent.killall(self._greenlets)
+        self._is_over = True
+        # Without waiting: psycopg2 takes being killed for the end of its connection.
+        gevent.killall(self._greenlets, block=False)
         for topic in self._topics.values():
             for watcher in topic.watchers:
                 watcher.is_over = True
@@ -240,7 +243,7 @@ class Hub:
     # The process's own
 
     def _listen(self) -> None:
-        while True:
+        while not self._is_over:
             try:
                 for change in listen(self._redis):
                     if change is None:
@@ -267,7 +270,7 @@ class Hub:
             self._news.set()
 
     def _run(self) -> None:
-        while True:
+        while not self._is_over:
             pause = LOOK_SECONDS if self._hears_redis else LOOK_SECONDS_ALONE
             if not self._news.wait(pause):
                 self._look_now = True
@@ -338,14 +341,23 @@ class Hub:
                 job, with_items = topic.job, topic.with_items
                 types = ALL_TYPES if with_items else _WITHOUT_ITEMS
                 events = reading.since(job, rows[job.id], after=topic.seq, limit=PAGE, types=types)
-                is_whole = len(events) < PAGE
                 last = events[-1].seq if events else topic.seq
-                if is_whole and last < version:
-                    events += reading.untold(_reread(tx, job), last)
-                events = reading.with_items(tx, job, events, detailed=is_detailed(job))
-                if any(event.type is EventType.STATE for event in events):
+                is_short = len(events) < PAGE and last < version
+                if is_short or any(event.type is EventType.STATE for event in events):
                     topic.job = _reread(tx, job)
-                found[topic] = events, is_whole, with_items
+                if is_short and topic.job.state.is_final:
+                    # More came meanwhile, or it ended without a word: now everything is there.
+                    events = reading.read(
+                        tx,
+                        topic.job,
+                        after=topic.seq,
+                        limit=PAGE,
+                        types=types,
+                        detailed=is_detailed(job),
+                    )
+                else:
+                    events = reading.with_items(tx, job, events, detailed=is_detailed(job))
+                found[topic] = events, len(events) < PAGE, with_items
         return found
 
 

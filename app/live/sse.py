@@ -31,6 +31,9 @@ class SseStreams:
         client: socket.socket = request.environ["live.connection"].socket
         return self._body(Following(self._hub, job, wording, after), client)
 
+    def count(self) -> dict[str, int]:
+        return {"clients": self._hub.watchers, "jobs": self._hub.topics}
+
     def _body(self, following: Following, client: socket.socket) -> Iterator[bytes]:
         attention: list[Attention] = []
 

@@ -150,7 +150,8 @@ class _Wire:
             if name.startswith("HTTP_")
         ]
         try:
-            self._protocol.initiate_upgrade_connection(headers, environ["PATH_INFO"])
+            # Where it leads is not wsproto's business.
+            self._protocol.initiate_upgrade_connection(headers, "/")
             asked = next(self._protocol.events())
         except (ProtocolError, StopIteration):
             return False
