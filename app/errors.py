@@ -8,11 +8,12 @@
   - NotFound
       JobNotFound, ListNotFound, ExclusionNotFound
   - Conflict                   the thing exists, but not in a state for this
-      IllegalTransition, ListExists
+      IllegalTransition, NothingToRetry, JobExists, ListExists
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
+  - Unprocessable              the request can be read, and its values are wrong
   - TooLarge                   the body is over the limit
   - NotAcceptable              what is asked for is not to be had in that form, here
   - Unavailable                try again later
@@ -88,9 +89,19 @@ class Conflict(AppError):
 
 
 class IllegalTransition(Conflict):
-    """Carries the `state` the job is in."""
+    """Carries the `state` the job is in, and the `allowed_actions` that are possible there."""
 
     code = "invalid_state"
+
+
+class NothingToRetry(IllegalTransition):
+    code = "nothing_to_retry"
+
+
+class JobExists(Conflict):
+    """The tenant has a job of that name. Carries `job_id`."""
+
+    code = "job_exists"
 
 
 class ListExists(Conflict):
@@ -136,6 +147,12 @@ class EvaluationRejected(Invalid):
     """A file of labelled rows that is not written as docs/screening.md says."""
 
     code = "evaluation_rejected"
+
+
+class Unprocessable(AppError):
+    """Carries `errors`, a list of {detail, pointer}."""
+
+    code = "validation_error"
 
 
 class TooLarge(AppError):

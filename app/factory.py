@@ -10,6 +10,7 @@ from app.api import (
     errors,
     health,
     job_events,
+    jobs,
     kyc,
     kyc_auth,
     kyc_exclusions,
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         logs.configure(settings.log_level)
     app = _create(settings)
     dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
-    for blueprint in (health.bp, openapi.bp, *_WATCHED, *dialect_a):
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialect_a):
         app.register_blueprint(blueprint)
     return app
 

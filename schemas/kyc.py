@@ -86,6 +86,14 @@ def _calendar(text: str) -> None:
         raise ValidationError("must be a date as YYYY, YYYY-MM or YYYY-MM-DD")
 
 
+def _deadline(text: str) -> None:
+    seconds = texts.read_duration(text)
+    if seconds is None:
+        raise ValidationError("must be a duration such as PT2H or P1DT12H (ISO 8601)")
+    if not 0 < seconds <= texts.LONGEST_DEADLINE:
+        raise ValidationError("must be longer than nothing, and no longer than a year")
+
+
 class _List(fields.List[Any]):
     """A list whose length is looked at first: each of a million elements would cost a message."""
 
@@ -240,6 +248,7 @@ class JobOptionsSchema(CheckOptionsSchema):
     lists = _lists()
     list_name = _list_name()
     search_type = _text(20, _one_of(SEARCH_TYPES))
+    deadline = _text(40, _deadline)
     labels = _Texts(
         keys=fields.String(validate=[texts.check_storable, _length(texts.LABEL_LENGTH)]),
         values=fields.String(

@@ -22,6 +22,16 @@ PARTIAL_DATE = r"\A[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?\Z"
 
 _PARTIAL_DATE = re.compile(PARTIAL_DATE)
 
+_DURATION_LENGTH = 40
+_DURATION = re.compile(
+    r"P(?=[0-9T])(?:([0-9]+)W)?(?:([0-9]+)D)?"
+    r"(?:T(?=[0-9])(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:\.[0-9]+)?)S)?)?",
+    re.ASCII,
+)
+
+#: A year. A job that may take longer needs no deadline.
+LONGEST_DEADLINE = 366 * 86_400.0
+
 #: Half a surrogate pair is not a character, and Postgres stores no NUL.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -35,6 +45,18 @@ def is_partial_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def read_duration(text: str) -> float | None:
+    """Return the seconds of an ISO 8601 duration of days and below, or None if it is none.
+
+    Months and years have no fixed length.
+    """
+    parts = _DURATION.fullmatch(text)
+    if parts is None or len(text) > _DURATION_LENGTH:
+        return None
+    weeks, days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def check_storable(text: str) -> None:

@@ -36,6 +36,10 @@ _FIRST_BATCH = 10
 #: Starts of a chunk without a single result, beyond those that its first item may cost.
 _SPARE_STARTS = 5
 
+#: Seconds until a chunk that somebody else holds is tried again. A job that is paused and resumed
+#: at once waits so long for the chunk that was in hand.
+_LONGEST_WAIT = 2.0
+
 _HOST = socket.gethostname()
 _BOOT = uuid4().hex[:8]
 
@@ -129,7 +133,7 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | 
     )
     if starts is None:
         assert claim is not None, "only a claim keeps us out"
-        return max(0.1, claim[1] + 0.1)
+        return min(_LONGEST_WAIT, max(0.1, claim[1] + 0.1))
     if starts > chunk.resources.settings.max_attempts + _SPARE_STARTS:
         # Not any one item: those are given up one by one. Loading what the kind needs, perhaps.
         error = INTERNAL_ERROR, f"A chunk took its worker down {starts - 1} times."
@@ -158,6 +162,9 @@ def _work(
     results: list[Result] = []
     at = 0
     while at < len(items):
+        if at and kind.batch_size == 1 and not _is_wanted(chunk):
+            # Each item takes long: a request to stop must not wait for the next save.
+            break
         started = time.monotonic()
         batch = items[at : at + size]
         at += len(batch)
@@ -180,6 +187,12 @@ def _work(
             break
     _save(chunk, results, last=True, suspect=careful and at < len(items))
     log.info("chunk.finished", extra={"items": len(items), "careful": careful})
+
+
+def _is_wanted(chunk: _Chunk) -> bool:
+    """The job has been neither paused nor stopped, as far as one look tells."""
+    with chunk.resources.db.transaction() as tx:
+        return store.load_job(tx, chunk.job.id).state in CLAIMABLE
 
 
 def _attempt(chunk: _Chunk, process: Process, item: Item) -> Sequence[Result]:

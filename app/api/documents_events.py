@@ -73,9 +73,10 @@ def websocket(job_id: str) -> tuple[Response, HTTPStatus, dict[str, str]]:
 
 def error(failure: Failure) -> Response:
     """The error of dialect D."""
-    details = {"error": JobNotFound.code} if failure.code == JobNotFound.code else {}
-    said = "Job not found" if details else failure.message
-    response = jsonify(detail=said)
+    said = "Job not found" if failure.code == JobNotFound.code else failure.message
+    permission = failure.details.get("required_permission")
+    more = {} if permission is None else {"required_permission": permission}
+    response = jsonify(detail=said, **more)
     response.status_code = failure.status
     if failure.status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -23,6 +23,7 @@ STATUS_OF: Mapping[type[errors.AppError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -125,6 +126,14 @@ def problem(failure: Failure) -> Response:
         "status": int(failure.status),
         "detail": failure.message,
         "instance": request.path,
+        **{_MEMBERS.get(name, name): value for name, value in failure.details.items()},
         "request_id": request_id(),
     }
-    return Response(json.dumps(body), failure.status, mimetype="application/problem+json")
+    response = Response(json.dumps(body), failure.status, mimetype="application/problem+json")
+    if failure.status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+#: What a problem calls what the error carries.
+_MEMBERS = {"state": "current_status"}

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC
 from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.api import streams
+from app.api import jobs, jobs_render, streams
 from app.api.auth import requires
-from app.api.context import caller, resources
+from app.api.context import resources
 from app.api.paging import read_limit
 from app.api.streams import Message, Wording
-from app.errors import InvalidParameter, JobNotFound
-from app.jobs import ids
+from app.errors import InvalidParameter
 from app.jobs.events import service
 from app.jobs.events.model import ALL_TYPES, Counts, EventType, JobEvent, picture
 from app.jobs.model import Job
@@ -29,7 +27,7 @@ bp = Blueprint("job_events", __name__, url_prefix="/v1/jobs")
 def show(job_id: str) -> Response:
     """Stream what happens to a job as server-sent events, or list what has happened."""
     types = _types()
-    job = service.find(resources(), caller().tenant_id, _known(job_id))
+    job = jobs.find(job_id)
     # Without a stream to give, whoever takes a list as well gets that.
     if streams.is_wanted() and (
         streams.are_here() or resources().settings.live_url or not streams.takes_json()
@@ -41,7 +39,8 @@ def show(job_id: str) -> Response:
     response = jsonify(
         object="list",
         data=[
-            {"seq": each.seq, "type": each.type, "at": _stamp(each), **_data(each)} for each in page
+            {"seq": each.seq, "type": each.type, "at": jobs_render.stamp(each.at), **_data(each)}
+            for each in page
         ],
         has_more=has_more,
         next_cursor=str(page[-1].seq) if has_more else None,
@@ -77,7 +76,7 @@ def _data(event: JobEvent) -> dict[str, Any]:
                 body["error"] = {"code": code, "message": message}
             return body
         case EventType.PROGRESS:
-            return {"counts": _counts(event.counts), "progress": share(event.counts)}
+            return {"counts": _counts(event.counts), "progress": _share(event.counts)}
         case EventType.ITEM:
             return _item(event)
         case EventType.END:
@@ -97,30 +96,14 @@ def _counts(counts: Counts) -> dict[str, int]:
     }
 
 
-def share(counts: Counts) -> float:
-    """How much of the job has ended, rounded down: 1 says that nothing more will come."""
+def _share(counts: Counts) -> float:
+    # As in the job's record: rounded down, and 1 says that nothing more will come.
     return (10_000 * (counts.total - counts.outstanding) // counts.total) / 10_000
 
 
 def _item(event: JobEvent) -> dict[str, Any]:
     assert event.item is not None, "items come with their rows"
-    row = event.item
-    failed = row["error_code"] is not None
-    return {
-        "index": row["position"],
-        "ref": row["ref"],
-        "status": row["status"],
-        "matches": row["matches"],
-        "attempts": row["attempts"],
-        "error": {"code": row["error_code"], "message": row["error_message"]} if failed else None,
-    }
-
-
-def _known(job_id: str) -> Any:
-    known = ids.parse(job_id)
-    if known is None:
-        raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
-    return known
+    return {**jobs_render.item(event.item), "matches": event.item["matches"]}
 
 
 def _types() -> frozenset[EventType]:
@@ -132,11 +115,6 @@ def _types() -> frozenset[EventType]:
     if not wanted <= set(EventType):
         raise InvalidParameter(f"types must be of: {', '.join(EventType)}; several with commas.")
     return frozenset(map(EventType, wanted))
-
-
-def _stamp(event: JobEvent) -> str:
-    text = event.at.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _json(value: Any) -> str:

@@ -30,7 +30,8 @@ from app.jobs import service
 from app.jobs.model import Job
 from app.jobs.progress import Snapshot
 from app.jobs.states import JobState
-from app.kinds import kyc
+from app.kinds import kyc, retrying
+from schemas import texts
 from schemas.kyc import RetrySchema
 
 bp = Blueprint("kyc", __name__, url_prefix="/kyc")
@@ -41,11 +42,6 @@ _ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _LENIENT = re.compile(r'\Ahandling\s*=\s*("?)lenient\1\Z')
 
 _RETRY = RetrySchema()
-_RETRIED = {
-    "failed": ("failed",),
-    "cancelled": ("cancelled",),
-    "unfinished": ("failed", "cancelled"),
-}
 #: From this score on a single check is called high risk: an identifier, or as good as the name.
 _HIGH_RISK = 0.95
 
@@ -71,6 +67,7 @@ def submit() -> Response:
             items=items,
             threshold=options.get("threshold", kyc.DEFAULT_THRESHOLD),
             labels=options.get("labels"),
+            allowed_seconds=texts.read_duration(options.get("deadline", "")),
             wanted=_wanted(options),
         ),
     )
@@ -160,19 +157,9 @@ def cancel(job_id: str) -> Response:
 def retry(job_id: str) -> Response:
     """Screen the entities that failed, or were never begun, again: as a new job, lists of today."""
     wanted = _optional_body().get("items", "unfinished")
-    today = kyc.plan(resources(), tenant_id=caller().tenant_id, created_by=caller().uid, items=())
-    job = service.retry(
-        resources(),
-        caller().tenant_id,
-        kyc.NAME,
-        _known(job_id),
-        statuses=_RETRIED[wanted],
-        options={
-            "lists": today.options["lists"],
-            "warnings": today.options.get("warnings", []),
-        },
-        calibrated_seconds=today.calibrated_seconds,
-        created_by=caller().uid,
+    old = service.find(resources(), caller().tenant_id, kyc.NAME, _known(job_id))
+    job = retrying.retry(
+        resources(), old, statuses=retrying.CHOICES[wanted], created_by=caller().uid
     )
     return _created(job)
 

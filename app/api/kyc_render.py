@@ -56,6 +56,7 @@ TITLES: Mapping[str, str] = {
     "exclusion_not_found": "Exclusion not found",
     "not_found": "Not found",
     "invalid_state": "Conflict",
+    "nothing_to_retry": "Conflict",
     "payload_too_large": "Payload too large",
     "internal_error": "Internal server error",
 }

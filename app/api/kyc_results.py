@@ -12,7 +12,8 @@ from flask import Response, request
 
 from app.api import kyc_render
 from app.api.context import resources
-from app.api.paging import read_limit
+from app.api.paging import read_limit, read_position
+from app.api.spreadsheets import cell
 from app.errors import InvalidParameter
 from app.jobs import service
 from app.jobs.model import ItemStatus, Job
@@ -87,18 +88,8 @@ def _range(job: Job) -> dict[str, int]:
     """What a stream covers: all there is, or with a cursor what can be gone on from."""
     if "cursor" not in request.args:
         return {}
-    first = _first()
+    first = read_position()
     return {"first": first, "end": service.settled_end(resources(), job, first=first)}
-
-
-def _first() -> int:
-    """The cursor is the index of the first entity wanted."""
-    text = request.args.get("cursor")
-    if text is None:
-        return 0
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
-    return int(text)
 
 
 def _ndjson(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
@@ -107,7 +98,7 @@ def _ndjson(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _page(job: Job, statuses: Sequence[ItemStatus]) -> str:
-    limit, first = read_limit(), _first()
+    limit, first = read_limit(), read_position()
     end = service.settled_end(resources(), job, first=first)
     rows = service.result_page(
         resources(), job, statuses=statuses, first=first, end=end, limit=limit + 1
@@ -134,7 +125,7 @@ def _csv(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     for page in pages:
         for row in page:
             for line in _rows(row):
-                writer.writerow({name: _cell(value) for name, value in line.items()})
+                writer.writerow({name: cell(value) for name, value in line.items()})
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -168,10 +159,3 @@ def _rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         }
     if not detail["matches"]:
         yield entity
-
-
-def _cell(value: Any) -> Any:
-    """A spreadsheet runs what begins like a formula: a quote in front keeps it a text."""
-    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value

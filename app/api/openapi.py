@@ -6,7 +6,6 @@ the schemas that read requests, and the shapes of the answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -17,9 +16,9 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import kyc_lists, kyc_results
+from app.api import kyc_lists, kyc_results, openapi_events, openapi_jobs
+from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
-from app.api.paging import LARGEST_PAGE, PAGE
 from app.version import VERSION
 from schemas.kyc import (
     TOPICS,
@@ -36,77 +35,50 @@ bp = Blueprint("openapi", __name__)
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What the code of a route does not say of itself."""
-
-    answers: str
-    body: str | None = None
-    query: tuple[Shape, ...] = ()
-    #: Statuses beside those that follow from what the route takes and requires.
-    more: tuple[HTTPStatus, ...] = ()
-    #: Media types of the answer beside JSON.
-    media: tuple[str, ...] = ()
-    optional_body: bool = False
-    #: The body is a list file, in one of the types that are taken.
-    uploads: bool = False
-
-
-def _query(name: str, schema: Shape, says: str) -> Shape:
-    return {"name": name, "in": "query", "schema": schema, "description": says}
-
-
-_LIMIT = _query(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE},
-    "Entries of one page.",
-)
-_CURSOR = _query("cursor", TEXT, "The next_cursor of the page before.")
 _FORMATS: Shape = {"type": "string", "enum": list(kyc_results.FORMATS)}
-_CONFLICT = (HTTPStatus.CONFLICT,)
 _UPLOAD = (
-    _query("title", TEXT, "What people call the list."),
-    _query("version", TEXT, "What to call this version; without it, the time."),
-    _query("topics", TEXT, f"What the list is about, with commas: {', '.join(TOPICS)}."),
-    _query("allow_shrink", {"type": "boolean"}, "true: it may lose more than a fifth."),
+    query("title", TEXT, "What people call the list."),
+    query("version", TEXT, "What to call this version; without it, the time."),
+    query("topics", TEXT, f"What the list is about, with commas: {', '.join(TOPICS)}."),
+    query("allow_shrink", {"type": "boolean"}, "true: it may lose more than a fifth."),
 )
 
 OPERATIONS: dict[str, Operation] = {
     "kyc.submit": Operation("Created", body="Submission"),
     "kyc.show": Operation(
         "Job",
-        query=(_query("results", {"type": "boolean", "default": True}, "false: without results."),),
+        query=(query("results", {"type": "boolean", "default": True}, "false: without results."),),
         more=(HTTPStatus.NOT_MODIFIED,),
     ),
     "kyc.list_jobs": Operation(
-        "Jobs", query=(_query("job_status", JOB_STATUS, "Only these."), _LIMIT, _CURSOR)
+        "Jobs", query=(query("job_status", JOB_STATUS, "Only these."), LIMIT, CURSOR)
     ),
     "kyc.results": Operation(
         "ResultPage",
         query=(
-            _query("format", _FORMATS, "Stronger than the Accept header."),
-            _query("status", {"type": "string", "enum": ["completed", "failed"]}, "Only these."),
-            _LIMIT,
-            _CURSOR,
+            query("format", _FORMATS, "Stronger than the Accept header."),
+            query("status", {"type": "string", "enum": ["completed", "failed"]}, "Only these."),
+            LIMIT,
+            CURSOR,
         ),
         media=(kyc_results.NDJSON, kyc_results.CSV),
     ),
-    "kyc.cancel": Operation("Cancelled", more=_CONFLICT),
-    "kyc.retry": Operation("Created", body="Retry", optional_body=True, more=_CONFLICT),
+    "kyc.cancel": Operation("Cancelled", more=CONFLICT),
+    "kyc.retry": Operation("Created", body="Retry", optional_body=True, more=CONFLICT),
     "kyc.check": Operation(
         "Check",
         body="SingleCheck",
-        query=(_query("legacy", {"type": "boolean"}, "1: a copy of the result at the top."),),
+        query=(query("legacy", {"type": "boolean"}, "1: a copy of the result at the top."),),
     ),
     "kyc_lists.show_all": Operation("Lists"),
     "kyc_lists.show": Operation("List"),
     "kyc_lists.create": Operation(
         "Stored",
-        query=({**_query("name", TEXT, "Small letters, digits, _."), "required": True}, *_UPLOAD),
-        more=_CONFLICT,
+        query=({**query("name", TEXT, "Small letters, digits, _."), "required": True}, *_UPLOAD),
+        more=CONFLICT,
         uploads=True,
     ),
-    "kyc_lists.add_version": Operation("Stored", query=_UPLOAD, more=_CONFLICT, uploads=True),
+    "kyc_lists.add_version": Operation("Stored", query=_UPLOAD, more=CONFLICT, uploads=True),
     "kyc_lists.delete": Operation("Deleted"),
     "kyc_exclusions.create": Operation(
         "ExclusionAnswer", body="NewExclusion", more=(HTTPStatus.NOT_FOUND,)
@@ -114,13 +86,11 @@ OPERATIONS: dict[str, Operation] = {
     "kyc_exclusions.list_all": Operation(
         "Exclusions",
         query=(
-            _query("entity_id", TEXT, "Only about this entity."),
-            _query("list_name", TEXT, "Only about entries of this list."),
-            _query(
-                "state", {"type": "string", "enum": ["active", "revoked", "all"]}, "Only these."
-            ),
-            _LIMIT,
-            _CURSOR,
+            query("entity_id", TEXT, "Only about this entity."),
+            query("list_name", TEXT, "Only about entries of this list."),
+            query("state", {"type": "string", "enum": ["active", "revoked", "all"]}, "Only these."),
+            LIMIT,
+            CURSOR,
         ),
     ),
     "kyc_exclusions.show": Operation("ExclusionAnswer"),
@@ -129,21 +99,38 @@ OPERATIONS: dict[str, Operation] = {
     "health.healthz": Operation("Health"),
     "health.readyz": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     "openapi.show": Operation("OpenApi"),
+    **openapi_jobs.OPERATIONS,
+    **openapi_events.OPERATIONS,
 }
+
+#: Under these prefixes errors have another shape and media type than in dialect A.
+_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem"), "/api": (JSON, openapi_events.ERROR)}
 
 _SAYS = {
     HTTPStatus.OK: "Done.",
+    HTTPStatus.ACCEPTED: "Accepted; the new job is on its way.",
+    HTTPStatus.SWITCHING_PROTOCOLS: "A WebSocket from here on; of the process `live`.",
+    HTTPStatus.NO_CONTENT: "The end was told; there is no need to come again.",
+    HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
+    HTTPStatus.NOT_ACCEPTABLE: "This process sends no streams; ask for application/json.",
+    HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
     HTTPStatus.UNAUTHORIZED: "No token, a wrong one, or one that has expired.",
     HTTPStatus.FORBIDDEN: "The token does not carry the permission that is required.",
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
 }
-_NO_DOCUMENT = (HTTPStatus.NOT_MODIFIED,)
+_NO_DOCUMENT = (
+    HTTPStatus.SWITCHING_PROTOCOLS,
+    HTTPStatus.NO_CONTENT,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.NOT_MODIFIED,
+)
 
 #: Nothing stands behind these that could fail, or its failing is what they tell.
 _PLAIN = frozenset({"health.healthz", "health.readyz", "openapi.show"})
@@ -174,12 +161,13 @@ def document(app: Flask) -> dict[str, Any]:
         ("NewExclusion", ExclusionSchema),
         ("Retry", RetrySchema),
         ("TokenRequest", TokenSchema),
+        *openapi_jobs.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
-    for name, shape in SHAPES.items():
+    for name, shape in (SHAPES | openapi_jobs.SHAPES | openapi_events.SHAPES).items():
         spec.components.schema(name, shape)
     for rule in app.url_map.iter_rules():
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
@@ -206,7 +194,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     view, known = app.view_functions[rule.endpoint], OPERATIONS[rule.endpoint]
     permission = getattr(view, "required_permission", None)
     path = [
-        {"name": name, "in": "path", "required": True, "schema": TEXT if name == "name" else ID}
+        {"name": name, "in": "path", "required": True, "schema": _argument(rule, name)}
         for name in sorted(rule.arguments)
     ]
     doc: Shape = {
@@ -230,8 +218,13 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     return doc
 
 
+def _argument(rule: Rule, name: str) -> Shape:
+    # Only dialect A calls everything but a list by a UUID.
+    return ID if rule.rule.startswith("/kyc") and name != "name" else TEXT
+
+
 def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTPStatus]:
-    found = {HTTPStatus.OK, *known.more}
+    found = {known.status, *known.more}
     if permission:
         found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     if rule.arguments:
@@ -248,11 +241,13 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
 def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
     if status in _NO_DOCUMENT:
         return {"description": _SAYS[status]}
-    if status is HTTPStatus.OK or rule.endpoint == "health.readyz":
+    if status is known.status or rule.endpoint == "health.readyz":
         content = {JSON: {"schema": ref(known.answers)}}
         content |= {media: {"schema": TEXT} for media in known.media}
     else:
-        content = {JSON: {"schema": ref("Error")}}
+        prefix = "/" + rule.rule.split("/")[1]
+        media, shape = _ERRORS.get(prefix, (JSON, "Error"))
+        content = {media: {"schema": ref(shape)}}
     response: Shape = {"description": _SAYS[status], "content": content}
     if status is HTTPStatus.SERVICE_UNAVAILABLE and rule.endpoint not in _PLAIN:
         says = "Seconds to wait before the next try."

@@ -25,19 +25,19 @@ def ref(name: str) -> Shape:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _list(items: Shape) -> Shape:
+def list_of(items: Shape) -> Shape:
     return {"type": "array", "items": items}
 
 
-def _by_name(values: Shape) -> Shape:
+def by_name(values: Shape) -> Shape:
     return {"type": "object", "additionalProperties": values}
 
 
-def _or_null(kind: str) -> Shape:
+def or_null(kind: str) -> Shape:
     return {"type": [kind, "null"]}
 
 
-def _object(properties: Shape, *, optional: tuple[str, ...] = (), says: str = "") -> Shape:
+def object_of(properties: Shape, *, optional: tuple[str, ...] = (), says: str = "") -> Shape:
     shape: Shape = {
         "type": "object",
         "properties": properties,
@@ -45,6 +45,8 @@ def _object(properties: Shape, *, optional: tuple[str, ...] = (), says: str = ""
     }
     return {**shape, "description": says} if says else shape
 
+
+_list, _by_name, _or_null, _object = list_of, by_name, or_null, object_of
 
 _DECISION: Shape = {"type": "string", "enum": ["false_positive", "true_match"]}
 _WHY = _object({"code": TEXT, "message": TEXT})
@@ -66,7 +68,10 @@ _JOB: Shape = {
     "paused": {**YES_NO, "description": "Only of a job that is paused, or about to be."},
     "cancel_requested": {**YES_NO, "description": "Only of a job that is about to stop."},
     "retry_of": {**ID, "description": "Only of a retry: the job whose entities it screens again."},
-    "warnings": {**_list(ref("Warning")), "description": "Only where there is something to know."},
+    "warnings": {
+        **_list(ref("Warning")),
+        "description": "Only where there is something to know.",
+    },
 }
 _SOMETIMES = (
     *("completed_at", "estimated_completion", "error", "paused", "cancel_requested", "retry_of"),
@@ -357,10 +362,17 @@ SHAPES: dict[str, Shape] = {
             "invalid_count": {**WHOLE, "description": "Of invalid_entities."},
             "required_permission": {**TEXT, "description": "Of insufficient_permissions."},
             "state": {**TEXT, "description": "Of invalid_state: where the job stands."},
+            "allowed_actions": {
+                **_list(TEXT),
+                "description": "Of invalid_state: what can be done.",
+            },
             "max_bytes": {**WHOLE, "description": "Of payload_too_large."},
             "request_id": TEXT,
         },
-        optional=("details", "invalid_count", "required_permission", "state", "max_bytes"),
+        optional=(
+            *("details", "invalid_count", "required_permission", "state", "allowed_actions"),
+            "max_bytes",
+        ),
     ),
     "Health": _object({"status": {"const": "ok"}, "version": TEXT}),
     "Readiness": _object(

@@ -31,9 +31,9 @@ def read_limit() -> int:
     return int(text)
 
 
-def read_cursor() -> tuple[datetime, UUID] | None:
+def read_cursor(name: str = "cursor") -> tuple[datetime, UUID] | None:
     """Return the place that `?cursor=` stands for, or raise InvalidParameter."""
-    text = request.args.get("cursor")
+    text = request.args.get(name)
     if text is None:
         return None
     try:
@@ -43,8 +43,18 @@ def read_cursor() -> tuple[datetime, UUID] | None:
         place = None
     # What we make is in UTC; of other offsets Postgres does not take every one.
     if place is None or place[0].utcoffset() != timedelta(0):
-        raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
+        raise InvalidParameter(f"{name} must be the next_cursor of an earlier answer.")
     return place
+
+
+def read_position(name: str = "cursor") -> int:
+    """Return the index of the first item wanted, or raise InvalidParameter."""
+    text = request.args.get(name)
+    if text is None:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InvalidParameter(f"{name} must be the next_cursor of an earlier answer.")
+    return int(text)
 
 
 class Listed(Protocol):

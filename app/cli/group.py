@@ -6,6 +6,7 @@ import click
 
 from app.cli import (
     admin,
+    control,
     evaluate,
     jobs,
     keys,
@@ -27,8 +28,10 @@ SECTIONS = {
         submit.submit,
         jobs.jobs,
         results.show,
-        jobs.cancel,
-        jobs.retry,
+        control.pause,
+        control.resume,
+        control.cancel,
+        control.retry,
     ),
     "Running a server (needs its settings)": (
         admin.migrate,

@@ -190,19 +190,20 @@ def _bearer(token: str) -> Callable[[PreparedRequest], PreparedRequest]:
 
 
 def _refusal(response: Response, url: str) -> ApiFailure:
-    """Read an error body (API contract 7.4), or make do with the status."""
+    """Read an error body (API contract 7.4, or RFC 9457), or make do with the status."""
     try:
         body = response.json()
     except ValueError:
         body = None
-    if not isinstance(body, dict) or not isinstance(body.get("message"), str):
+    message = (body.get("message") or body.get("detail")) if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(message, str):
         return ApiFailure(
             f"{url} answered {response.status_code} {response.reason}, and not as Muster does;"
             " is it the right address?",
             status=response.status_code,
             retry_after=_seconds(response),
         )
-    message = visible(body["message"])
+    message = visible(message)
     if needed := body.get("required_permission"):
         message += f" The token lacks the permission {visible(str(needed))}."
     if response.status_code == HTTPStatus.UNAUTHORIZED:
@@ -210,7 +211,7 @@ def _refusal(response: Response, url: str) -> ApiFailure:
     return ApiFailure(
         message,
         status=response.status_code,
-        code=str(body.get("code", "")),
+        code=str(body.get("code") or body.get("type", "")),
         details=body.get("details"),
         retry_after=_seconds(response),
     )

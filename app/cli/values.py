@@ -9,6 +9,8 @@ from uuid import UUID
 
 import click
 
+from app.jobs import ids
+
 Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 
 
@@ -29,9 +31,10 @@ def threshold_option(why: str) -> Callable[[Command], Command]:
 
 
 def _job_id(text: str) -> str:
-    """Return the id of a job as the server writes it."""
+    """Return the id of a job as a UUID, written in whatever way the server writes it."""
+    native = ids.parse(text)
     try:
-        return str(UUID(text))
+        return str(native or UUID(text))
     except ValueError as error:
         raise click.BadParameter(
             f"{text!r} is not the id of a job, such as 550e8400-e29b-41d4-a716-446655440000;"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.jobs.states import JobState
+from app.jobs.states import JobState, requests
 
 
 class ItemStatus(StrEnum):
@@ -84,6 +84,10 @@ class NewJob:
     retry_of: UUID | None = None
     #: Expected seconds per item where no finished job tells it yet.
     calibrated_seconds: float = 0.0
+    #: What the caller knows it by, once per tenant and dialect; without it, the job's own id.
+    external_id: str | None = None
+    #: The deadline, in seconds of running time; without it, the job may take as long as it does.
+    allowed_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,33 @@ class Job:
     created_by: str
     error_code: str | None
     error_message: str | None
+    allowed_seconds: float | None
+    spent_seconds: float
+    active_since: datetime | None
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        """When the job expires if it runs on; None while nothing runs out."""
+        if self.allowed_seconds is None or self.active_since is None:
+            return None
+        return self.active_since + timedelta(seconds=self.allowed_seconds - self.spent_seconds)
+
+    @property
+    def allowed_actions(self) -> list[str]:
+        """What can be asked of it at this moment: `pause`, `resume`, `cancel`, `retry`."""
+        if self.state.is_final:
+            return ["retry"] if self.failed + self.cancelled + self.expired else []
+        return requests(self.state)
 
     @property
     def done(self) -> int:
         """Items with a result."""
         return self.succeeded + self.failed
+
+    @property
+    def outstanding(self) -> int:
+        """Items that may still get one."""
+        return self.total - self.succeeded - self.failed - self.cancelled - self.expired
 
     @property
     def warnings(self) -> list[dict[str, str]]:

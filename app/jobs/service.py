@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.errors import BrokerUnavailable, DatabaseUnavailable, IllegalTransition, JobError
+from app.db import Cursor
+from app.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    IllegalTransition,
+    JobError,
+    JobExists,
+    NothingToRetry,
+)
 from app.jobs import store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
 from app.jobs.progress import Snapshot
-from app.jobs.states import Event, JobState
+from app.jobs.states import DRAINING, Event, JobState
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -29,13 +37,21 @@ def submit(resources: Resources, new_job: NewJob) -> Job:
     """Record the job and all its items, then hand it to the workers.
 
     Once this returns nothing is lost any more, whether or not the broker could be reached.
+    Raises JobExists if the tenant has used the name before.
     """
     with resources.db.transaction() as tx:
-        job = store.insert_job(tx, new_job, len(new_job.items))
+        job = _inserted(tx, new_job, len(new_job.items))
         store.copy_items(tx, job, new_job.items)
         job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
     launch(resources, job, range(job.chunk_count))
+    return job
+
+
+def _inserted(tx: Cursor, new_job: NewJob, total: int) -> Job:
+    job = store.insert_job(tx, new_job, total)
+    if job is None:
+        raise JobExists("A job of this name exists already.", job_id=new_job.external_id)
     return job
 
 
@@ -71,6 +87,52 @@ def find(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) 
         return store.find_job(tx, tenant_id, dialect, external_id)
 
 
+def get(resources: Resources, tenant_id: UUID, job_id: UUID) -> Job:
+    """Return the tenant's job, of whatever dialect, or raise JobNotFound."""
+    with resources.db.transaction() as tx:
+        return store.find_job_by_id(tx, tenant_id, job_id)
+
+
+def search_jobs(
+    resources: Resources,
+    tenant_id: UUID,
+    *,
+    states: Collection[JobState] = tuple(JobState),
+    kinds: Collection[str] | None = None,
+    external_id: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Job]:
+    """Return one page of the tenant's jobs of all dialects, newest first."""
+    with resources.db.transaction() as tx:
+        return store.search_jobs(
+            tx,
+            tenant_id,
+            states=states,
+            kinds=kinds,
+            external_id=external_id,
+            labels=labels or {},
+            before=before,
+            limit=limit,
+        )
+
+
+def count_running(resources: Resources, jobs: Iterable[Job]) -> dict[UUID, int]:
+    """Return how many items of each job are in a worker's hands, at most as many as are left."""
+    with resources.db.transaction() as tx:
+        running = store.count_running(tx, jobs)
+    return {job.id: min(running.get(job.id, 0), job.outstanding) for job in jobs}
+
+
+def list_items(
+    resources: Resources, job: Job, *, first: int, limit: int, statuses: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return one page of the job's items, from position `first` on, in the order of submission."""
+    with resources.db.transaction() as tx:
+        return store.list_items(tx, job, first=first, limit=limit, statuses=statuses)
+
+
 def list_jobs(
     resources: Resources,
     tenant_id: UUID,
@@ -85,6 +147,66 @@ def list_jobs(
         return store.list_jobs(tx, tenant_id, dialect, states=states, before=before, limit=limit)
 
 
+def pause(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+    """Begin no more items: those in hand are finished, and then the job stands still.
+
+    Asking again while it pauses is no error. Raises JobNotFound or IllegalTransition.
+    """
+    with resources.db.transaction() as tx:
+        job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
+        moved = _drained(tx, _moved(tx, job, Event.PAUSE, "paused"))
+    log.info("job.pause_requested", extra={"job_id": str(job.id), "state": moved.state})
+    resources.progress.show(moved)
+    return moved
+
+
+def resume(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+    """Go on where the job paused: with a new pass over the items that have no result.
+
+    What is still in hand of a job that was pausing is finished by whoever has it. Raises
+    JobNotFound or IllegalTransition.
+    """
+    with resources.db.transaction() as tx:
+        job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
+        never_claimed = job.state is JobState.PAUSED and job.started_at is None
+        event = Event.RESUME_NEVER_CLAIMED if never_claimed else Event.RESUME
+        moved = _moved(tx, job, event, "resumed")
+        # Messages of the last pass came and went while the job stood still.
+        chunks = store.outstanding_chunks(tx, moved)
+        if chunks:
+            moved = store.begin_pass(tx, moved, worked=False)
+        else:
+            # A worker that had been given up for lost brought the last result meanwhile.
+            moved = store.advance(tx, job.id, Event.ALL_DONE) or moved
+    log.info("job.resumed", extra={"job_id": str(job.id), "state": moved.state})
+    if chunks:
+        launch(resources, moved, chunks)
+    else:
+        resources.progress.show(moved)
+    return moved
+
+
+def _moved(tx: Cursor, job: Job, event: Event, becomes: str) -> Job:
+    """Return the job moved on by the event, or raise IllegalTransition."""
+    moved = store.advance(tx, job.id, event)
+    if moved is None:
+        raise _refused(job, f"A {job.state} job cannot be {becomes}.")
+    return moved
+
+
+def _refused(
+    job: Job, message: str, error: type[IllegalTransition] = IllegalTransition
+) -> IllegalTransition:
+    return error(message, state=job.state, allowed_actions=job.allowed_actions)
+
+
+def _drained(tx: Cursor, job: Job) -> Job:
+    """Let a job that was asked to stop do so at once, where nobody has anything of it in hand."""
+    if job.state in DRAINING and not store.live_claims(tx, job):
+        return store.advance(tx, job.id, Event.DRAINED) or job
+    return job
+
+
 def cancel(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
     """Stop the job: at once if nothing is in hand, else when the items in hand are finished.
 
@@ -92,11 +214,7 @@ def cancel(resources: Resources, tenant_id: UUID, dialect: str, external_id: str
     """
     with resources.db.transaction() as tx:
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
-        moved = store.advance(tx, job.id, Event.CANCEL)
-        if moved is None:
-            raise IllegalTransition(f"A {job.state} job cannot be cancelled.", state=job.state)
-        if moved.state is JobState.CANCELLING and not store.live_claims(tx, moved):
-            moved = store.advance(tx, job.id, Event.DRAINED) or moved
+        moved = _drained(tx, _moved(tx, job, Event.CANCEL, "cancelled"))
     log.info("job.cancel_requested", extra={"job_id": str(job.id), "state": moved.state})
     resources.progress.show(moved)
     return moved
@@ -109,31 +227,26 @@ def retry(
     external_id: str,
     *,
     statuses: Collection[str],
-    options: dict[str, Any],
+    positions: Collection[int] | None = None,
+    options: Mapping[str, Any],
     created_by: str,
+    external_id_of_new: str | None = None,
     calibrated_seconds: float = 0.0,
 ) -> Job:
-    """Make a new job of the items that failed or were never begun; the old one stays as it is.
+    """Make a new job of items of this one, which stays as it is.
 
-    Raises JobNotFound, or IllegalTransition if the job still runs or leaves nothing to retry.
+    `statuses` are of `succeeded`, `failed` and `cancelled`, the last for all that were never
+    begun; `positions` chooses among them. Raises JobNotFound, IllegalTransition if the job still
+    runs, or NothingToRetry.
     """
     with resources.db.transaction() as tx:
         old = store.find_job(tx, tenant_id, dialect, external_id)
         if not old.state.is_final:
-            raise IllegalTransition(
-                f"A {old.state} job cannot be retried: wait for its end, or cancel it first.",
-                state=old.state,
+            raise _refused(
+                old, f"A {old.state} job cannot be retried: wait for its end, or cancel it first."
             )
-        counts = {"failed": old.failed, "cancelled": old.cancelled + old.expired}
-        total = sum(counts[status] for status in statuses)
-        if total == 0:
-            left = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-            raise IllegalTransition(
-                f"There is nothing to retry: of {old.total:,} entities {old.succeeded:,} were"
-                f" completed, {left}, and {' or '.join(statuses)} ones were asked for.",
-                state=old.state,
-            )
-        job = store.insert_job(
+        total = _retried(old, statuses) if positions is None else len(positions)
+        job = _inserted(
             tx,
             NewJob(
                 tenant_id=tenant_id,
@@ -146,15 +259,33 @@ def retry(
                 created_by=created_by,
                 labels=old.labels,
                 retry_of=old.id,
+                external_id=external_id_of_new,
+                allowed_seconds=old.allowed_seconds,
             ),
             total,
         )
-        copied = store.copy_items_of(tx, job, old, statuses)
+        copied = store.copy_items_of(tx, job, old, statuses, positions)
         assert copied == total, "the counts of a final job are exact"
         job = store.set_estimate(tx, job, calibrated_seconds)
     log.info("job.retried", extra={"job_id": str(job.id), "retry_of": str(old.id)})
     launch(resources, job, range(job.chunk_count))
     return job
+
+
+def _retried(old: Job, statuses: Collection[str]) -> int:
+    """Return how many items of an ended job there are to retry, or raise NothingToRetry."""
+    left = {"failed": old.failed, "cancelled": old.cancelled + old.expired}
+    counts = {"succeeded": old.succeeded, **left}
+    total = sum(counts[status] for status in statuses)
+    if total == 0:
+        shown = ", ".join(f"{count:,} {status}" for status, count in left.items())
+        raise _refused(
+            old,
+            f"There is nothing to retry: of {old.total:,} items {old.succeeded:,} were completed,"
+            f" {shown}, and {' or '.join(statuses)} ones were asked for.",
+            NothingToRetry,
+        )
+    return total
 
 
 def results(

@@ -114,6 +114,27 @@ CLAIMABLE = frozenset({JobState.QUEUED, JobState.RUNNING})
 DRAINING = frozenset({JobState.PAUSING, JobState.CANCELLING})
 
 
+#: What whoever owns a job may ask of it, and the event that each request is.
+REQUESTS: Mapping[str, tuple[Event, ...]] = {
+    "pause": (Event.PAUSE,),
+    "resume": (Event.RESUME, Event.RESUME_NEVER_CLAIMED),
+    "cancel": (Event.CANCEL,),
+}
+
+
+def requests(state: JobState) -> list[str]:
+    """Return the requests that would move a job on from this state.
+
+    Pausing a job that is pausing is no error, but moves nothing, and is not among them.
+    """
+    following = NEXT.get(state, {})
+    return [
+        request
+        for request, events in REQUESTS.items()
+        if any(following.get(event, state) is not state for event in events)
+    ]
+
+
 def moves(event: Event) -> dict[JobState, JobState]:
     """Return where the event leads, from each state in which it may happen."""
     return {state: following[event] for state, following in NEXT.items() if event in following}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Any
@@ -22,8 +22,11 @@ _OPEN = [str(state) for state in NEXT]
 _FINAL = [str(state) for state in JobState if state.is_final]
 
 
-def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job:
-    """Write the job's row alone; its items follow in the same transaction."""
+def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job | None:
+    """Write the job's row alone; its items follow in the same transaction.
+
+    Return None if the tenant has a job of that name in that dialect already.
+    """
     job_id = uuid4()
     tx.execute(
         QUERIES["insert_job"],
@@ -32,7 +35,7 @@ def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job:
             "tenant_id": new_job.tenant_id,
             "kind": new_job.kind,
             "dialect": new_job.dialect,
-            "external_id": str(job_id),
+            "external_id": new_job.external_id or str(job_id),
             "options": Json(new_job.options),
             "labels": Json(new_job.labels),
             "queue": new_job.queue,
@@ -40,9 +43,11 @@ def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job:
             "total": total,
             "created_by": new_job.created_by,
             "retry_of": new_job.retry_of,
+            "allowed_seconds": new_job.allowed_seconds,
         },
     )
-    return Job.from_row(one(tx))
+    row = tx.fetchone()
+    return None if row is None else Job.from_row(row)
 
 
 def copy_items(tx: Cursor, job: Job, items: Sequence[NewItem]) -> None:
@@ -87,10 +92,16 @@ def set_estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
     return Job.from_row(one(tx))
 
 
-def copy_items_of(tx: Cursor, job: Job, source: Job, statuses: Collection[str]) -> int:
+def copy_items_of(
+    tx: Cursor,
+    job: Job,
+    source: Job,
+    statuses: Collection[str],
+    positions: Collection[int] | None = None,
+) -> int:
     """Copy the source's items of these statuses into `job` and return how many there were.
 
-    `cancelled` stands for items that never got a result.
+    `cancelled` stands for items that never got a result. `positions` chooses among them.
     """
     tx.execute(
         QUERIES["copy_items_of"],
@@ -99,6 +110,7 @@ def copy_items_of(tx: Cursor, job: Job, source: Job, statuses: Collection[str]) 
             "source_id": source.id,
             "source_month": source.month,
             "statuses": list(statuses),
+            "positions": None if positions is None else list(positions),
         },
     )
     return tx.rowcount
@@ -164,6 +176,41 @@ def list_jobs(
         },
     )
     return [Job.from_row(row) for row in tx.fetchall()]
+
+
+def search_jobs(
+    tx: Cursor,
+    tenant_id: UUID,
+    *,
+    states: Collection[JobState],
+    kinds: Collection[str] | None,
+    external_id: str | None,
+    labels: Mapping[str, str],
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Job]:
+    """Return the tenant's jobs of all dialects, newest first, from before the given place on."""
+    at, job_id = before or (datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+    tx.execute(
+        QUERIES["search_jobs"],
+        {
+            "tenant_id": tenant_id,
+            "states": [str(state) for state in states],
+            "kinds": None if kinds is None else list(kinds),
+            "external_id": external_id,
+            "labels": Json(labels),
+            "before": at,
+            "before_id": job_id,
+            "limit": limit,
+        },
+    )
+    return [Job.from_row(row) for row in tx.fetchall()]
+
+
+def count_running(tx: Cursor, jobs: Iterable[Job]) -> dict[UUID, int]:
+    """Return how many items of each job are in a worker's hands; jobs without any are left out."""
+    tx.execute(QUERIES["count_running"], {"ids": [job.id for job in jobs]})
+    return {row["id"]: row["running"] for row in tx.fetchall()}
 
 
 def advance(
@@ -397,6 +444,27 @@ def list_results(
             "end": end,
             "limit": limit,
             "statuses": [str(status) for status in statuses],
+        },
+    )
+    return [dict(row) for row in tx.fetchall()]
+
+
+def list_items(
+    tx: Cursor, job: Job, *, first: int, limit: int, statuses: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return items from position `first` on, with how each stands and without what it holds."""
+    rest = None
+    if job.state.is_final:
+        rest = "expired" if job.state is JobState.EXPIRED else "cancelled"
+    tx.execute(
+        QUERIES["list_items"],
+        {
+            **_of(job),
+            "chunk_size": job.chunk_size,
+            "rest": rest,
+            "first": first,
+            "limit": limit,
+            "statuses": list(statuses),
         },
     )
     return [dict(row) for row in tx.fetchall()]

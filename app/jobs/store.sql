@@ -2,10 +2,11 @@
 
 -- name: insert_job
 INSERT INTO jobs (id, tenant_id, kind, dialect, external_id, month, options, labels, queue,
-                  chunk_size, total, created_by, retry_of)
+                  chunk_size, total, created_by, retry_of, allowed_seconds)
 VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(dialect)s, %(external_id)s,
         date_trunc('month', now() AT TIME ZONE 'UTC')::date, %(options)s, %(labels)s, %(queue)s,
-        %(chunk_size)s, %(total)s, %(created_by)s, %(retry_of)s)
+        %(chunk_size)s, %(total)s, %(created_by)s, %(retry_of)s, %(allowed_seconds)s)
+ON CONFLICT (tenant_id, dialect, external_id) DO NOTHING
 RETURNING *;
 
 -- name: copy_items
@@ -44,7 +45,8 @@ SELECT %(kind)s, %(month)s, %(job_id)s,
   FROM items
   LEFT JOIN results USING (kind, month, job_id, position)
  WHERE items.kind = %(kind)s AND items.month = %(source_month)s AND items.job_id = %(source_id)s
-   AND coalesce(results.status, 'cancelled') = ANY (%(statuses)s);
+   AND coalesce(results.status, 'cancelled') = ANY (%(statuses)s)
+   AND (%(positions)s::integer[] IS NULL OR items.position = ANY (%(positions)s::integer[]));
 
 -- name: find_job
 SELECT * FROM jobs
@@ -67,6 +69,32 @@ SELECT * FROM jobs
    AND (created_at, id) < (%(before)s, %(before_id)s)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
+
+-- name: search_jobs
+-- Of every dialect, without single checks.
+SELECT * FROM jobs
+ WHERE tenant_id = %(tenant_id)s
+   AND queue <> 'interactive' AND state = ANY (%(states)s::job_state[])
+   AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
+   AND (%(external_id)s::text IS NULL OR external_id = %(external_id)s)
+   AND labels @> %(labels)s
+   AND (created_at, id) < (%(before)s, %(before_id)s)
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s;
+
+-- name: count_running
+-- Items without a result in chunks that a worker has in hand.
+SELECT jobs.id,
+       sum(least(jobs.chunk_size, jobs.total - chunk_no * jobs.chunk_size)
+           - (SELECT count(*) FROM results
+               WHERE results.kind = jobs.kind AND results.month = jobs.month
+                 AND results.job_id = jobs.id
+                 AND results.position >= chunk_no * jobs.chunk_size
+                 AND results.position < (chunk_no + 1) * jobs.chunk_size))::integer AS running
+  FROM chunk_claims JOIN jobs ON jobs.id = chunk_claims.job_id
+ WHERE jobs.id = ANY (%(ids)s) AND jobs.finished_at IS NULL
+   AND expires_at >= clock_timestamp()
+ GROUP BY jobs.id;
 
 -- name: advance
 -- Compare-and-set: the row moves only from a state in which the event may happen. What never got
@@ -289,6 +317,27 @@ SELECT results.position, items.ref, results.status, results.matches,
    AND results.position >= %(first)s AND results.position < %(end)s
    AND results.status = ANY (%(statuses)s)
  ORDER BY results.position
+ LIMIT %(limit)s;
+
+-- name: list_items
+-- Every item with how it stands. One without a result waits, is in hand, or will never be begun:
+-- then `rest` says why.
+SELECT position, ref, status, attempts, error_code, error_message, finished_at
+  FROM (SELECT items.position, items.ref,
+               coalesce(results.status, %(rest)s,
+                        CASE WHEN items.position / %(chunk_size)s = ANY (
+                                  ARRAY(SELECT chunk_no FROM chunk_claims
+                                         WHERE job_id = %(job_id)s
+                                           AND expires_at >= clock_timestamp()))
+                             THEN 'running' ELSE 'pending' END) AS status,
+               coalesce(results.attempts, items.attempts) AS attempts,
+               results.error_code, results.error_message, results.finished_at
+          FROM items
+          LEFT JOIN results USING (kind, month, job_id, position)
+         WHERE items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
+           AND items.position >= %(first)s) AS each
+ WHERE status = ANY (%(statuses)s)
+ ORDER BY position
  LIMIT %(limit)s;
 
 -- name: first_missing

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.jobs.model import Item, Job, Result
 from app.resources import Resources
@@ -11,6 +12,15 @@ from app.resources import Resources
 #: Does the work for a few items and returns one result for each. An item that cannot be worked on
 #: is a failed result; an exception means the work itself is in trouble.
 Process = Callable[[Sequence[Item]], Sequence[Result]]
+
+
+#: Options that a retry sets, and the seconds an item is expected to take.
+Renewal = tuple[Mapping[str, Any], float]
+
+
+def _as_it_was(resources: Resources, job: Job) -> Renewal:
+    """Most kinds do the same work again."""
+    return {}, 0.0
 
 
 def _nothing(resources: Resources) -> None:
@@ -30,3 +40,7 @@ class Kind:
     batch_size: int
     #: Called when a worker process starts, so that the first job does not pay for loading.
     warm: Callable[[Resources], None] = _nothing
+    #: Called when a job is retried: what has to be taken from today, and not from the old job.
+    renew: Callable[[Resources, Job], Renewal] = _as_it_was
+    #: Makes what the client calls a new job; without it, that is the job's own id.
+    external_id: Callable[[], str] | None = None

@@ -19,7 +19,7 @@ from uuid import UUID
 from app.errors import JobError
 from app.jobs.dispatch import INTERACTIVE, SCREENING
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
-from app.kinds.base import Kind, Process
+from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
 from app.screening import freshness
 from app.screening import store as watchlists
@@ -97,6 +97,7 @@ def plan(
     labels: Mapping[str, str] | None = None,
     wanted: Mapping[str, Any] | None = None,
     interactive: bool = False,
+    allowed_seconds: float | None = None,
 ) -> NewJob:
     """Return a screening job against the list versions that are current now.
 
@@ -127,10 +128,18 @@ def plan(
         items=items,
         created_by=created_by,
         labels=labels or {},
+        allowed_seconds=allowed_seconds,
         # Measured in one process.
         calibrated_seconds=sum(version.seconds_per_entity for version, _ in loaded)
         / resources.settings.worker_processes,
     )
+
+
+def renew(resources: Resources, job: Job) -> Renewal:
+    """A retry searches the lists that are in force today."""
+    today = plan(resources, tenant_id=job.tenant_id, created_by=job.created_by, items=())
+    options = {name: today.options.get(name, []) for name in ("lists", "warnings")}
+    return options, today.calibrated_seconds
 
 
 def _warnings(loaded: Sequence[tuple[ListVersion, Freshness]]) -> list[dict[str, str]]:
@@ -367,4 +376,5 @@ KIND = Kind(
     queues=frozenset({SCREENING, INTERACTIVE}),
     batch_size=_BATCH,
     warm=warm,
+    renew=renew,
 )

@@ -41,6 +41,21 @@ STATUSES = {
     ("GET", "/kyc/exclusions"): {200, 400, 401, 403, 500, 503},
     ("GET", "/kyc/exclusions/{exclusion_id}"): {200, 401, 403, 404, 500, 503},
     ("DELETE", "/kyc/exclusions/{exclusion_id}"): {200, 401, 403, 404, 500, 503},
+    ("GET", "/v1/jobs"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/v1/jobs/{job_id}"): {200, 304, 401, 403, 404, 500, 503},
+    ("GET", "/v1/jobs/{job_id}/items"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/v1/jobs/{job_id}/results"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/v1/jobs/{job_id}/events"): {
+        *(200, 204, 307, 400, 401, 403, 404, 406, 500, 503),
+    },
+    ("GET", "/api/batch/jobs/{job_id}/events"): {
+        *(200, 204, 307, 400, 401, 403, 404, 406, 500, 503),
+    },
+    ("GET", "/api/batch/ws/{job_id}"): {101, 404, 426, 500, 503},
+    ("POST", "/v1/jobs/{job_id}/pause"): {200, 401, 403, 404, 409, 500, 503},
+    ("POST", "/v1/jobs/{job_id}/resume"): {200, 401, 403, 404, 409, 500, 503},
+    ("POST", "/v1/jobs/{job_id}/cancel"): {200, 401, 403, 404, 409, 500, 503},
+    ("POST", "/v1/jobs/{job_id}/retry"): {202, 400, 401, 403, 404, 409, 413, 422, 500, 503},
 }
 
 
@@ -149,8 +164,8 @@ def conforms(spec):
 
     def check(answer, method: str, path: str) -> None:
         response = spec["paths"][path][method.lower()]["responses"][str(answer.status_code)]
-        shape = response["content"]["application/json"]["schema"]
-        assert list(faults(answer.get_json(), shape, spec)) == []
+        shape = response["content"][answer.mimetype]["schema"]
+        assert list(faults(answer.get_json(force=True), shape, spec)) == []
 
     return check
 
@@ -179,6 +194,38 @@ def test_real_answers_have_the_shapes_that_are_documented(
     conforms(client.get("/kyc/lists"), "GET", "/kyc/lists")
     conforms(client.get("/healthz"), "GET", "/healthz")
     conforms(client.get("/readyz"), "GET", "/readyz")
+
+
+def test_real_jobs_of_the_native_api_have_the_shape_that_is_documented(
+    client, web, conforms, house_list, screener, waiting
+):
+    made = client.post("/kyc/jobs", json={"entities": [LISTED, CLEAR, NOT_LOADED]}).json["job_id"]
+    ended(client, made)
+    stopped, path = waiting().external_id, "/v1/jobs/{job_id}"
+
+    conforms(client.get(f"/v1/jobs/{made}"), "GET", path)
+    conforms(client.get(f"/v1/jobs/{stopped}"), "GET", path)
+    conforms(client.get("/v1/jobs"), "GET", "/v1/jobs")
+    conforms(client.get(f"/v1/jobs/{made}/items"), "GET", path + "/items")
+    conforms(client.get(f"/v1/jobs/{made}/results?format=json"), "GET", path + "/results")
+    for job_id in (made, stopped):
+        conforms(client.get(f"/v1/jobs/{job_id}/events?limit=100"), "GET", path + "/events")
+    conforms(
+        client.get(f"/v1/jobs/{made}/events", headers={"Accept": "text/event-stream"}),
+        *("GET", path + "/events"),
+    )
+    conforms(client.get("/api/batch/jobs/x/events"), "GET", "/api/batch/jobs/{job_id}/events")
+    conforms(client.get("/api/batch/ws/x"), "GET", "/api/batch/ws/{job_id}")
+    conforms(client.post(f"/v1/jobs/{stopped}/pause"), "POST", path + "/pause")
+    conforms(client.post(f"/v1/jobs/{stopped}/resume"), "POST", path + "/resume")
+    conforms(client.post(f"/v1/jobs/{stopped}/cancel"), "POST", path + "/cancel")
+    conforms(client.get(f"/v1/jobs/{stopped}"), "GET", path)
+    conforms(client.post(f"/v1/jobs/{made}/retry"), "POST", path + "/retry")
+    conforms(client.post(f"/v1/jobs/{made}/pause"), "POST", path + "/pause")
+    conforms(client.post(f"/v1/jobs/{made}/retry", json={"items": 7}), "POST", path + "/retry")
+    conforms(client.get("/v1/jobs?limit=0"), "GET", "/v1/jobs")
+    conforms(client.get("/v1/jobs/7"), "GET", path)
+    conforms(web.test_client().get("/v1/jobs"), "GET", "/v1/jobs")
 
 
 def test_real_tokens_have_the_shape_that_is_documented(client, conforms, resources, tenant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from app.jobs.model import NewItem
 from app.kinds import kyc
 from app.settings import Settings
 from tests.kyc import assert_flat
+from tests.native import assert_problem
 
 #: No token is needed, since none can be had yet, or nothing is told that is worth one.
 OPEN = {
@@ -22,8 +24,10 @@ OPEN = {
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
     ("POST", "/kyc/auth/token"),
+    # Says that it is a WebSocket; what that tells needs a token (tests/integration/test_live.py).
+    ("GET", "/api/batch/ws/<job_id>"),
 }
-#: Contract, 7.1.
+#: Contract, 5.1 and 7.1.
 GUARDED = {
     ("POST", "/kyc/jobs"): "kyc:create",
     ("GET", "/kyc/jobs/<job_id>"): "kyc:read",
@@ -41,6 +45,16 @@ GUARDED = {
     ("GET", "/kyc/exclusions"): "exclusions:read",
     ("GET", "/kyc/exclusions/<exclusion_id>"): "exclusions:read",
     ("DELETE", "/kyc/exclusions/<exclusion_id>"): "exclusions:manage",
+    ("GET", "/v1/jobs"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>/items"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>/results"): "jobs:read",
+    ("GET", "/v1/jobs/<job_id>/events"): "jobs:read",
+    ("GET", "/api/batch/jobs/<job_id>/events"): "jobs:read",
+    ("POST", "/v1/jobs/<job_id>/pause"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/resume"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/cancel"): "jobs:control",
+    ("POST", "/v1/jobs/<job_id>/retry"): "jobs:control",
 }
 
 
@@ -53,19 +67,36 @@ def routes() -> list[tuple[str, str]]:
         )
     )
     return sorted(
-        (method, rule.rule)
-        for rule in app.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD"}
+        {
+            (method, rule.rule)
+            for rule in app.url_map.iter_rules()
+            for method in (rule.methods or set()) - {"HEAD"}
+        }
     )
 
 
 ROUTES = routes()
-WITH_ID = [route for route in ROUTES if "<job_id>" in route[1]]
+WITH_ID = [route for route in ROUTES if "<job_id>" in route[1] and route not in OPEN]
 
 
 def fill(rule: str, job_id: str | None = None) -> str:
     filled = rule.replace("<job_id>", job_id or str(uuid4())).replace("<name>", "nobodys")
     return filled.replace("<exclusion_id>", str(uuid4()))
+
+
+def assert_refused(answer, rule: str, status: int, code: str) -> dict[str, Any]:
+    """The error is in the shape of the path's dialect."""
+    if rule.startswith("/kyc"):
+        return assert_flat(answer, status, code)
+    if rule.startswith("/api"):
+        body: dict[str, Any] = answer.get_json()
+        assert (answer.status_code, answer.mimetype) == (status, "application/json")
+        assert body["detail"]
+        return body
+    return assert_problem(answer, status, code)
+
+
+CHALLENGES = {"/kyc": 'Bearer realm="kyc"', "/v1": "Bearer", "/api": "Bearer"}
 
 
 def test_every_route_is_open_on_purpose_or_guarded():
@@ -77,8 +108,8 @@ def test_every_route_is_open_on_purpose_or_guarded():
 def test_without_a_token_a_route_is_closed(web, servers, method, rule):
     answer = web.test_client().open(fill(rule), method=method)
 
-    assert_flat(answer, 401, "missing_token")
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="kyc"'
+    assert_refused(answer, rule, 401, "missing_token")
+    assert answer.headers["WWW-Authenticate"] == CHALLENGES["/" + rule.split("/")[1]]
 
 
 @pytest.mark.parametrize(("method", "rule"), GUARDED)
@@ -90,7 +121,7 @@ def test_with_every_permission_but_its_own_a_route_is_closed(web, settings, tena
         fill(rule), method=method, headers={"Authorization": f"Bearer {token}"}
     )
 
-    error = assert_flat(answer, 403, "insufficient_permissions")
+    error = assert_refused(answer, rule, 403, "insufficient_permissions")
     assert error["required_permission"] == permission
 
 
@@ -123,7 +154,7 @@ def test_what_belongs_to_another_tenant_does_not_exist(
         fill(rule, foreign_job), method=method, headers={"Authorization": f"Bearer {token}"}
     )
 
-    assert_flat(answer, 404, "job_not_found")
+    assert_refused(answer, rule, 404, "job_not_found")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +165,7 @@ def test_a_path_of_dialect_a_that_leads_nowhere_is_answered_in_its_shape(web, se
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/x", "/kycx", "/favicon.ico", "/v1/jobs", "//kyc/jobs", "/%"]
+    "path", ["/", "/x", "/kycx", "/favicon.ico", "/v1/job", "//kyc/jobs", "/%"]
 )
 def test_every_other_path_that_leads_nowhere_is_a_problem(web, servers, path):
     answer = web.test_client().get(path)
@@ -156,8 +187,8 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, 
 
     taken = {known for known, path in ROUTES if path == rule}
     assert set(answer.headers["Allow"].replace(" ", "").split(",")) - {"HEAD"} == taken
-    if rule.startswith("/kyc"):
-        assert_flat(answer, 405, "method_not_allowed")
+    if rule.startswith(("/kyc", "/api")):
+        assert_refused(answer, rule, 405, "method_not_allowed")
     else:
         assert answer.status_code == 405
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -167,7 +198,7 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, 
 def test_a_slash_at_the_end_is_no_reason_for_a_redirect(web, servers, method, rule):
     answer = web.test_client().get(fill(rule) + "/")
 
-    assert answer.status_code in {200, 401, 503}
+    assert answer.status_code in {200, 401, 426, 503}
 
 
 def test_every_answer_carries_the_id_of_its_request(web, servers):

@@ -695,6 +695,28 @@ def test_a_job_left_to_the_server_is_listed_shown_cancelled_and_retried(client, 
     assert re.search(r"Retry of +" + first, client("show", retried).stdout)
 
 
+def test_a_job_is_paused_and_resumed(client, worker):
+    job = client("submit", "people.csv", "--no-wait").stdout.strip()
+
+    paused = client("pause", job)
+    assert re.fullmatch(r"Paused at 0 of \d+ items?\.\n", paused.stdout)
+    assert f"muster resume {job}" in paused.stderr
+    again = client("pause", job, status=1)
+    assert again.stderr == "muster: A paused job cannot be paused.\n"
+    assert "(paused)" in client("show", job).stdout
+    native = json.loads(client("resume", job, "--json").stdout)
+    assert native["status"] == "queued"
+    worker()
+
+    until(
+        lambda: (
+            json.loads(client("show", native["id"], "--json").stdout)["job_status"] == "completed"
+        ),
+        30,
+    )
+    assert client("resume", job, status=1).stderr == "muster: A completed job cannot be resumed.\n"
+
+
 def test_many_jobs_are_listed_page_by_page(client, environment):
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {environment['MUSTER_TOKEN']}"

@@ -519,8 +519,8 @@ def test_a_retry_that_finds_nothing_tells_what_there_is(client, resources, house
 
     answer = client.post(f"/kyc/jobs/{job.external_id}/retry", json={"items": "failed"})
 
-    assert assert_flat(answer, 409, "invalid_state")["message"] == (
-        "There is nothing to retry: of 6 entities 2 were completed, 0 failed, 4 cancelled,"
+    assert assert_flat(answer, 409, "nothing_to_retry")["message"] == (
+        "There is nothing to retry: of 6 items 2 were completed, 0 failed, 4 cancelled,"
         " and failed ones were asked for."
     )
 

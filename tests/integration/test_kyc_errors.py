@@ -515,7 +515,7 @@ def test_a_job_that_leaves_nothing_to_retry_is_not_retried(client, resources, wa
 
     answer = client.post(f"/kyc/jobs/{job.external_id}/retry", json={"items": "failed"})
 
-    assert_flat(answer, 409, "invalid_state")
+    assert_flat(answer, 409, "nothing_to_retry")
 
 
 # --- 413

@@ -106,6 +106,8 @@ def test_a_wrong_option_ends_with_status_2():
         (["show", "\udcff"], "not the id of a job"),
         (["cancel", "../lists"], "not the id of a job"),
         (["retry", "no-id"], "not the id of a job"),
+        (["pause", "job_7"], "not the id of a job"),
+        (["resume", ""], "not the id of a job"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_before_anything_is_done(arguments, said):

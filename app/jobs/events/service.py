@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from app.jobs import store
 from app.jobs.events import reading
 from app.jobs.events.model import EventType, JobEvent
 from app.jobs.model import Job
 from app.resources import Resources
-
-
-def find(resources: Resources, tenant_id: UUID, job_id: UUID) -> Job:
-    """Return the tenant's job, of whatever dialect, or raise JobNotFound."""
-    with resources.db.transaction() as tx:
-        return store.find_job_by_id(tx, tenant_id, job_id)
 
 
 def page(

@@ -47,6 +47,9 @@ ROW = {
     "created_by": "usr_1",
     "error_code": None,
     "error_message": None,
+    "allowed_seconds": None,
+    "spent_seconds": 0.0,
+    "active_since": None,
 }
 
 

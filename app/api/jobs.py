@@ -1,0 +1,236 @@
+"""The native API: jobs of every kind and dialect under /v1/jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, jsonify, request
+from marshmallow import Schema, ValidationError
+
+from app.api import jobs_render, jobs_results
+from app.api.auth import requires
+from app.api.body import read_json
+from app.api.context import caller, resources
+from app.api.paging import make_cursor, read_cursor, read_limit, read_position
+from app.errors import InvalidParameter, JobNotFound, Unprocessable
+from app.jobs import ids, service
+from app.jobs.model import Job
+from app.jobs.states import JobState
+from app.kinds import retrying
+from schemas import texts
+from schemas.jobs import RetryJobSchema
+
+bp = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+_RETRY = RetryJobSchema()
+
+ITEM_STATUSES = ("pending", "running", "succeeded", "failed", "cancelled", "expired")
+
+W = TypeVar("W", bound=str)
+
+
+@bp.get("")
+@requires("jobs:read")
+def search() -> Response:
+    """List the tenant's jobs of all kinds, newest first."""
+    if request.path.endswith("/"):
+        # An empty id: a poller whose variable is not set must not take the list for a job.
+        raise JobNotFound("No job id was given.")
+    limit = read_limit()
+    jobs = service.search_jobs(
+        resources(),
+        caller().tenant_id,
+        states=_words("status", tuple(JobState)),
+        kinds=_kinds(),
+        external_id=_text("external_id"),
+        labels=_labels(),
+        before=read_cursor("after"),
+        limit=limit + 1,
+    )
+    page = jobs[:limit]
+    running = service.count_running(resources(), page)
+    next_cursor = make_cursor(page[-1]) if len(jobs) > limit else None
+    response = jsonify(
+        object="list",
+        data=[jobs_render.record(job, running[job.id]) for job in page],
+        has_more=next_cursor is not None,
+        next_cursor=next_cursor,
+    )
+    return _linked(response, next_cursor)
+
+
+@bp.get("/<job_id>")
+@requires("jobs:read")
+def show(job_id: str) -> Response:
+    """Show one job: where it stands, its counts, and what can be asked of it."""
+    job = find(job_id)
+    running = service.count_running(resources(), [job])[job.id]
+    # A chunk that is begun changes no version, and yet what is shown.
+    etag = f"{job.version}-{running}"
+    if request.if_none_match.contains_weak(etag):
+        response = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        response = jsonify(jobs_render.record(job, running))
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return _polled(response, job)
+
+
+@bp.get("/<job_id>/items")
+@requires("jobs:read")
+def list_items(job_id: str) -> Response:
+    """List the items of a job in their order, with how each stands."""
+    limit, first = read_limit(), read_position("after")
+    statuses = _words("status", ITEM_STATUSES)
+    job = find(job_id)
+    rows = service.list_items(
+        resources(), job, first=first, limit=limit + 1, statuses=[str(each) for each in statuses]
+    )
+    next_cursor = str(rows[limit]["position"]) if len(rows) > limit else None
+    response = jsonify(
+        object="list",
+        data=[jobs_render.item(row) for row in rows[:limit]],
+        has_more=next_cursor is not None,
+        next_cursor=next_cursor,
+    )
+    return _linked(response, next_cursor)
+
+
+@bp.get("/<job_id>/results")
+@requires("jobs:read")
+def results(job_id: str) -> Response:
+    """Stream what is finished so far, as the kind wrote it."""
+    return jobs_results.respond(find(job_id))
+
+
+@bp.post("/<job_id>/pause")
+@requires("jobs:control")
+def pause(job_id: str) -> Response:
+    """Begin no more items: those in hand are finished, and then the job stands still."""
+    return _controlled(service.pause, job_id)
+
+
+@bp.post("/<job_id>/resume")
+@requires("jobs:control")
+def resume(job_id: str) -> Response:
+    """Go on where the job paused."""
+    return _controlled(service.resume, job_id)
+
+
+@bp.post("/<job_id>/cancel")
+@requires("jobs:control")
+def cancel(job_id: str) -> Response:
+    """Stop the job for good; what is finished stays."""
+    return _controlled(service.cancel, job_id)
+
+
+@bp.post("/<job_id>/retry")
+@requires("jobs:control")
+def retry(job_id: str) -> tuple[Response, HTTPStatus]:
+    """Make a new job of items of an ended one, which stays as it is."""
+    wanted = _load(_RETRY, _optional_body()).get("items", "failed")
+    old = find(job_id)
+    positions: Collection[int] | None = None
+    if not isinstance(wanted, str):
+        positions, wanted = wanted, "all"
+        if wanted_last := [each for each in positions if each >= old.total]:
+            raise _wrong({"items": f"has no item {wanted_last[0]}: the last is {old.total - 1}"})
+    job = retrying.retry(
+        resources(),
+        old,
+        statuses=retrying.CHOICES[wanted],
+        positions=positions,
+        created_by=caller().uid,
+    )
+    response = jsonify(jobs_render.record(job, 0))
+    response.headers["Location"] = jobs_render.path(job)
+    return _polled(response, job), HTTPStatus.ACCEPTED
+
+
+def _controlled(act: Callable[..., Job], job_id: str) -> Response:
+    known = find(job_id)
+    job = act(resources(), known.tenant_id, known.dialect, known.external_id)
+    running = service.count_running(resources(), [job])[job.id]
+    return _polled(jsonify(jobs_render.record(job, running)), job)
+
+
+def find(job_id: str) -> Job:
+    """Return the caller's job of that id, or raise JobNotFound."""
+    known = ids.parse(job_id)
+    if known is None:
+        raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
+    return service.get(resources(), caller().tenant_id, known)
+
+
+def _polled(response: Response, job: Job) -> Response:
+    if not job.state.is_final:
+        response.headers["Retry-After"] = str(jobs_render.POLL_SECONDS)
+    return response
+
+
+def _linked(response: Response, next_cursor: str | None) -> Response:
+    """RFC 8288: the next page as a header."""
+    if next_cursor is not None:
+        query = urlencode({**request.args.to_dict(), "after": next_cursor})
+        response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'
+    return response
+
+
+def _text(name: str) -> str | None:
+    text = request.args.get(name)
+    if text is not None and not texts.is_storable(text):
+        raise InvalidParameter(f"{name} holds a character that nothing of ours contains.")
+    return text
+
+
+def _words(name: str, known: Collection[W]) -> Collection[W]:
+    """Return what a query value with commas picks from the known words, or all of them."""
+    text = request.args.get(name)
+    if text is None:
+        return known
+    wanted = set(text.split(","))
+    if not wanted <= set(known):
+        raise InvalidParameter(f"{name} must be of: {', '.join(known)}; several with commas.")
+    return [word for word in known if word in wanted]
+
+
+def _kinds() -> Collection[str] | None:
+    text = _text("kind")
+    return None if text is None else text.split(",")
+
+
+def _labels() -> dict[str, str]:
+    """`?label.customer=acme` asks for jobs that carry this label."""
+    named = [name for name in request.args if name.startswith("label.")]
+    if any(not texts.is_storable(name) for name in named):
+        raise InvalidParameter("The name of a label holds a character that none contains.")
+    return {name.removeprefix("label."): _text(name) or "" for name in named}
+
+
+def _optional_body() -> Any:
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return {}
+    body, _ = read_json()
+    return body
+
+
+def _load(schema: Schema, body: Any) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(body)
+    except ValidationError as error:
+        raise _wrong(error.normalized_messages()) from error  # type: ignore[no-untyped-call]  # bare
+    return loaded
+
+
+def _wrong(messages: Mapping[str, Any]) -> Unprocessable:
+    errors = []
+    for field, said in messages.items():
+        pointer = "#" if field == "_schema" else f"#/{field}"
+        errors += [
+            {"detail": each, "pointer": pointer}
+            for each in ([said] if isinstance(said, str) else said)
+        ]
+    return Unprocessable("Your request is not valid.", errors=errors)

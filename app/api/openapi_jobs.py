@@ -1,0 +1,186 @@
+"""The part of the OpenAPI document that is about the native API, /v1."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from marshmallow import Schema
+
+from app.api import jobs, jobs_results
+from app.api.openapi_model import AFTER, CONFLICT, LIMIT, Operation, query
+from app.api.openapi_shapes import (
+    CURSOR,
+    SCORE,
+    TEXT,
+    TIME,
+    WHOLE,
+    YES_NO,
+    Shape,
+    by_name,
+    list_of,
+    object_of,
+    or_null,
+    ref,
+)
+from app.jobs.states import JobState
+from schemas.jobs import RetryJobSchema
+
+#: RFC 9457.
+MEDIA = "application/problem+json"
+
+SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("RetryJob", RetryJobSchema),)
+
+_FORMATS: Shape = {"type": "string", "enum": list(jobs_results.FORMATS)}
+_NOT_MODIFIED = (HTTPStatus.NOT_MODIFIED,)
+
+OPERATIONS: dict[str, Operation] = {
+    "jobs.search": Operation(
+        "JobRecords",
+        query=(
+            query("status", TEXT, f"Only these, with commas: {', '.join(JobState)}."),
+            query("kind", TEXT, "Only these, with commas."),
+            query("external_id", TEXT, "Only the job that its dialect shows under this id."),
+            query("label.name", TEXT, "Only jobs with this value of the label `name`."),
+            LIMIT,
+            AFTER,
+        ),
+    ),
+    "jobs.show": Operation("JobRecord", more=_NOT_MODIFIED),
+    "jobs.list_items": Operation(
+        "JobItems",
+        query=(
+            query("status", TEXT, f"Only these, with commas: {', '.join(jobs.ITEM_STATUSES)}."),
+            LIMIT,
+            AFTER,
+        ),
+    ),
+    "jobs.results": Operation(
+        "JobResults",
+        query=(
+            query("format", _FORMATS, "Stronger than the Accept header."),
+            query("status", {"type": "string", "enum": ["succeeded", "failed"]}, "Only these."),
+            LIMIT,
+            AFTER,
+        ),
+        media=(jobs_results.NDJSON, jobs_results.CSV),
+    ),
+    "jobs.pause": Operation("JobRecord", more=CONFLICT),
+    "jobs.resume": Operation("JobRecord", more=CONFLICT),
+    "jobs.cancel": Operation("JobRecord", more=CONFLICT),
+    "jobs.retry": Operation(
+        "JobRecord",
+        body="RetryJob",
+        optional_body=True,
+        status=HTTPStatus.ACCEPTED,
+        more=(*CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+}
+
+_ID: Shape = {"type": "string", "pattern": "^job_[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
+_ACTIONS = list_of({"type": "string", "enum": ["pause", "resume", "cancel", "retry"]})
+_STATUS: Shape = {"type": "string", "enum": [str(state) for state in JobState]}
+_SOMETIME: Shape = {"type": ["string", "null"], "format": "date-time"}
+_WHY: Shape = {
+    "type": ["object", "null"],
+    "properties": {"code": TEXT, "message": TEXT},
+    "required": ["code", "message"],
+}
+
+
+def _page(items: str) -> Shape:
+    return object_of(
+        {
+            "object": {"const": "list"},
+            "data": list_of(ref(items)),
+            "has_more": YES_NO,
+            "next_cursor": CURSOR,
+        }
+    )
+
+
+SHAPES: dict[str, Shape] = {
+    "JobRecord": object_of(
+        {
+            "id": {**_ID, "description": "The job's UUID in base 32; the UUID is understood too."},
+            "object": {"const": "job"},
+            "kind": TEXT,
+            "dialect": TEXT,
+            "external_id": {**TEXT, "description": "What the dialect calls the job."},
+            "status": _STATUS,
+            "allowed_actions": _ACTIONS,
+            "counts": {
+                **object_of(
+                    dict.fromkeys(
+                        ("total", "pending", "running", "succeeded", "failed", "cancelled"), WHOLE
+                    )
+                    | {"expired": WHOLE}
+                ),
+                "description": "The six after `total` always sum to it.",
+            },
+            "progress": {**SCORE, "description": "1 when nothing more will come."},
+            "passes": WHOLE,
+            "error": _WHY,
+            "summary": object_of({"matches_found": WHOLE}, optional=("matches_found",)),
+            "warnings": list_of(ref("Warning")),
+            "labels": by_name(TEXT),
+            "retry_of": or_null("string"),
+            "created_by": object_of({"uid": TEXT}),
+            "created_at": TIME,
+            "started_at": _SOMETIME,
+            "finished_at": _SOMETIME,
+            "updated_at": TIME,
+            "deadline_at": {**_SOMETIME, "description": "Only while the job's time runs."},
+            "estimated_completion": _SOMETIME,
+            "links": object_of(
+                {"self": TEXT, "items": TEXT, "results": TEXT, "events": TEXT, "dialect": TEXT},
+                optional=("dialect",),
+            ),
+        }
+    ),
+    "JobRecords": _page("JobRecord"),
+    "JobItem": object_of(
+        {
+            "index": WHOLE,
+            "ref": {**or_null("string"), "description": "What the client calls it."},
+            "status": {"type": "string", "enum": list(jobs.ITEM_STATUSES)},
+            "attempts": WHOLE,
+            "error": _WHY,
+        }
+    ),
+    "JobItems": _page("JobItem"),
+    "JobResult": object_of(
+        {
+            "index": WHOLE,
+            "ref": or_null("string"),
+            "status": {"type": "string", "enum": ["succeeded", "failed"]},
+            "result": {"type": ["object", "null"], "description": "As the kind wrote it."},
+            "error": _WHY,
+            "attempts": WHOLE,
+            "finished_at": TIME,
+        }
+    ),
+    "JobResults": _page("JobResult"),
+    "Problem": object_of(
+        {
+            "type": {**TEXT, "description": "Stable; what a program decides by."},
+            "title": TEXT,
+            "status": WHOLE,
+            "detail": {**TEXT, "description": "For people."},
+            "instance": TEXT,
+            "current_status": {**_STATUS, "description": "Of invalid-state."},
+            "allowed_actions": {**_ACTIONS, "description": "Of invalid-state."},
+            "required_permission": {**TEXT, "description": "Of insufficient-permissions."},
+            "errors": {
+                **list_of(object_of({"detail": TEXT, "pointer": TEXT})),
+                "description": "Of validation-error.",
+            },
+            "max_bytes": {**WHOLE, "description": "Of payload-too-large."},
+            "request_id": TEXT,
+        },
+        optional=(
+            *("current_status", "allowed_actions", "required_permission", "errors"),
+            "max_bytes",
+        ),
+        says="RFC 9457.",
+    ),
+}
