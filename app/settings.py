@@ -405,6 +405,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "FLOWER_ADDRESS": ("127.0.0.1", "Flower: the address it listens on."),
     "FLOWER_PORT": ("5555", "Flower: its port."),
     "MUSTER_PORT": ("8000", "docker-compose.yml: the web's port on the host."),
+    "MUSTER_LIVE_PORT": ("8001", "docker-compose.yml: the port of live on the host."),
     "MUSTER_FLOWER_PORT": ("5555", "docker-compose.yml: Flower's port on the host."),
     "MUSTER_DB_PASSWORD": ("**required**", "docker-compose.yml: the password of its Postgres."),
     "MUSTER_URL": ("none", "`muster` as a client: the address of the API."),

@@ -18,7 +18,9 @@ from app.cli.server import load_settings
     "--port", envvar="LIVE_PORT", type=click.IntRange(1, 65_535), default=8001, show_default=True
 )
 def live(bind: str, port: int) -> None:
-    """Serve those who watch jobs, by SSE and WebSocket, in the foreground, until stopped.
+    """Serve those who watch jobs, in the foreground, until stopped.
+
+    By server-sent events and WebSocket.
 
     One process holds some thousand of them. The web needs none of it, and it needs no web.
 
