@@ -13,6 +13,7 @@ often while it is away.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -270,11 +271,16 @@ class Hub:
             self._news.set()
 
     def _run(self) -> None:
+        looked_at = time.monotonic()
         while not self._is_over:
-            pause = LOOK_SECONDS if self._hears_redis else LOOK_SECONDS_ALONE
-            if not self._news.wait(pause):
-                self._look_now = True
+            # Not by how long nothing came: where much happens, something always does.
+            every = LOOK_SECONDS if self._hears_redis else LOOK_SECONDS_ALONE
+            self._news.wait(max(0.0, looked_at + every - time.monotonic()))
             self._news.clear()
+            if time.monotonic() >= looked_at + every:
+                self._look_now = True
+            if self._look_now:
+                looked_at = time.monotonic()
             try:
                 self._look()
                 if self._changed:
@@ -294,15 +300,16 @@ class Hub:
 
     def _look(self) -> None:
         """Ask Postgres for the versions of the jobs that may have changed."""
-        unsure = self._topics.keys() if self._look_now else self._topics.keys() & self._unsure
-        if unsure:
-            with self._db.transaction() as tx:
-                versions = store.list_versions(tx, unsure)
-            for job_id, (version, is_final) in versions.items():
-                # The end of a job counts as one more than its last version.
-                self._note(job_id, version + is_final)
-        self._look_now = False
-        self._unsure -= unsure
+        # Whatever is added while Postgres is asked, is for the next time.
+        unsure = set(self._topics) if self._look_now else self._unsure & self._topics.keys()
+        self._look_now, self._unsure = False, set()
+        if not unsure:
+            return
+        with self._db.transaction() as tx:
+            versions = store.list_versions(tx, unsure)
+        for job_id, (version, is_final) in versions.items():
+            # The end of a job counts as one more than its last version.
+            self._note(job_id, version + is_final)
 
     def _read(self) -> None:
         """Read what is new of the jobs that have changed, and wake who watches them."""
