@@ -9,6 +9,7 @@ from gevent import get_hub
 from gevent.event import Event as Flag
 
 from app.api.streams import Message, Wording
+from app.errors import DatabaseUnavailable, JobNotFound
 from app.jobs.events.model import JobEvent
 from app.jobs.model import Job
 from app.jobs.states import JobState
@@ -34,6 +35,15 @@ class Following:
         Yields nothing, (), when the flag that `attend` is given was set. Ends when the job has
         ended and that was said, when the process is about to end, or after `longest` seconds.
         """
+        try:
+            yield from self._messages(patience, longest, attend)
+        except (DatabaseUnavailable, JobNotFound):
+            # Whoever comes again is told which.
+            return
+
+    def _messages(
+        self, patience: float, longest: float, attend: Callable[[Flag], None]
+    ) -> Iterator[Sequence[Message] | None]:
         job, wording = self.job, self._wording
         if self.seq is None:
             self.seq = 0

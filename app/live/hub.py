@@ -1,9 +1,7 @@
 """What changes, read once for everybody who watches it.
 
-A watcher holds no queue: it knows the seq of the last event that it sent, and is woken when there
-are newer ones. These lie with the job's topic, read once for all its watchers; whoever is too slow
-to find them there reads them from Postgres, where they stay. So a slow client costs nothing but
-its own time, and nobody misses or repeats an event, whatever becomes of Redis.
+A slow client costs nothing but its own time (topics.py), and nobody misses or repeats an event,
+whatever becomes of Redis.
 
 Redis says which jobs have changed (one subscription for the process). It may be away or lose a
 message, so the versions of all watched jobs are looked at now and then in one query, and more
@@ -14,11 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 import gevent
@@ -33,6 +28,7 @@ from app.jobs.events import reading, store
 from app.jobs.events.model import ALL_TYPES, EventType, JobEvent
 from app.jobs.events.signals import listen
 from app.jobs.model import Job
+from app.live.topics import PAGE, REST_SECONDS, Topic, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -41,125 +37,8 @@ LOOK_SECONDS = 5.0
 LOOK_SECONDS_ALONE = 1.0
 #: Seconds between two reads: what changes meanwhile is read together.
 GAP_SECONDS = 0.05
-#: After Postgres or Redis failed.
-REST_SECONDS = 1.0
-#: Events of a job that are read at a time, and that are kept for those who have not sent them.
-PAGE = 500
 #: Watchers who may read from Postgres at a time; the shared reader has a connection for itself.
 READERS = 4
-
-
-class Topic:
-    """A job that somebody watches."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        #: Everything up to here has been read, or was there before anybody watched.
-        self.seq = job.version
-        #: The events behind `floor`, without a gap, for watchers who are about to send them.
-        self.floor = self.seq
-        self.events: deque[JobEvent] = deque()
-        self.watchers: set[Watcher] = set()
-
-    @property
-    def with_items(self) -> bool:
-        return any(watcher.with_items for watcher in self.watchers)
-
-    def add(self, events: Sequence[JobEvent], upto: int, *, with_items: bool) -> None:
-        """Take in what follows on `seq`, which ends at `upto`, and wake everybody."""
-        self.seq = max([self.seq, upto, *(event.seq for event in events[-1:])])
-        if self.with_items and not with_items:
-            # Somebody came meanwhile who wants more than was read.
-            self.drop()
-        else:
-            self.events.extend(events)
-        while len(self.events) > PAGE:
-            self.floor = self.events.popleft().seq
-        for watcher in self.watchers:
-            watcher.wake.set()
-
-    def drop(self) -> None:
-        """Leave what is here to be read from Postgres."""
-        self.events.clear()
-        self.floor = self.seq
-
-    def forget(self) -> None:
-        """Let go of what every watcher has sent."""
-        sent = min((watcher.seq for watcher in self.watchers), default=self.seq)
-        while self.events and self.events[0].seq <= sent:
-            self.floor = self.events.popleft().seq
-
-    def since(self, seq: int) -> list[JobEvent] | None:
-        """Return the events behind seq, or None if they are no longer all here."""
-        if seq < self.floor:
-            return None
-        return [event for event in self.events if event.seq > seq]
-
-
-class Watcher:
-    """One client. Use as a context, and go through `events`."""
-
-    def __init__(self, hub: Hub, topic: Topic, seq: int, *, with_items: bool) -> None:
-        self._hub = hub
-        self._topic = topic
-        #: The last event that was handed out.
-        self.seq = seq
-        self.with_items = with_items
-        #: Set when there may be something to do: newer events, or something of the caller's own.
-        self.wake = Flag()
-        self.is_over = False
-
-    @property
-    def job(self) -> Job:
-        """The job as it was when last read whole: when it was first watched, or last moved."""
-        return self._topic.job
-
-    def events(self, patience: float) -> Iterator[Sequence[JobEvent] | None]:
-        """Yield newer events as they come, None after so many seconds without any.
-
-        Yields nothing, (), when somebody else set `wake`. Ends behind the end of the job, and when
-        the process is about to. Raises JobNotFound if the job is deleted.
-        """
-        while not self.is_over:
-            self.wake.clear()
-            try:
-                events = self._take()
-            except DatabaseUnavailable:
-                gevent.sleep(REST_SECONDS)
-                self.wake.set()
-                events = ()
-            if events:
-                self.seq = events[-1].seq
-                yield events
-                if events[-1].type is EventType.END:
-                    return
-            elif self.wake.wait(patience):
-                yield ()
-            else:
-                yield None
-
-    def _take(self) -> Sequence[JobEvent]:
-        known = self._topic.seq
-        if self.seq >= known:
-            return ()
-        events = self._topic.since(self.seq)
-        if events is None:
-            events = self._hub.read(self._topic.job.id, after=self.seq, with_items=self.with_items)
-        if not events:
-            # The version grew without anything to tell.
-            self.seq = known
-        return events
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hub.leave(self._topic, self)
 
 
 class Hub:
@@ -217,22 +96,25 @@ class Hub:
         if with_items and not topic.with_items:
             # What lies there was read without items.
             topic.drop()
-        watcher = Watcher(self, topic, after, with_items=with_items)
+        watcher = Watcher(
+            topic, after, with_items=with_items, read=self._read_for, leave=self._leave
+        )
         topic.watchers.add(watcher)
         return watcher
 
-    def leave(self, topic: Topic, watcher: Watcher) -> None:
+    def _leave(self, watcher: Watcher) -> None:
+        topic = watcher.topic
         topic.watchers.discard(watcher)
         if not topic.watchers and self._topics.get(topic.job.id) is topic:
             del self._topics[topic.job.id]
 
-    def read(self, job_id: UUID, *, after: int, with_items: bool) -> list[JobEvent]:
-        """Return a page of events behind `after` from Postgres, waiting for a turn."""
+    def _read_for(self, watcher: Watcher) -> list[JobEvent]:
+        """Return a page of events behind the watcher's place, waiting for a turn."""
         with self.reading() as tx:
-            job = jobs.load_job(tx, job_id)
-            types = ALL_TYPES if with_items else _WITHOUT_ITEMS
+            job = jobs.load_job(tx, watcher.job.id)
+            types = ALL_TYPES if watcher.with_items else _WITHOUT_ITEMS
             return reading.read(
-                tx, job, after=after, limit=PAGE, types=types, detailed=is_detailed(job)
+                tx, job, after=watcher.seq, limit=PAGE, types=types, detailed=is_detailed(job)
             )
 
     @contextmanager
