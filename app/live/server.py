@@ -52,12 +52,15 @@ class Connection(WSGIHandler):
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
-        environ["live.connection"] = self
+        # Not ourselves: who refers to whom in a circle stays until the collector comes round.
+        environ["live.socket"] = self.socket
         return environ
 
-    def hang_up(self) -> None:
-        """Answer nothing more on this connection."""
-        self.close_connection = True
+    def handle_one_response(self) -> None:
+        super().handle_one_response()
+        if self.environ and self.environ.pop("live.hung_up", False):
+            # What was said last was no HTTP.
+            self.close_connection = True
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
         log.debug("A request that cannot be read: %s", type(error).__name__)
@@ -130,7 +133,7 @@ class Server:
             and environ["REQUEST_METHOD"] == "GET"
             and self._socket.serve(environ)
         ):
-            environ["live.connection"].hang_up()
+            environ["live.hung_up"] = True
             return ()
         return self._app.wsgi_app(environ, start_response)
 

@@ -28,7 +28,7 @@ class SseStreams:
 
     def open(self, job: Job, wording: Wording, *, after: int | None) -> Iterator[bytes]:
         # Here, where there is a request: the body is made when there is none any more.
-        client: socket.socket = request.environ["live.connection"].socket
+        client: socket.socket = request.environ["live.socket"]
         return self._body(Following(self._hub, job, wording, after), client)
 
     def count(self) -> dict[str, int]:

@@ -75,7 +75,7 @@ class DocumentsSocket:
 
     def serve(self, environ: Mapping[str, Any]) -> bool:
         """Talk until one side hangs up. Return False if this was no handshake after all."""
-        wire = _Wire(environ["live.connection"].socket)
+        wire = _Wire(environ["live.socket"])
         if not wire.accept(environ):
             return False
         job_id = (
