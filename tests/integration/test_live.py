@@ -218,6 +218,16 @@ class TestWhileAJobRuns:
         places = [int(each) for each in re.findall(rb"^id: (\d+)$", body, re.MULTILINE)]
         assert places == [each.id for each in told]
 
+    def test_a_client_that_takes_nothing_at_all_is_let_go(self, live, submit, finished, token):
+        """After 20 seconds, in which nobody waits for it."""
+        job = finished(submit("fast", [{"bad": "x" * 4000}] * 3000, chunk_size=500))
+        until(lambda: watchers(live)["clients"] == 0, 20, lambda: watchers(live))
+        lazy = _lazy_client(live, f"{path(job)}?after=0", token)
+        until(lambda: watchers(live)["clients"] == 1, 10, lambda: watchers(live))
+
+        until(lambda: watchers(live)["clients"] == 0, 60, lambda: watchers(live))
+        lazy.close()
+
 
 @pytest.mark.usefixtures("engine")
 class TestOfAFinishedJob:
