@@ -30,6 +30,9 @@ bp = Blueprint("documents_events", __name__, url_prefix="/api/batch")
 
 DIALECT = "documents"
 
+#: Who may watch a job of this dialect.
+PERMISSION = streams.PERMISSION
+
 STATUS_WORDS: Mapping[JobState, str] = {
     JobState.QUEUED: "pending",
     JobState.RUNNING: "processing",
@@ -51,7 +54,7 @@ _SHOWN = ("tags", "model_name", "metadata")
 
 
 @bp.get("/jobs/<job_id>/events")
-@requires(streams.PERMISSION)
+@requires(PERMISSION)
 def show(job_id: str) -> Response:
     """Stream what happens to a job, as the WebSocket tells it, as server-sent events."""
     job = service.find(resources(), caller().tenant_id, DIALECT, job_id)
@@ -112,7 +115,7 @@ def _moved(job: Job, event: JobEvent) -> Message:
             body["processing_time"] = round((event.at - job.started_at).total_seconds(), 3)
     if name == "error":
         code, said = event.error or (str(event.state), _SAYS[event.state])
-        body |= {"error": said, "error_type": code}
+        body |= {"error": said, "error_type": code.replace("_", "-")}
     body["message"] = _SAYS[event.state]
     if event.state is JobState.PAUSING:
         body["pause_requested"] = True
@@ -155,13 +158,13 @@ def _document(job: Job, event: JobEvent) -> dict[str, Any]:
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """One document, as it is shown while the job runs."""
     body: dict[str, Any] = {
-        "row_id": row["ref"] if row["ref"] is not None else str(row["position"]),
+        "row_id": row["name"] or row["ref"] or str(row["position"]),
         "row_number": row["position"] + 1,
         "title": row["title"],
         "status": "success" if row["status"] == "succeeded" else "failed",
     }
     if row["error_code"] is not None:
-        body |= {"error": row["error_message"], "error_type": row["error_code"]}
+        body |= {"error": row["error_message"], "error_type": row["error_code"].replace("_", "-")}
     if row["attempts"] > 1:
         body["retry_count"] = row["attempts"] - 1
     detail = row["result"] or {}

@@ -29,6 +29,8 @@ EVENT_STREAM = "text/event-stream"
 
 #: Who may watch a job may read it.
 PERMISSION = "jobs:read"
+#: All that a ticket to `live` may carry: what any of its routes asks for.
+WATCHING = frozenset({PERMISSION})
 
 #: A ticket is used at once.
 _TICKET = timedelta(seconds=60)
@@ -157,7 +159,7 @@ def _sent_on() -> Response:
             " Accept: application/json."
         )
     ticket = tokens.make_access(
-        caller().tenant_id, caller().uid, caller().permissions & {PERMISSION}, lifetime=_TICKET
+        caller().tenant_id, caller().uid, caller().permissions & WATCHING, lifetime=_TICKET
     )
     given = [(name, text) for name, text in request.args.items(multi=True) if name != "token"]
     response = Response(status=HTTPStatus.TEMPORARY_REDIRECT)

@@ -29,7 +29,7 @@ from wsproto.utilities import ProtocolError
 
 from app.api import auth, streams
 from app.api.context import resources
-from app.api.documents_events import DIALECT, WORDING
+from app.api.documents_events import DIALECT, PERMISSION, WORDING
 from app.errors import (
     AppError,
     Forbidden,
@@ -102,7 +102,7 @@ class DocumentsSocket:
         if scheme.lower() != "bearer":
             token = query.get("token", [""])[-1]
         caller = auth.whose(token.strip(), environ.get("REMOTE_ADDR"))
-        auth.allow(caller, streams.PERMISSION)
+        auth.allow(caller, PERMISSION)
         job = service.find(resources(), caller.tenant_id, DIALECT, job_id)
         return job, streams.parse_after(query.get("after", [None])[-1])
 

@@ -326,7 +326,7 @@ class TestDialectD:
         assert [each["progress"] for each in told] == sorted(each["progress"] for each in told)
         bad = [each for each in told if each["status"] == "failed"]
         assert [(each["error"], each["error_type"]) for each in bad] == [
-            ("Empty file.", "bad_item")
+            ("Empty file.", "bad-item")
         ]
         last = said[-1]
         assert (last["type"], last["processed_count"], last["failed_count"]) == ("completed", 12, 1)
@@ -396,16 +396,21 @@ class TestDialectD:
             said = messages(wire)
 
         assert said[-1]["type"] == "error"
-        assert (said[-1]["error"], said[-1]["error_type"]) == ("No taxonomy.", "taxonomy_gone")
+        assert (said[-1]["error"], said[-1]["error_type"]) == ("No taxonomy.", "taxonomy-gone")
 
     def test_the_twin_tells_the_same_as_the_websocket(self, live, documents, token, finished):
-        job = finished(documents([{"title": "A"}] * 8))
+        documents_of_d = [{"document": {"title": "A", "id": f"d{n}"}} for n in range(8)]
+        job = finished(documents(documents_of_d))
 
         with live.socket(job.external_id, token, "?after=0") as wire:
             said = messages(wire)
         told = live.watch(f"{documents_path(job)}?after=0", token).until_over()
 
         assert [each.data for each in told] == said
+        rows = [each for each in said if each["type"] == "progress"]
+        assert {(each["title"], each["row_id"]) for each in rows} == {
+            ("A", f"d{n}") for n in range(8)
+        }
         assert [each.name for each in told] == [each["type"] for each in said]
         assert [each.id for each in told] == [each["seq"] for each in said]
         again = live.get(documents_path(job), token, **{"Last-Event-ID": str(told[-1].id)})

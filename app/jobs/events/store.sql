@@ -17,10 +17,13 @@ SELECT wanted.job_id, event.*
  ORDER BY wanted.job_id, event.seq;
 
 -- name: list_item_results
--- `result` and `title` only where they are asked for: those of a screening are large.
+-- `result`, `title` and `name` only where they are asked for: those of a screening are large. A
+-- document's own words are under `document`, where its payload has that.
 SELECT results.position, items.ref, results.status, results.matches, results.attempts,
        results.error_code, results.error_message, results.finished_at,
-       CASE WHEN %(detailed)s THEN items.payload ->> 'title' END AS title,
+       CASE WHEN %(detailed)s THEN coalesce(items.payload -> 'document' ->> 'title',
+                                            items.payload ->> 'title') END AS title,
+       CASE WHEN %(detailed)s THEN items.payload -> 'document' ->> 'id' END AS name,
        CASE WHEN %(detailed)s THEN results.result END AS result
   FROM results JOIN items USING (kind, month, job_id, position)
  WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
