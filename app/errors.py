@@ -18,6 +18,7 @@
   - Unprocessable              the request can be read, and its values are wrong
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
+  - NotAcceptable              what is asked for is not to be had in that form, here
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
   - ItemError                  one item is bad; the job carries on
@@ -182,6 +183,10 @@ class UploadsFull(TooLarge):
     """One document more would be more than a tenant may keep."""
 
     code = "uploads_full"
+
+
+class NotAcceptable(AppError):
+    code = "not_acceptable"
 
 
 class Unavailable(AppError):

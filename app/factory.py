@@ -8,16 +8,19 @@ from app import logs
 from app.api import (
     documents,
     documents_auth,
+    documents_events,
     documents_history,
     documents_single,
     errors,
     health,
+    job_events,
     jobs,
     kyc,
     kyc_auth,
     kyc_exclusions,
     kyc_lists,
     openapi,
+    streams,
     tokens,
 )
 from app.api.context import attach
@@ -30,6 +33,28 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings is None:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
+    app = _create(settings)
+    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
+    dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialect_a, *dialect_d):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def create_live(settings: Settings) -> Flask:
+    """Return the application of the process `live`: what can be watched, and its health."""
+    app = _create(settings)
+    app.before_request(streams.take_token)
+    for blueprint in (health.bp, *_WATCHED):
+        app.register_blueprint(blueprint)
+    return app
+
+
+#: The same routes in both.
+_WATCHED = (job_events.bp, documents_events.bp)
+
+
+def _create(settings: Settings) -> Flask:
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # Flask's own answer to OPTIONS is an empty HTML page, and needs no token.
@@ -41,8 +66,4 @@ def create_app(settings: Settings | None = None) -> Flask:
     tokens.configure(app, settings)
     attach(app, Resources.open(settings))
     errors.register(app)
-    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
-    dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
-    for blueprint in (health.bp, openapi.bp, jobs.bp, *dialect_a, *dialect_d):
-        app.register_blueprint(blueprint)
     return app

@@ -132,6 +132,18 @@ def _roots(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    wrong = ValueError("must be an address such as https://live.example.org, without a query")
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises where it is none
+    except ValueError:
+        raise wrong from None
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise wrong
+    return text.rstrip("/")
+
+
 def _database_url(text: str) -> str:
     # Here, as a client that only needs the names of the settings should not load psycopg2.
     from app.db import is_address
@@ -241,6 +253,27 @@ class Settings:
         _seconds(0.05, 10),
         "How long the web waits for Redis before it does without.",
         0.5,
+    )
+
+    live_url: str = _setting(
+        "MUSTER_LIVE_URL",
+        _web_address,
+        "Where callers reach the process `live`, as https://host: the web sends those who want a"
+        " stream there. Without it they are told to ask elsewhere, as behind a proxy that knows.",
+        "",
+    )
+    live_heartbeat_seconds: float = _setting(
+        "MUSTER_LIVE_HEARTBEAT_SECONDS",
+        _seconds(0.1, 300),
+        "After so much silence a stream shows that it lives, and a WebSocket after twice as much."
+        " Shorter than what any proxy on the way waits for.",
+        15.0,
+    )
+    live_connections: int = _setting(
+        "MUSTER_LIVE_CONNECTIONS",
+        _whole(1, 100_000),
+        "Clients that one process `live` serves at a time; others wait for a place.",
+        2_000,
     )
 
     chunk_size: int = _setting(
@@ -512,7 +545,8 @@ def read_secret(variable: str) -> str:
 #: commands of the Procfile and docker-compose.yml, dev.py, and the client side of `muster`.
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "PORT": ("8000", "Procfile: the port of the web."),
-    "MUSTER_BIND": ("127.0.0.1", "Procfile: the address of the web."),
+    "MUSTER_BIND": ("127.0.0.1", "Procfile: the address of the web, and of live."),
+    "LIVE_PORT": ("8001", "Procfile: the port of live."),
     "MUSTER_WEB_WORKERS": ("2", "Procfile: processes of the web."),
     "MUSTER_WEB_THREADS": (
         "8",
@@ -527,6 +561,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "FLOWER_ADDRESS": ("127.0.0.1", "Flower: the address it listens on."),
     "FLOWER_PORT": ("5555", "Flower: its port."),
     "MUSTER_PORT": ("8000", "docker-compose.yml: the web's port on the host."),
+    "MUSTER_LIVE_PORT": ("8001", "docker-compose.yml: the port of live on the host."),
     "MUSTER_FLOWER_PORT": ("5555", "docker-compose.yml: Flower's port on the host."),
     "MUSTER_DB_PASSWORD": ("**required**", "docker-compose.yml: the password of its Postgres."),
     "MUSTER_URL": ("none", "`muster` as a client: the address of the API."),

@@ -14,7 +14,7 @@ from benchmarks.machine import Others, be_patient
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = (
-    *("submit", "job", "overhead", "polls", "memory", "extraction", "tagging"),
+    *("submit", "job", "overhead", "polls", "watchers", "memory", "extraction", "tagging"),
     "first_result",
 )
 

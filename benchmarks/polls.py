@@ -67,7 +67,7 @@ def measure(say: Say) -> Figure:
     cores = Cores.choose()
     with staged(say=say) as stage:
         for server in stage.servers:
-            _pin(server, cores.rest)
+            pin(server, cores.rest)
         stage.load("sample")
         work.create_tables(stage.settings.database_url)
         rates = _take_turns(stage, cores, say)
@@ -103,7 +103,7 @@ def _take_turns(stage: Stage, cores: Cores, say: Say) -> Rates:
         MUSTER_WEB_WORKERS="1",
     )
     for program in (web, bare):
-        _pin_tree(program, cores.web)
+        pin_tree(program, cores.web)
 
     client = Client(port, stage.token)
     job_id = client.post("/kyc/jobs", batch()).body["job_id"]
@@ -114,9 +114,9 @@ def _take_turns(stage: Stage, cores: Cores, say: Say) -> Rates:
     stage.redis.hset("floor:1", mapping={name: str(value) for name, value in seen.body.items()})
 
     loads = {
-        "200": (port, _request(path, stage.token), "200"),
-        "304": (port, _request(path, stage.token, seen.headers["ETag"]), "304"),
-        "floor": (floor_port, _request("/jobs/1", stage.token), "200"),
+        "200": (port, request_for(path, stage.token), "200"),
+        "304": (port, request_for(path, stage.token, seen.headers["ETag"]), "304"),
+        "floor": (floor_port, request_for("/jobs/1", stage.token), "200"),
     }
     rates: dict[str, list[float]] = {name: [] for name in loads}
     waits: list[float] = []
@@ -124,9 +124,9 @@ def _take_turns(stage: Stage, cores: Cores, say: Say) -> Rates:
     for _ in range(TURNS):
         for name, (at, request, status) in loads.items():
             machine.wait_until_quiet()
-            spent = _cpu_seconds(web)
-            told = _load(at, request, cores)
-            spent = _cpu_seconds(web) - spent
+            spent = cpu_seconds(web)
+            told = ask(at, request, cores)
+            spent = cpu_seconds(web) - spent
             # Every answer was what it should be, and none was cut short.
             assert set(told["statuses"]) == {status}, told
             assert min(told["body_bytes"]) >= (0 if status == "304" else 200), told
@@ -139,14 +139,14 @@ def _take_turns(stage: Stage, cores: Cores, say: Say) -> Rates:
     return Rates(rates["200"], rates["304"], rates["floor"], per_core, waits)
 
 
-def _request(path: str, token: str, etag: str | None = None) -> bytes:
+def request_for(path: str, token: str, etag: str | None = None) -> bytes:
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}"]
     if etag is not None:
         lines.append(f"If-None-Match: {etag}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _load(port: int, request: bytes, cores: Cores) -> dict[str, Any]:
+def ask(port: int, request: bytes, cores: Cores) -> dict[str, Any]:
     arguments = [str(port), str(CONNECTIONS), str(SECONDS)]
     if cores.rest is not None:
         arguments.append(str(cores.rest))
@@ -161,7 +161,7 @@ def _load(port: int, request: bytes, cores: Cores) -> dict[str, Any]:
     return told
 
 
-def _cpu_seconds(program: Program) -> float:
+def cpu_seconds(program: Program) -> float:
     """Return the CPU time that the web processes have had so far."""
     ticks = 0
     for pid in (program.pid, *program.children()):
@@ -170,12 +170,12 @@ def _cpu_seconds(program: Program) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _pin_tree(program: Program, core: int | None) -> None:
+def pin_tree(program: Program, core: int | None) -> None:
     for pid in (program.pid, *(program.children() if core is not None else ())):
-        _pin(pid, core)
+        pin(pid, core)
 
 
-def _pin(pid: int, core: int | None) -> None:
+def pin(pid: int, core: int | None) -> None:
     """Keep a process, with every thread it has, on one core; its children inherit that."""
     if core is None:
         return

@@ -100,6 +100,7 @@ def up(quiet: bool) -> int:
             durable=True,
             web_port=stack.WEB_PORT,
             flower_port=stack.FLOWER_PORT,
+            live_port=stack.LIVE_PORT,
         )
         running = stack.start(supervisor, plan, Clock().lap)
         write_run_env(running)
@@ -164,6 +165,7 @@ def banner(running: stack.Stack) -> str:
 Muster is running. Ctrl-C stops it.
 
   API       {running.url}
+  live      {running.live_url}   (streams and WebSockets: docs/live.md)
   Flower    {running.flower_url}   ({running.env["MUSTER_FLOWER_AUTH"]})
   Postgres  {running.env["DATABASE_URL"]}
   Redis     {running.env["REDIS_URL"]}
@@ -175,7 +177,7 @@ Logs: {state.LOGS}
 
 
 def write_run_env(running: stack.Stack) -> None:
-    names = ("DATABASE_URL", "REDIS_URL", "PORT", "FLOWER_PORT", "REMAP_SIGTERM")
+    names = ("DATABASE_URL", "REDIS_URL", "PORT", "LIVE_PORT", "FLOWER_PORT", "REMAP_SIGTERM")
     state.write_run_env(
         {
             name: value

@@ -21,6 +21,7 @@ from devtools.supervisor import ProgramFailed, Supervisor
 
 WEB_PORT = 8000
 FLOWER_PORT = 5555
+LIVE_PORT = 8001
 READY_SECONDS = 60.0
 
 Say = Callable[[str], None]
@@ -32,6 +33,7 @@ class Stack:
 
     url: str
     flower_url: str
+    live_url: str
     token: str
     env: Mapping[str, str]
 
@@ -50,13 +52,14 @@ class Plan:
     #: Ports to use if they are free; any other will do.
     web_port: int = 0
     flower_port: int = 0
+    live_port: int = 0
 
 
 def start(supervisor: Supervisor, plan: Plan, say: Say) -> Stack:
     """Start servers and programs, and return once the platform answers."""
     urls = _start_servers(supervisor, plan)
     say("servers")
-    env, web_port, flower_port = _environment(plan, urls)
+    env, ports = _environment(plan, urls)
 
     bootstrap = supervisor.background(
         "bootstrap", [environment.python(), "-m", "app.bootstrap"], env=env
@@ -69,12 +72,16 @@ def start(supervisor: Supervisor, plan: Plan, say: Say) -> Stack:
     # These talk to the database from their first second, so the schema comes before them.
     _start_programs(supervisor, commands, [p for p in plan.programs if p not in first], env)
 
-    url = f"http://127.0.0.1:{web_port}"
+    url, live_url, flower_url = (
+        f"http://127.0.0.1:{ports[name]}" for name in ("PORT", "LIVE_PORT", "FLOWER_PORT")
+    )
     _wait_for(supervisor, f"{url}/healthz")
+    if "live" in plan.programs:
+        _wait_for(supervisor, f"{live_url}/healthz")
     say("API")
     env |= {"MUSTER_URL": url, "MUSTER_TOKEN": token}
     supervisor.write_down(url=url)
-    return Stack(url, f"http://127.0.0.1:{flower_port}", token, env)
+    return Stack(url, flower_url, live_url, token, env)
 
 
 def _start_servers(supervisor: Supervisor, plan: Plan) -> dict[str, str]:
@@ -116,9 +123,14 @@ def _start_servers(supervisor: Supervisor, plan: Plan) -> dict[str, str]:
     return urls
 
 
-def _environment(plan: Plan, urls: Mapping[str, str]) -> tuple[dict[str, str], int, int]:
-    web_port = _port("PORT", plan.web_port)
-    flower_port = _port("FLOWER_PORT", plan.flower_port)
+def _environment(plan: Plan, urls: Mapping[str, str]) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the variables of the programs, and the ports among them."""
+    wanted = {
+        "PORT": plan.web_port,
+        "LIVE_PORT": plan.live_port,
+        "FLOWER_PORT": plan.flower_port,
+    }
+    ports = {name: _port(name, port) for name, port in wanted.items()}
     plan.work.mkdir(exist_ok=True)
     defaults = {
         "MUSTER_ENV": "development",
@@ -128,17 +140,21 @@ def _environment(plan: Plan, urls: Mapping[str, str]) -> tuple[dict[str, str], i
         "MUSTER_BEAT_SCHEDULE": str(plan.work / "schedule"),
         # On one machine nobody is helped by a slow goodbye; chunks are handed back.
         "MUSTER_WORKER_GRACE_SECONDS": "1",
+        **(
+            {"MUSTER_LIVE_URL": f"http://127.0.0.1:{ports['LIVE_PORT']}"}
+            if "live" in plan.programs
+            else {}
+        ),
     }
     forced = {
         **urls,
         **environment.variables(),
-        "PORT": str(web_port),
-        "FLOWER_PORT": str(flower_port),
+        **{name: str(port) for name, port in ports.items()},
         # Told to stop, a worker hands its chunks back at once.
         "REMAP_SIGTERM": "SIGQUIT",
         "PYTHONUNBUFFERED": "1",
     }
-    return {**defaults, **os.environ, **forced}, web_port, flower_port
+    return {**defaults, **os.environ, **forced}, ports
 
 
 def _port(variable: str, wanted: int) -> int:

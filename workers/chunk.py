@@ -72,7 +72,10 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
             begun = _claim(tx, chunk)
         if begun is None or isinstance(begun, float):
             return begun
-        items, careful = begun
+        claimed, items, careful = begun
+        if claimed.state is not job.state:
+            # Whoever watches would hear of it with the first results only.
+            resources.progress.show(claimed)
         kind = KINDS[job.kind]
         try:
             _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
@@ -110,8 +113,8 @@ def _is_dead(holder: str) -> bool:
     return False
 
 
-def _claim(tx: Cursor, chunk: _Chunk) -> tuple[list[Item], bool] | float | None:
-    """Take the chunk and return its outstanding items, and whether to go item by item.
+def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | None:
+    """Take the chunk; return the job, its outstanding items, and whether to go item by item.
 
     Return None if the job no longer wants it, or the seconds that another worker may hold it.
     """
@@ -149,7 +152,7 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[list[Item], bool] | float | None:
         # up an item's attempts: only what an item does when it is alone can do that.
         store.suspect(tx, job, [item.position for item in items])
         items = [replace(item, attempts=max(item.attempts, 1)) for item in items]
-    return items, starts > 1
+    return job, items, starts > 1
 
 
 def _work(
@@ -252,9 +255,9 @@ def _save(
 def _count(
     tx: Cursor, chunk: _Chunk, results: Sequence[Result], *, last: bool, suspect: bool
 ) -> tuple[Job, bool]:
-    succeeded, failed, matches = store.save_results(tx, chunk.job, results, pass_no=chunk.pass_no)
+    written = store.save_results(tx, chunk.job, results, pass_no=chunk.pass_no)
     KINDS[chunk.job.kind].settle(tx, chunk.job, results)
-    job = store.add_counts(tx, chunk.job, succeeded=succeeded, failed=failed, matches=matches)
+    job = store.add_counts(tx, chunk.job, **written._asdict())
     if job is None:
         raise _JobEndedError
     if last:

@@ -34,11 +34,7 @@ def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(route)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             caller = identify()
-            if permission not in caller.permissions:
-                raise Forbidden(
-                    f"This needs the permission {permission}, which your token does not carry.",
-                    required_permission=permission,
-                )
+            allow(caller, permission)
             g.caller = caller
             return route(*args, **kwargs)
 
@@ -58,18 +54,35 @@ def identify() -> Caller:
         raise MissingToken("Send your token as: Authorization: Bearer <token>.")
     if scheme.lower() != "bearer" or not token:
         raise InvalidToken("The Authorization header must read: Bearer <token>.")
+    return whose(token, request.remote_addr)
+
+
+def whose(token: str, address: str | None) -> Caller:
+    """Return whom a token or key speaks for, sent from that address. Needs an app context.
+
+    Raises InvalidToken, ExpiredToken or Forbidden.
+    """
     if token.startswith(KEY_PREFIX):
-        return _by_key(token)
+        return _by_key(token, address)
     return tokens.read_access(token)
 
 
-def _by_key(key: str) -> Caller:
+def allow(caller: Caller, permission: str) -> None:
+    """Raise Forbidden unless the caller has the permission."""
+    if permission not in caller.permissions:
+        raise Forbidden(
+            f"This needs the permission {permission}, which your token does not carry.",
+            required_permission=permission,
+        )
+
+
+def _by_key(key: str, address: str | None) -> Caller:
     # The digest, so that no key lies about in memory. A key may be bound to addresses.
-    seen = sha256(key.encode("utf-8", "surrogateescape")).digest(), request.remote_addr
+    seen = sha256(key.encode("utf-8", "surrogateescape")).digest(), address
     known = _known_keys.get(seen)
     if known is not None and known[0] > time.monotonic():
         return known[1]
-    caller = accounts.authenticate_key(resources().db, key, request.remote_addr)
+    caller = accounts.authenticate_key(resources().db, key, address)
     if len(_known_keys) >= _KEYS_AT_MOST:
         _known_keys.clear()
     _known_keys[seen] = (time.monotonic() + KEY_SECONDS, caller)

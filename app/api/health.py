@@ -11,6 +11,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from app import migrate
+from app.api import streams
 from app.api.context import resources
 from app.errors import DatabaseUnavailable
 from app.version import VERSION
@@ -21,7 +22,10 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Say that the process answers, and nothing about the servers behind it."""
-    return {"status": "ok", "version": VERSION}
+    answer: dict[str, Any] = {"status": "ok", "version": VERSION}
+    if streams.are_here():
+        answer["watchers"] = streams.here().count()
+    return answer
 
 
 @bp.get("/api/health")

@@ -68,7 +68,7 @@ def search() -> Response:
 @requires("jobs:read")
 def show(job_id: str) -> Response:
     """Show one job: where it stands, its counts, and what can be asked of it."""
-    job = _find(job_id)
+    job = find(job_id)
     running = service.count_running(resources(), [job])[job.id]
     # A chunk that is begun changes no version, and yet what is shown.
     etag = f"{job.version}-{running}"
@@ -87,7 +87,7 @@ def list_items(job_id: str) -> Response:
     """List the items of a job in their order, with how each stands."""
     limit, first = read_limit(), read_position("after")
     statuses = _words("status", ITEM_STATUSES)
-    job = _find(job_id)
+    job = find(job_id)
     rows = service.list_items(
         resources(), job, first=first, limit=limit + 1, statuses=[str(each) for each in statuses]
     )
@@ -105,7 +105,7 @@ def list_items(job_id: str) -> Response:
 @requires("jobs:read")
 def results(job_id: str) -> Response:
     """Stream what is finished so far, as the kind wrote it."""
-    return jobs_results.respond(_find(job_id))
+    return jobs_results.respond(find(job_id))
 
 
 @bp.post("/<job_id>/pause")
@@ -134,7 +134,7 @@ def cancel(job_id: str) -> Response:
 def retry(job_id: str) -> tuple[Response, HTTPStatus]:
     """Make a new job of items of an ended one, which stays as it is."""
     wanted = _load(_RETRY, _optional_body()).get("items", "failed")
-    old = _find(job_id)
+    old = find(job_id)
     positions: Collection[int] | None = None
     if not isinstance(wanted, str):
         positions, wanted = wanted, "all"
@@ -153,13 +153,14 @@ def retry(job_id: str) -> tuple[Response, HTTPStatus]:
 
 
 def _controlled(act: Callable[..., Job], job_id: str) -> Response:
-    known = _find(job_id)
+    known = find(job_id)
     job = act(resources(), known.tenant_id, known.dialect, known.external_id)
     running = service.count_running(resources(), [job])[job.id]
     return _polled(jsonify(jobs_render.record(job, running, datetime.now(UTC))), job)
 
 
-def _find(job_id: str) -> Job:
+def find(job_id: str) -> Job:
+    """Return the caller's job of that id, or raise JobNotFound."""
     known = ids.parse(job_id)
     if known is None:
         raise JobNotFound("No such job exists for this tenant: this is not the id of one.")

@@ -31,6 +31,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
     """A job as `/v1` shows it. What does not apply is null."""
     here = path(job)
     links = {"self": here, "items": f"{here}/items", "results": f"{here}/results"}
+    links["events"] = f"{here}/events"
     if job.dialect in _DIALECT_LINKS:
         links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id)
     ended = job.succeeded + job.failed + job.cancelled + job.expired

@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import kyc_lists, kyc_results, openapi_documents, openapi_jobs
+from app.api import kyc_lists, kyc_results, openapi_documents, openapi_events, openapi_jobs
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.version import VERSION
@@ -104,6 +104,7 @@ OPERATIONS: dict[str, Operation] = {
     "health.status": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     **openapi_jobs.OPERATIONS,
     **openapi_documents.OPERATIONS,
+    **openapi_events.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
@@ -113,6 +114,11 @@ _SAYS = {
     HTTPStatus.OK: "Done.",
     HTTPStatus.CREATED: "Made.",
     HTTPStatus.ACCEPTED: "Accepted; the new job is on its way.",
+    HTTPStatus.SWITCHING_PROTOCOLS: "A WebSocket from here on; of the process `live`.",
+    HTTPStatus.NO_CONTENT: "The end was told; there is no need to come again.",
+    HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
+    HTTPStatus.NOT_ACCEPTABLE: "This process sends no streams; ask for application/json.",
+    HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
     HTTPStatus.UNAUTHORIZED: "No token, a wrong one, or one that has expired.",
@@ -124,7 +130,12 @@ _SAYS = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
 }
-_NO_DOCUMENT = (HTTPStatus.NOT_MODIFIED,)
+_NO_DOCUMENT = (
+    HTTPStatus.SWITCHING_PROTOCOLS,
+    HTTPStatus.NO_CONTENT,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.NOT_MODIFIED,
+)
 
 #: Nothing stands behind these that could fail, or its failing is what they tell.
 _READY = frozenset({"health.readyz", "health.status"})
@@ -163,7 +174,8 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
-    for name, shape in (SHAPES | openapi_jobs.SHAPES | openapi_documents.SHAPES).items():
+    parts = (SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES)
+    for name, shape in (each for part in parts for each in part.items()):
         spec.components.schema(name, shape)
     for rule in app.url_map.iter_rules():
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}

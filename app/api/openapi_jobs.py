@@ -137,7 +137,7 @@ SHAPES: dict[str, Shape] = {
             "resume_at": {**_SOMETIME, "description": "When it goes on by itself."},
             "estimated_completion": _SOMETIME,
             "links": object_of(
-                {"self": TEXT, "items": TEXT, "results": TEXT, "dialect": TEXT},
+                {"self": TEXT, "items": TEXT, "results": TEXT, "events": TEXT, "dialect": TEXT},
                 optional=("dialect",),
             ),
         }

@@ -11,6 +11,7 @@ from app.cli import (
     jobs,
     keys,
     lists,
+    live,
     results,
     screen,
     serve,
@@ -41,6 +42,7 @@ SECTIONS = {
         lists.lists,
         evaluate.evaluate,
         serve.serve,
+        live.live,
     ),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.jobs.states import JobState, requests
@@ -48,6 +48,16 @@ class Result:
     @classmethod
     def failure(cls, item: Item, code: str, message: str) -> Result:
         return cls(item.position, ItemStatus.FAILED, error_code=code, error_message=message)
+
+
+class Written(NamedTuple):
+    """What a save really wrote: of an item that had its result already, nothing."""
+
+    succeeded: int = 0
+    failed: int = 0
+    matches: int = 0
+    #: Of those items, as a multirange of Postgres: {[0,250),[300,301)}.
+    positions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

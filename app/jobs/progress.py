@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LIVE_MS = 5_000
 FINAL_MS = 3_600_000
 
+#: Where it is said that a job has changed, as `<id> <version>`: for those who watch (app/live).
+CHANNEL = "job_changes"
+
 #: After Redis failed, this process does without for a moment instead of waiting each time.
 _REST_SECONDS = 1.0
 
@@ -115,7 +118,13 @@ class Progress:
         try:
             self._show(
                 keys=[_key(job.tenant_id, job.dialect, job.external_id)],
-                args=[job.version, snapshot.to_json(), keep],
+                args=[
+                    job.version,
+                    snapshot.to_json(),
+                    keep,
+                    CHANNEL,
+                    f"{job.id} {job.version}",
+                ],
             )
         except redis.RedisError as error:
             self._rest(error)

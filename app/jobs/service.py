@@ -393,6 +393,7 @@ def delete(resources: Resources, job: Job) -> None:
         now = store.lock_job(tx, job.id)
         store.delete_results(tx, now)
         store.delete_items(tx, now)
+        store.delete_events(tx, now)
         if not store.delete_job(tx, now):
             raise _refused(now, f"A {now.state} job cannot be deleted: cancel it first.")
     resources.progress.forget(job)

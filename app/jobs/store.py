@@ -13,7 +13,7 @@ from psycopg2.extras import Json
 
 from app.db import Cursor, load_queries, one
 from app.errors import JobNotFound
-from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
+from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result, Written
 from app.jobs.states import NEXT, Event, JobState, moves
 
 QUERIES = load_queries("app.jobs")
@@ -333,10 +333,8 @@ def suspect(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     tx.execute(QUERIES["suspect"], {**_of(job), "positions": list(positions)})
 
 
-def save_results(
-    tx: Cursor, job: Job, results: Iterable[Result], *, pass_no: int
-) -> tuple[int, int, int]:
-    """Write the results that are not there yet; return how many succeeded, failed, matched."""
+def save_results(tx: Cursor, job: Job, results: Iterable[Result], *, pass_no: int) -> Written:
+    """Write the results that are not there yet, and return what was really written."""
     rows = [
         {
             "position": result.position,
@@ -350,18 +348,34 @@ def save_results(
         for result in results
     ]
     if not rows:
-        return 0, 0, 0
+        return Written()
     tx.execute(QUERIES["save_results"], {**_of(job), "pass_no": pass_no, "rows": _json(rows)})
     written = one(tx)
-    return int(written["succeeded"]), int(written["failed"]), int(written["matches"])
+    return Written(
+        int(written["succeeded"]),
+        int(written["failed"]),
+        int(written["matches"]),
+        written["positions"],
+    )
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def add_counts(tx: Cursor, job: Job, *, succeeded: int, failed: int, matches: int) -> Job | None:
-    """Add to the job's counts, or return None if the job has ended: then nothing may be added."""
+def add_counts(
+    tx: Cursor,
+    job: Job,
+    *,
+    succeeded: int,
+    failed: int,
+    matches: int,
+    positions: str | None = None,
+) -> Job | None:
+    """Add to the job's counts, or return None if the job has ended: then nothing may be added.
+
+    `positions` says whose results these are, as save_results has it; watchers are told of them.
+    """
     tx.execute(
         QUERIES["add_counts"],
         {
@@ -369,6 +383,7 @@ def add_counts(tx: Cursor, job: Job, *, succeeded: int, failed: int, matches: in
             "succeeded": succeeded,
             "failed": failed,
             "matches": matches,
+            "positions": positions,
             "open": _OPEN,
         },
     )
@@ -577,6 +592,10 @@ def delete_items(tx: Cursor, job: Job) -> None:
 
 def delete_results(tx: Cursor, job: Job) -> None:
     tx.execute(QUERIES["delete_results"], _of(job))
+
+
+def delete_events(tx: Cursor, job: Job) -> None:
+    tx.execute(QUERIES["delete_events"], _of(job))
 
 
 def first_missing(tx: Cursor, job: Job, *, first: int) -> int:

@@ -99,13 +99,14 @@ SELECT jobs.id,
 
 -- name: advance
 -- Compare-and-set: the row moves only from a state in which the event may happen. What never got
--- a result is accounted for in the same statement that ends the job.
+-- a result is accounted for in the same statement that ends the job, and so is the event told.
 WITH moved AS (
-    SELECT id,
+    SELECT id, state AS was,
            (%(targets)s::job_state[])[array_position(%(sources)s::job_state[], state)] AS becomes
       FROM jobs
      WHERE id = %(id)s AND state = ANY (%(sources)s::job_state[])
-       FOR NO KEY UPDATE)
+       FOR NO KEY UPDATE),
+now_is AS (
 UPDATE jobs
    SET state = becomes,
        version = version + 1,
@@ -124,12 +125,20 @@ UPDATE jobs
        active_since = CASE WHEN becomes IN ('running', 'pausing', 'cancelling')
                            THEN coalesce(active_since, clock_timestamp()) END,
        -- Whoever asks for something knows better than the clock; only draining asks for nothing.
-       resume_at = CASE WHEN becomes = 'paused' AND state = 'pausing' THEN resume_at END,
+       resume_at = CASE WHEN becomes = 'paused' AND was = 'pausing' THEN resume_at END,
        error_code = CASE WHEN becomes = 'failed' THEN %(error_code)s END,
        error_message = CASE WHEN becomes = 'failed' THEN %(error_message)s END
   FROM moved
  WHERE jobs.id = moved.id
-RETURNING jobs.*;
+RETURNING jobs.*),
+told AS (
+INSERT INTO job_events (kind, month, job_id, seq, at, state, previous, succeeded, failed, cancelled,
+                        expired, matches, error_code, error_message)
+SELECT kind, month, id, version, updated_at, state, was, succeeded, failed, cancelled,
+       expired, matches, error_code, error_message
+  FROM now_is JOIN moved USING (id)
+ WHERE state <> was)
+SELECT * FROM now_is;
 
 -- name: resume_later
 -- The latest of what several workers were told.
@@ -161,6 +170,9 @@ DELETE FROM items WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job
 
 -- name: delete_results
 DELETE FROM results WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s;
+
+-- name: delete_events
+DELETE FROM job_events WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s;
 
 -- name: count_results
 SELECT count(*) AS results FROM results
@@ -241,22 +253,33 @@ WITH written AS (
            AS given (position integer, status text, matches integer, result text,
                      error_code text, error_message text, attempts smallint)
     ON CONFLICT (kind, month, job_id, position) DO NOTHING
-    RETURNING status, matches)
+    RETURNING position, status, matches)
 SELECT count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
        count(*) FILTER (WHERE status = 'failed') AS failed,
-       coalesce(sum(matches), 0) AS matches
+       coalesce(sum(matches), 0) AS matches,
+       range_agg(int4range(position, position + 1))::text AS positions
   FROM written;
 
 -- name: add_counts
+-- Each result takes a number before that of the event that tells of them all.
+WITH counted AS (
 UPDATE jobs
    SET succeeded = succeeded + %(succeeded)s,
        failed = failed + %(failed)s,
        matches = matches + %(matches)s,
-       version = version + 1,
+       version = version + 1 + %(succeeded)s + %(failed)s,
        updated_at = clock_timestamp(),
        heartbeat_at = clock_timestamp()
  WHERE id = %(id)s AND state = ANY (%(open)s::job_state[])
-RETURNING *;
+RETURNING *),
+told AS (
+INSERT INTO job_events (kind, month, job_id, seq, at, state, positions, succeeded, failed,
+                        cancelled, expired, matches)
+SELECT kind, month, id, version, updated_at, state, %(positions)s::int4multirange, succeeded,
+       failed, cancelled, expired, matches
+  FROM counted
+ WHERE %(positions)s IS NOT NULL)
+SELECT * FROM counted;
 
 -- name: begin_pass
 UPDATE jobs

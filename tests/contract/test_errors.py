@@ -42,6 +42,7 @@ PINNED = {
     "InvalidConfig": ("invalid_config", 400),
     "TooLarge": ("payload_too_large", 413),
     "UploadsFull": ("uploads_full", 413),
+    "NotAcceptable": ("not_acceptable", 406),
     "Unavailable": ("unavailable", 503),
     "BrokerUnavailable": ("broker_unavailable", 503),
     "DatabaseUnavailable": ("database_unavailable", 503),

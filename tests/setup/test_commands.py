@@ -100,10 +100,11 @@ def test_any_setting_in_the_file_env_reaches_every_program(name):
 
 
 def test_the_file_env_does_not_move_what_ports_and_health_checks_expect():
-    web, flower = SERVICES["web"], SERVICES["flower"]
+    web, live, flower = SERVICES["web"], SERVICES["live"], SERVICES["flower"]
 
     assert web["environment"]["PORT"] == web["ports"][0].rpartition(":")[2] == "8000"
-    assert web["environment"]["MUSTER_BIND"] == "0.0.0.0"
+    assert live["environment"]["LIVE_PORT"] == live["ports"][0].rpartition(":")[2] == "8001"
+    assert web["environment"]["MUSTER_BIND"] == live["environment"]["MUSTER_BIND"] == "0.0.0.0"
     assert flower["environment"]["FLOWER_PORT"] == flower["ports"][0].rpartition(":")[2] == "5555"
     assert flower["environment"]["FLOWER_ADDRESS"] == "0.0.0.0"
     # What compose makes itself must win over the file.
@@ -120,6 +121,7 @@ def check(name: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = ["sh", "-c", command[0]] if kind == "CMD-SHELL" else command
     command = [
         part.replace(":8000/", f":{env['PORT']}/")
+        .replace(":8001/", f":{env['LIVE_PORT']}/")
         .replace(":5555/", f":{env['FLOWER_PORT']}/")
         .replace("/var/lib/muster/schedule", env["MUSTER_BEAT_SCHEDULE"])
         for part in command
@@ -144,13 +146,14 @@ def test_the_health_check_of_a_running_program_passes(up_env, name):
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("name", ["web", "flower", "beat"])
+@pytest.mark.parametrize("name", ["web", "live", "flower", "beat"])
 def test_the_health_check_of_a_program_that_is_away_fails(up_env, tmp_path, name):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))  # bound and not listening: nobody can answer here
         port = str(sock.getsockname()[1])
         away = {
             "PORT": port,
+            "LIVE_PORT": port,
             "FLOWER_PORT": port,
             "MUSTER_BEAT_SCHEDULE": str(tmp_path / "schedule"),
         }

@@ -25,7 +25,9 @@ def test_no_server_is_started_where_urls_are_given(state, servers):
     with running(state, "up", "--quiet", **urls) as dev:
         env = dev.wait_until_up()
 
-        assert set(dev.children()) == {"web", "worker", "documents", "control", "beat", "flower"}
+        assert set(dev.children()) == {
+            *("web", "live", "worker", "documents", "control", "beat", "flower")
+        }
         assert {name: env[name] for name in urls} == urls
         dev.interrupt()
         assert dev.ended() == 0

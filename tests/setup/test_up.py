@@ -10,7 +10,7 @@ import psycopg2
 
 from tests.setup.conftest import run, running, wait_until_nothing_lives
 
-PROGRAMS = {"web", "worker", "documents", "control", "beat", "flower"}
+PROGRAMS = {"web", "live", "worker", "documents", "control", "beat", "flower"}
 
 
 def test_every_program_of_the_procfile_runs(up):
@@ -25,6 +25,28 @@ def test_the_printed_token_opens_the_printed_address(up, up_env):
     request = urllib.request.Request(f"{up_env['MUSTER_URL']}/kyc/jobs", headers=authorised)
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_whoever_asks_the_web_for_a_stream_is_led_to_live(up, up_env):
+    authorised = {"Authorization": f"Bearer {up_env['MUSTER_TOKEN']}"}
+    entities = [{"subject": {"full_name": "Jane Citizen"}}]
+    made = urllib.request.Request(
+        f"{up_env['MUSTER_URL']}/kyc/jobs",
+        data=json.dumps({"entities": entities}).encode(),
+        headers={**authorised, "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(made, timeout=10) as answer:
+        job_id = json.load(answer)["job_id"]
+
+    asked = urllib.request.Request(
+        f"{up_env['MUSTER_URL']}/v1/jobs/{job_id}/events?after=0", headers=authorised
+    )
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert f":{up_env['LIVE_PORT']}/" in answer.url
+        told = answer.read().decode()
+
+    assert f"http://127.0.0.1:{up_env['LIVE_PORT']}" in up.text
+    assert told.rstrip().endswith('event: end\ndata: {"status":"completed"}')
 
 
 def test_only_its_owner_can_read_the_secrets(up):
@@ -71,6 +93,7 @@ def test_another_instance_gets_other_ports_and_down_stops_it(up_env, state):
         run_ids = frozenset({other.run_file()["run"]})
         assert env["PORT"] != up_env["PORT"]
         assert env["FLOWER_PORT"] != up_env["FLOWER_PORT"]
+        assert env["LIVE_PORT"] != up_env["LIVE_PORT"]
 
         stopped = run(state, "down")
 
