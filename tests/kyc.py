@@ -23,7 +23,7 @@ from app.kinds import kyc
 from app.screening.lists.load import load_list
 from app.settings import Settings
 from devtools import procfile
-from tests.integration.conftest import ROOT, Worker, until
+from tests.integration.conftest import ROOT, Worker, clear_broker, until
 
 ENTRIES = (
     {
@@ -82,6 +82,7 @@ def screener(settings, tmp_path_factory) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
+        clear_broker(settings)
 
 
 @pytest.fixture

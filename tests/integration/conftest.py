@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
@@ -21,6 +23,7 @@ from app.factory import create_app
 from app.jobs import service
 from app.jobs.model import Job, NewItem, NewJob
 from app.kinds import KINDS
+from app.settings import Settings
 from tests.probes import kinds as probes
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +82,7 @@ class Worker:
         command = [
             *(sys.executable, "-m", "celery", "-A", "tests.probes.worker", "worker"),
             *("--concurrency", "2", "-n", f"{name}@%h", "--without-gossip", "--without-mingle"),
-            *("-Q", "control,interactive,screening,documents", "-E"),
+            *("-Q", "control,interactive,screening,documents_interactive,documents", "-E"),
             *args,
         ]
         with self.log.open("wb") as log:
@@ -106,6 +109,13 @@ class Worker:
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, 9)
             self.process.wait()
+
+
+def clear_broker(settings: Settings) -> None:
+    """Delete the messages of a worker that served many tests: it may have stopped after the last
+    of them, when nobody clears up any more, and its sweeps would be counted by the next test."""
+    with redis.Redis.from_url(settings.redis_url) as client, suppress(redis.ConnectionError):
+        client.flushall()
 
 
 @pytest.fixture

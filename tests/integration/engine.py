@@ -24,7 +24,7 @@ from app.jobs.dispatch import QUEUES
 from app.jobs.model import Job, NewJob
 from app.resources import Resources
 from app.settings import Settings
-from tests.integration.conftest import Worker
+from tests.integration.conftest import Worker, clear_broker
 
 
 def start_worker(settings: Settings, folder: Path, name: str, *args: str, beat: bool) -> Worker:
@@ -53,6 +53,7 @@ def lasting_worker(
         yield worker
     finally:
         kill(worker)
+        clear_broker(settings)
 
 
 @dataclass(frozen=True, slots=True)
