@@ -23,8 +23,9 @@ from devtools.signals import Interrupted
 from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
-#: With what is optional for users, so that it is tested.
-DEV = frozenset({"dev", "crypto", "html", "documents"})
+#: What the programs of the Procfile can do; the demo does without.
+FULL = frozenset({"crypto", "html", "documents"})
+DEV = FULL | {"dev"}
 #: The peers that benchmarks measure beside us come with them.
 BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def up(quiet: bool) -> int:
     """Start every program of the Procfile, and keep them running until told to stop."""
-    with platform("up") as supervisor:
+    with platform("up", FULL) as supervisor:
         plan = stack.Plan(
             programs=tuple(procfile.read(state.ROOT / "Procfile")),
             home=state.servers_home(),
@@ -144,7 +145,7 @@ def demo() -> int:
 
 
 @contextmanager
-def platform(command: str) -> Iterator[Supervisor]:
+def platform(command: str, extras: frozenset[str] = frozenset()) -> Iterator[Supervisor]:
     """Hold the lock, clear up after a crash, and have the environment ready."""
     run = state.read_run() or {}
     where = f" at {run['url']}" if "url" in run else ""
@@ -156,7 +157,7 @@ def platform(command: str) -> Iterator[Supervisor]:
         clear_up()
         with supervising(lock, record=True) as supervisor:
             supervisor.write_down(command=command)
-            make_environment(supervisor)
+            make_environment(supervisor, extras)
             yield supervisor
 
 

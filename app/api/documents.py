@@ -179,6 +179,8 @@ def _started(job: Job) -> Response:
     if job.retry_of is not None:
         old = service.get(resources(), job.tenant_id, job.retry_of)
         body["retry_of"] = old.external_id
+    if job.warnings:
+        body["warnings"] = job.warnings
     response = jsonify(body)
     response.headers["Location"] = f"/api/batch/jobs/{job.external_id}/status"
     response.headers["Operation-Location"] = jobs_render.path(job)

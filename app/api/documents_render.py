@@ -113,6 +113,8 @@ def job(snapshot: Snapshot | Job) -> dict[str, Any]:
         body["error"] = snapshot.error_message
     elif snapshot.state is JobState.EXPIRED:
         body["error"] = "The job's deadline passed before every document was processed."
+    if snapshot.warnings:
+        body["warnings"] = snapshot.warnings
     return body
 
 

@@ -47,6 +47,10 @@ _WORDS: Shape = {
     "type": "string",
     "enum": ["pending", "processing", "completed", "failed", "cancelled", "paused"],
 }
+_WARNINGS: Shape = {
+    **list_of(ref("Warning")),
+    "description": "Only where there is something to know.",
+}
 _BAD = (HTTPStatus.BAD_REQUEST,)
 _OFFSET = (
     query(
@@ -245,8 +249,9 @@ SHAPES: dict[str, Shape] = {
         optional=("paths", "documents"),
     ),
     "Started": object_of(
-        {"job_id": TEXT, "total_documents": WHOLE, "message": TEXT, "retry_of": TEXT},
-        optional=("retry_of",),
+        {"job_id": TEXT, "total_documents": WHOLE, "message": TEXT, "retry_of": TEXT}
+        | {"warnings": _WARNINGS},
+        optional=("retry_of", "warnings"),
     ),
     "BatchStatus": object_of(
         {
@@ -259,8 +264,9 @@ SHAPES: dict[str, Shape] = {
                 "description": "When a job that a model's rate limit paused goes on.",
             },
             "error": TEXT,
+            "warnings": _WARNINGS,
         },
-        optional=("pause_requested", "cancel_requested", "resume_at", "error"),
+        optional=("pause_requested", "cancel_requested", "resume_at", "error", "warnings"),
     ),
     "Controlled": object_of({"message": TEXT, "job_id": TEXT, "status": _WORDS}),
     "Active": object_of({"jobs": list_of(object_of({**_COUNTS, "created_at": TIME}))}),

@@ -109,8 +109,14 @@ SHAPES: dict[str, Shape] = {
         optional=("retry_of", "warnings"),
     ),
     "Warning": _object(
-        {"code": {"const": "stale_list"}, "list_name": TEXT, "message": TEXT},
-        says="A list had not been refreshed for longer than its interval.",
+        {
+            "code": {"type": "string", "enum": ["stale_list", "unknown_config"]},
+            "list_name": TEXT,
+            "message": TEXT,
+        },
+        optional=("list_name",),
+        says="stale_list: a list had not been refreshed for longer than its interval."
+        " unknown_config: a key in the configuration of a tagging job was ignored.",
     ),
     "Job": _object({**_JOB, "results": _RESULTS}, optional=(*_SOMETIMES, "results")),
     "Jobs": _object(

@@ -33,13 +33,20 @@ CONTROL = "control"
 INTERACTIVE = "interactive"
 SCREENING = "screening"
 VERIFICATIONS = "verifications"
+#: One document while the caller waits. Not on `interactive`: a slow one there would keep a caller
+#: who screens one name waiting, and its workers would need what tagging needs.
+DOCUMENTS_INTERACTIVE = "documents_interactive"
 DOCUMENTS = "documents"
 FACES = "faces"
 
-#: A worker that serves several takes from the first that holds something, in this order.
+#: A worker that serves several takes from the first that holds something, in the order in which
+#: its -Q names them.
 QUEUES = tuple(
     Queue(name, routing_key=name)
-    for name in (CONTROL, INTERACTIVE, SCREENING, VERIFICATIONS, DOCUMENTS, FACES)
+    for name in (
+        *(CONTROL, INTERACTIVE, SCREENING, VERIFICATIONS),
+        *(DOCUMENTS_INTERACTIVE, DOCUMENTS, FACES),
+    )
 )
 
 

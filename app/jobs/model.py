@@ -90,6 +90,10 @@ class NewJob:
     allowed_seconds: float | None = None
 
 
+#: Queues of single calls; app/jobs/dispatch.py has the queues.
+_WAITED_FOR = frozenset({"interactive", "documents_interactive"})
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One request to do one kind of work to every item it names."""
@@ -157,7 +161,7 @@ class Job:
     @property
     def is_interactive(self) -> bool:
         """Somebody waited for its one result."""
-        return self.queue == "interactive"
+        return self.queue in _WAITED_FOR
 
     @property
     def warnings(self) -> list[dict[str, str]]:

@@ -65,7 +65,9 @@ SELECT * FROM jobs WHERE id = %(id)s FOR NO KEY UPDATE;
 -- Without single checks, among which a batch would not be found.
 SELECT * FROM jobs
  WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s
-   AND queue <> 'interactive' AND state = ANY (%(states)s::job_state[])
+   -- The first alone is the condition of the index.
+   AND queue <> 'interactive' AND queue <> 'documents_interactive'
+   AND state = ANY (%(states)s::job_state[])
    AND (created_at, id) < (%(before)s, %(before_id)s)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
@@ -74,7 +76,9 @@ SELECT * FROM jobs
 -- Of every dialect, without single checks.
 SELECT * FROM jobs
  WHERE tenant_id = %(tenant_id)s
-   AND queue <> 'interactive' AND state = ANY (%(states)s::job_state[])
+   -- The first alone is the condition of the index.
+   AND queue <> 'interactive' AND queue <> 'documents_interactive'
+   AND state = ANY (%(states)s::job_state[])
    AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
    AND (%(external_id)s::text IS NULL OR external_id = %(external_id)s)
    AND labels @> %(labels)s

@@ -24,7 +24,7 @@ from app.documents.model import Source, SourceKind
 from app.documents.reader import Reader
 from app.errors import InvalidConfig, ItemError, JobError, Misconfigured
 from app.jobs import service
-from app.jobs.dispatch import DOCUMENTS, INTERACTIVE
+from app.jobs.dispatch import DOCUMENTS, DOCUMENTS_INTERACTIVE
 from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
 from app.kinds.base import Kind, Process
 from app.resources import Resources
@@ -46,6 +46,11 @@ SEARCHED = (("document", "title"), ("document", "file_path"))
 INVALID_DOCUMENT = "invalid_document"
 TAGGING_UNAVAILABLE = "tagging_unavailable"
 TIMED_OUT = "timeout"
+
+UNKNOWN_CONFIG = "unknown_config"
+
+#: Of what is ignored, so many are named, by so many characters.
+_WARNINGS, _SHOWN = 20, 60
 
 #: A document may take as long as a chunk otherwise does, so a chunk that took this long is given
 #: back between two of them.
@@ -89,19 +94,21 @@ def plan(
 
     `fingerprint` stands for the request, so that the same one is known when it comes again.
 
-    A key in it is not kept: a job's options are shown.
+    A key in the configuration is not kept, nor is what is not known: a job's options are shown.
     """
     check(resources, config)
+    kept, unknown = configs.known(config)
     return NewJob(
         tenant_id=tenant_id,
         kind=NAME,
         dialect=dialect,
-        queue=INTERACTIVE if interactive else DOCUMENTS,
+        queue=DOCUMENTS_INTERACTIVE if interactive else DOCUMENTS,
         external_id=external_id or new_id(),
         allowed_seconds=allowed_seconds,
         chunk_size=resources.settings.document_chunk_size,
         options={
-            "config": {key: each for key, each in config.items() if key != "api_key"},
+            "config": kept,
+            **({"warnings": _warnings(unknown)} if unknown else {}),
             **({"fingerprint": fingerprint} if fingerprint else {}),
         },
         items=items,
@@ -109,6 +116,17 @@ def plan(
         labels=labels or {},
         calibrated_seconds=_SECONDS / resources.settings.worker_processes,
     )
+
+
+def _warnings(unknown: Sequence[str]) -> list[dict[str, str]]:
+    """Tell whoever misspelt something, without refusing what other servers know."""
+    return [
+        {
+            "code": UNKNOWN_CONFIG,
+            "message": f"config.{name[:_SHOWN]} is not known here and was ignored.",
+        }
+        for name in unknown[:_WARNINGS]
+    ]
 
 
 def prepare(resources: Resources, job: Job) -> Process:
@@ -257,7 +275,7 @@ def adopt(resources: Resources, job: Job) -> None:
 KIND = Kind(
     name=NAME,
     prepare=prepare,
-    queues=frozenset({DOCUMENTS}),
+    queues=frozenset({DOCUMENTS, DOCUMENTS_INTERACTIVE}),
     batch_size=1,
     chunk_seconds=_CHUNK_SECONDS,
     warm=warm,

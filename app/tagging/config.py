@@ -47,22 +47,45 @@ class Config:
         return self.model_name == LOCAL
 
 
-_KEYS = (
-    "num_tags, exclusion_words, num_pages, language, keyphrases, entities, taxonomy,"
-    " vocabulary_only, model_name"
-)
+#: What we know, and of objects what we know in them. A taxonomy sees to its own keys.
+_KEYS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("num_tags", "exclusion_words", "num_pages", "language"), frozenset()),
+    "keyphrases": frozenset({"enabled", "max_words"}),
+    "entities": frozenset({"enabled", "engine", "types"}),
+    **dict.fromkeys(("taxonomy", "vocabulary_only", "model_name"), frozenset()),
+}
 #: Belongs to the request, and is never part of what is kept.
 _IGNORED = frozenset({"api_key"})
 
 
+def known(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return what of a configuration has a meaning here, and the places of what has none.
+
+    Clients send what other servers know. It is ignored, and not kept, for it may be a secret.
+    """
+    kept: dict[str, Any] = {}
+    unknown: list[str] = []
+    for key, value in given.items():
+        if key in _KEYS:
+            kept[key] = value
+            if _KEYS[key] and isinstance(value, Mapping):
+                kept[key] = {name: each for name, each in value.items() if name in _KEYS[key]}
+                unknown += [f"{key}.{name}" for name in value if name not in _KEYS[key]]
+        elif key not in _IGNORED:
+            unknown.append(key)
+    return kept, unknown
+
+
 def read(given: Any, path: str = "config") -> Config:
-    """Return the configuration, or raise InvalidConfig naming everything that is wrong with it."""
+    """Return the configuration, or raise InvalidConfig naming everything that is wrong with it.
+
+    What is not known is ignored: `known` tells what that is.
+    """
     if not isinstance(given, Mapping):
         raise InvalidConfig("config must be an object.", problems=[_problem(path, "not an object")])
     reader = _Reader(given, path)
-    reader.only(set(_KEYS.split(", ")) | _IGNORED)
-    keyphrases = reader.part("keyphrases", {"enabled", "max_words"})
-    entities = reader.part("entities", {"enabled", "engine", "types"})
+    keyphrases = reader.part("keyphrases")
+    entities = reader.part("entities")
     values: dict[str, Any] = {
         "num_tags": reader.whole("num_tags", MIN_TAGS, MAX_TAGS, DEFAULT_TAGS),
         "exclusion_words": reader.texts("exclusion_words", MAX_EXCLUSIONS),
@@ -108,21 +131,14 @@ class _Reader:
     def _wrong(self, key: str, message: str) -> None:
         self.problems.append(_problem(f"{self._path}.{key}", message))
 
-    def only(self, allowed: set[str]) -> None:
-        for key in sorted(map(str, set(self._given) - allowed)):
-            known = ", ".join(sorted(allowed - _IGNORED))
-            self._wrong(key[:40], f"is not known; there are {known}")
-
-    def part(self, key: str, allowed: set[str]) -> _Reader:
+    def part(self, key: str) -> _Reader:
         given = self._given.get(key)
         if given is None:
             given = {}
         if not isinstance(given, Mapping):
             self._wrong(key, "must be an object")
             given = {}
-        reader = _Reader(given, f"{self._path}.{key}", self.problems)
-        reader.only(allowed)
-        return reader
+        return _Reader(given, f"{self._path}.{key}", self.problems)
 
     def whole(self, key: str, low: int, high: int, default: int) -> int:
         given = self._given.get(key)
@@ -178,7 +194,7 @@ class _Reader:
         given = self._given.get(key)
         if given is None:
             return tuple(words)
-        if isinstance(given, str) or not isinstance(given, Sequence) or set(given) - set(words):
+        if not isinstance(given, list | tuple) or not all(each in words for each in given):
             self._wrong(key, f"must be a list of {', '.join(words)}")
             return tuple(words)
         return tuple(word for word in words if word in given)

@@ -29,10 +29,13 @@ from app.errors import BrokerUnavailable
 from app.jobs import service, store
 from app.jobs.dispatch import (
     CONTROL,
+    DOCUMENTS,
+    DOCUMENTS_INTERACTIVE,
     FINISH_PASS,
     INTERACTIVE,
     QUEUES,
     RUN_CHUNK,
+    SCREENING,
     dispatch,
     in_flight,
 )
@@ -284,16 +287,21 @@ def test_the_callback_travels_apart_from_the_chunks(submit, redis_client):
         assert all(way["immutable"] for way in ways)
 
 
+@pytest.mark.parametrize(
+    ("first", "then"), [(INTERACTIVE, SCREENING), (DOCUMENTS_INTERACTIVE, DOCUMENTS)]
+)
 def test_who_waits_for_an_answer_is_served_before_a_full_queue_of_batches(
-    resources, tenant, submit, finished, worker
+    resources, tenant, finished, worker, first, then
 ):
     """Trap: taken in turns, queues make every second caller wait behind a chunk of a batch."""
-    batch = submit("slow", [{"sleep": 0.05}] * 10, chunk_size=1)
-    single = new_job(tenant.id, "slow", [{"sleep": 0.05}] * 3, chunk_size=1)
-    callers = service.submit(resources, replace(single, queue=INTERACTIVE))
-    assert (queued(resources.redis), queued(resources.redis, INTERACTIVE)) == (10, 3)
+    many, few = (
+        new_job(tenant.id, "slow", [{"sleep": 0.05}] * count, chunk_size=1) for count in (10, 3)
+    )
+    batch = service.submit(resources, replace(many, queue=then))
+    callers = service.submit(resources, replace(few, queue=first))
+    assert (queued(resources.redis, then), queued(resources.redis, first)) == (10, 3)
 
-    worker("-Q", "interactive,screening", "--concurrency", "1", beat=False)
+    worker("-Q", f"{first},{then}", "--concurrency", "1", beat=False)
     finished(batch)
     finished(callers)
 

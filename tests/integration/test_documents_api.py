@@ -174,6 +174,20 @@ def test_a_key_in_the_request_is_taken_and_kept_nowhere(client, database):
         assert "verysecret" not in tx.fetchone()["options"]
 
 
+def test_what_the_configuration_has_no_meaning_for_is_ignored_and_said(client, database):
+    config = {**CONFIG, "num_tag": 3, "entities": {"model": "x"}, "apikey": "sk-verysecret-1"}
+    answer = start(client, [inline(1)], config=config).json
+
+    assert [each["code"] for each in answer["warnings"]] == ["unknown_config"] * 3
+    assert [each["message"].split()[0] for each in answer["warnings"]] == [
+        *("config.num_tag", "config.entities.model", "config.apikey"),
+    ]
+    assert status(client, answer["job_id"])["warnings"] == answer["warnings"]
+    with database.transaction() as tx:
+        tx.execute("SELECT options::text AS options FROM jobs")
+        assert "verysecret" not in tx.fetchone()["options"]
+
+
 # The client's own id.
 
 

@@ -59,12 +59,11 @@ WRONG = [
     ({"language": "english!"}, "config.language"),
     ({"keyphrases": []}, "config.keyphrases"),
     ({"keyphrases": {"max_words": 6}}, "config.keyphrases.max_words"),
-    ({"keyphrases": {"words": 6}}, "config.keyphrases.words"),
     ({"entities": {"engine": "magic"}}, "config.entities.engine"),
     ({"entities": {"types": ["GOD"]}}, "config.entities.types"),
+    ({"entities": {"types": [{}]}}, "config.entities.types"),
     ({"vocabulary_only": 1}, "config.vocabulary_only"),
     ({"model_name": ""}, "config.model_name"),
-    ({"num_tag": 8}, "config.num_tag"),
     ({"taxonomy": 1}, "config.taxonomy"),
     ({"taxonomy": "mine"}, "config.taxonomy"),
     ({"taxonomy": {"id": "fincrime-en", "version": 99}}, "config.taxonomy"),
@@ -109,6 +108,21 @@ def test_what_is_wrong_is_said_with_its_place(given, path):
     (problem,) = caught.value.details["problems"]
     assert problem["path"] == path
     assert str(caught.value).startswith(f"{path} ")
+
+
+def test_what_is_not_known_is_ignored_and_named_and_not_kept():
+    given = {
+        "num_tag": 99,
+        "num_tags": 4,
+        "keyphrases": {"words": 6, "max_words": 2},
+        "temperature": 1,
+        "api_key": KEY,
+    }
+
+    assert config.read(given) == Config(num_tags=4, max_words=2)
+    kept, unknown = config.known(given)
+    assert kept == {"num_tags": 4, "keyphrases": {"max_words": 2}}
+    assert unknown == ["num_tag", "keyphrases.words", "temperature"]
 
 
 @pytest.mark.parametrize("given", [None, [], "x", 1])
