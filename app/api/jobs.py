@@ -30,6 +30,9 @@ _RETRY = RetryJobSchema()
 
 ITEM_STATUSES = ("pending", "running", "succeeded", "failed", "cancelled", "expired")
 
+#: Items that are named of each kind of failure.
+_EXAMPLES = 10
+
 W = TypeVar("W", bound=str)
 
 
@@ -99,6 +102,32 @@ def list_items(job_id: str) -> Response:
         next_cursor=next_cursor,
     )
     return _linked(response, next_cursor)
+
+
+@bp.get("/<job_id>/errors")
+@requires("jobs:read")
+def list_errors(job_id: str) -> Response:
+    """Sum up what the items failed of: each code and message once, the commonest first."""
+    limit, first = read_limit(), read_position("after")
+    rows = service.group_errors(
+        resources(), find(job_id), first=first, limit=limit + 1, examples=_EXAMPLES
+    )
+    next_cursor = str(first + limit) if len(rows) > limit else None
+    response = jsonify(
+        object="list",
+        data=[jobs_render.failure(row) for row in rows[:limit]],
+        has_more=next_cursor is not None,
+        next_cursor=next_cursor,
+    )
+    return _linked(response, next_cursor)
+
+
+@bp.delete("/<job_id>")
+@requires("jobs:control")
+def delete(job_id: str) -> Response:
+    """Delete a job that has ended, with its items, results and events."""
+    service.delete(resources(), find(job_id))
+    return Response(status=HTTPStatus.NO_CONTENT)
 
 
 @bp.get("/<job_id>/results")

@@ -86,6 +86,16 @@ def item(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def failure(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What some items failed of: how many, and the indexes of the first."""
+    return {
+        "code": row["code"],
+        "message": row["message"],
+        "count": row["items"],
+        "indexes": row["examples"],
+    }
+
+
 def result(row: Mapping[str, Any]) -> str:
     """One finished item as JSON text. What the kind wrote is passed through untouched."""
     head = _dumps({"index": row["position"], "ref": row["ref"], "status": row["status"]})

@@ -115,7 +115,7 @@ _SAYS = {
     HTTPStatus.CREATED: "Made.",
     HTTPStatus.ACCEPTED: "Accepted; the new job is on its way.",
     HTTPStatus.SWITCHING_PROTOCOLS: "A WebSocket from here on; of the process `live`.",
-    HTTPStatus.NO_CONTENT: "The end was told; there is no need to come again.",
+    HTTPStatus.NO_CONTENT: "Done, and nothing to show; of a stream: the end was told.",
     HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
     HTTPStatus.NOT_ACCEPTABLE: "This process sends no streams; ask for application/json.",
     HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",

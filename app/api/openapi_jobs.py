@@ -54,6 +54,8 @@ OPERATIONS: dict[str, Operation] = {
             AFTER,
         ),
     ),
+    "jobs.list_errors": Operation("JobErrors", query=(LIMIT, AFTER)),
+    "jobs.delete": Operation("JobRecord", status=HTTPStatus.NO_CONTENT, more=CONFLICT),
     "jobs.results": Operation(
         "JobResults",
         query=(
@@ -153,6 +155,15 @@ SHAPES: dict[str, Shape] = {
         }
     ),
     "JobItems": _page("JobItem"),
+    "JobError": object_of(
+        {
+            "code": TEXT,
+            "message": {**TEXT, "description": "One of them, where they differ in numbers only."},
+            "count": WHOLE,
+            "indexes": {**list_of(WHOLE), "description": "Of the first items that failed so."},
+        }
+    ),
+    "JobErrors": _page("JobError"),
     "JobResult": object_of(
         {
             "index": WHOLE,

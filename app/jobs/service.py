@@ -135,6 +135,14 @@ def list_items(
         return store.list_items(tx, job, first=first, limit=limit, statuses=statuses)
 
 
+def group_errors(
+    resources: Resources, job: Job, *, first: int, limit: int, examples: int
+) -> list[dict[str, Any]]:
+    """Return one page of what the job's items failed of, with how many and which, say."""
+    with resources.db.transaction() as tx:
+        return store.group_errors(tx, job, first=first, limit=limit, examples=examples)
+
+
 def list_jobs(
     resources: Resources,
     tenant_id: UUID,

@@ -482,6 +482,17 @@ def list_items(
     return [dict(row) for row in tx.fetchall()]
 
 
+def group_errors(
+    tx: Cursor, job: Job, *, first: int, limit: int, examples: int
+) -> list[dict[str, Any]]:
+    """Return {code, message, items, examples} of each kind of failure, the commonest first."""
+    tx.execute(
+        QUERIES["group_errors"],
+        {**_of(job), "first": first, "limit": limit, "examples": examples},
+    )
+    return [dict(row) for row in tx.fetchall()]
+
+
 def _rest(job: Job) -> str | None:
     """What became of items without a result, once no more will come."""
     if not job.state.is_final:

@@ -381,6 +381,16 @@ SELECT position, ref, status, attempts, error_code, error_message, finished_at
  ORDER BY position
  LIMIT %(limit)s;
 
+-- name: group_errors
+-- Messages that differ in their numbers only are of one kind.
+SELECT error_code AS code, min(error_message) AS message, count(*) AS items,
+       (array_agg(position ORDER BY position))[1:%(examples)s] AS examples
+  FROM results
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s AND status = 'failed'
+ GROUP BY error_code, regexp_replace(error_message, '[0-9]+', '0', 'g')
+ ORDER BY items DESC, code, message
+OFFSET %(first)s LIMIT %(limit)s;
+
 -- name: list_worked
 -- Items with what they hold and what came of them; `finished` leaves out those that have no result.
 SELECT items.position, items.payload, coalesce(results.status, %(rest)s, 'pending') AS status,

@@ -47,6 +47,8 @@ STATUSES = {
     ("GET", "/v1/jobs"): {200, 400, 401, 403, 500, 503},
     ("GET", "/v1/jobs/{job_id}"): {200, 304, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/items"): {200, 400, 401, 403, 404, 500, 503},
+    ("DELETE", "/v1/jobs/{job_id}"): {204, 401, 403, 404, 409, 500, 503},
+    ("GET", "/v1/jobs/{job_id}/errors"): {200, 400, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/results"): {200, 400, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/events"): {
         *(200, 204, 307, 400, 401, 403, 404, 406, 500, 503),
@@ -236,6 +238,7 @@ def test_real_jobs_of_the_native_api_have_the_shape_that_is_documented(
     conforms(client.get(f"/v1/jobs/{stopped}"), "GET", path)
     conforms(client.get("/v1/jobs"), "GET", "/v1/jobs")
     conforms(client.get(f"/v1/jobs/{made}/items"), "GET", path + "/items")
+    conforms(client.get(f"/v1/jobs/{made}/errors"), "GET", path + "/errors")
     conforms(client.get(f"/v1/jobs/{made}/results?format=json"), "GET", path + "/results")
     for job_id in (made, stopped):
         conforms(client.get(f"/v1/jobs/{job_id}/events?limit=100"), "GET", path + "/events")

@@ -55,6 +55,8 @@ GUARDED = {
     ("GET", "/v1/jobs"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>/items"): "jobs:read",
+    ("DELETE", "/v1/jobs/<job_id>"): "jobs:control",
+    ("GET", "/v1/jobs/<job_id>/errors"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>/results"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>/events"): "jobs:read",
     ("GET", "/api/batch/jobs/<job_id>/events"): "documents:read",

@@ -186,6 +186,51 @@ def test_items_that_were_never_begun_say_why_when_the_job_has_ended(client, reso
         assert client.get(path(job, "/items")).json["data"][0]["status"] == word
 
 
+def test_failures_are_summed_up_by_what_they_are_the_commonest_first(
+    client, resources, tenant, submit
+):
+    job = submit("slow", [{}] * 25)
+    claim(resources, job)
+    said = {0: ("invalid", "Line 7 is wrong."), 12: ("timeout", "It took too long.")}
+    said |= {n: ("invalid", f"Line {n} is wrong.") for n in range(2, 12)}
+    results = [Result.failure(Item(n, None, {}), *why) for n, why in said.items()]
+    with resources.db.transaction() as tx:
+        written = store.save_results(
+            tx, job, [*results, Result.success(Item(1, None, {}), {})], pass_no=1
+        )
+        store.add_counts(tx, job, **written._asdict())
+
+    first = client.get(path(job, "/errors?limit=1"))
+    (many,) = first.json["data"]
+    assert (many["code"], many["count"]) == ("invalid", 11)
+    assert many["message"].startswith("Line ")
+    assert many["indexes"] == [0, *range(2, 11)]
+    assert first.json["has_more"]
+    assert f"after={first.json['next_cursor']}" in first.headers["Link"]
+    rest = client.get(path(job, f"/errors?limit=1&after={first.json['next_cursor']}"))
+    assert rest.json["data"] == [
+        {"code": "timeout", "message": "It took too long.", "count": 1, "indexes": [12]}
+    ]
+    assert (rest.json["has_more"], rest.json["next_cursor"]) == (False, None)
+
+
+def test_a_job_that_has_ended_is_deleted_with_all_it_holds(client, resources, submit, database):
+    job = submit("slow", [{}] * 3)
+    assert_problem(client.delete(path(job)), 409, "invalid_state")
+    chunk.run(resources, job.id, 1, 0)
+    assert client.get(path(job)).json["status"] == "completed"
+
+    gone = client.delete(path(job))
+
+    assert (gone.status_code, gone.data) == (204, b"")
+    assert_problem(client.get(path(job)), 404, "job_not_found")
+    assert_problem(client.delete(path(job)), 404, "job_not_found")
+    with database.transaction() as tx:
+        for table in ("jobs", "items", "results", "job_events"):
+            tx.execute(f"SELECT count(*) AS rows FROM {table}")
+            assert tx.fetchone()["rows"] == 0, table
+
+
 def test_results_come_as_lines_pages_and_a_table(client, resources, submit):
     job = submit("slow", [{"echo": n} for n in range(3)] + [{"bad": "=no"}], chunk_size=4)
     chunk.run(resources, job.id, 1, 0)
