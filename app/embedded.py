@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -36,6 +37,8 @@ START_SECONDS = 30.0
 POLL_SECONDS = 0.02
 #: A free port may be taken by somebody else before the server gets to it.
 PORT_ATTEMPTS = 5
+#: We choose from here on, up to where outgoing connections begin, as far as the system says that.
+LOWEST_PORT, LOWEST_OUTGOING = 10_000, 32_768
 #: A throwaway database lives in memory when there is this much of it to spare.
 MEMORY_BYTES = 1024**3
 
@@ -216,10 +219,20 @@ def _as_account(home: Path, log: IO[bytes]) -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """Return a port of this machine that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port of this machine that was free a moment ago.
+
+    Not one of those that outgoing connections are given: until its program listens there, which
+    takes seconds, any connection of anybody might get it.
+    """
+    known = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    outgoing = int(known.read_text().split()[0]) if known.exists() else LOWEST_OUTGOING
+    reach = outgoing - LOWEST_PORT
+    choices = (LOWEST_PORT + secrets.randbelow(reach) for _ in range(100)) if reach > 0 else ()
+    for port in (*choices, 0):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return int(sock.getsockname()[1])
+    raise Misconfigured("no port is free on this machine")
 
 
 def _start_on_a_free_port(

@@ -104,6 +104,15 @@ def test_data_of_another_version_is_left_alone_and_named(home, postgres):
         postgres()
 
 
+def test_a_free_port_is_none_that_a_connection_of_anybody_might_be_given():
+    known = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(known.read_text().split()[0]) if known.exists() else embedded.LOWEST_OUTGOING
+    ports = [embedded.free_port() for _ in range(50)]
+
+    assert max(ports) < first
+    assert len(set(ports)) > 40, "two who ask at once rarely get the same"
+
+
 def test_a_taken_port_gets_another_try(postgres, monkeypatch):
     taken = int(postgres().url.rpartition(":")[2].partition("/")[0])
     ports = iter([taken, embedded.free_port()])
