@@ -13,7 +13,7 @@ from benchmarks.figure import Figure, Skipped, nothing
 from benchmarks.machine import Others, be_patient
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
-NAMES = ("submit", "job", "overhead", "polls", "memory", "first_result")
+NAMES = ("accuracy", "submit", "job", "overhead", "polls", "memory", "first_result")
 
 
 def main(arguments: Sequence[str]) -> int:
