@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from app.screening.words import (
     PHRASE_WORDS,
     PHRASES,
     ROMAN_NUMERALS,
-    TRANSLATIONS,
+    translate,
 )
 
 #: A long word of a legal form may be misspelt by one edit, a very long one by two.
@@ -25,11 +26,12 @@ _ONE_EDIT_LETTERS, _TWO_EDIT_LETTERS = 6, 12
 
 _TENS = frozenset(str(ten) for ten in range(20, 100, 10))
 _UNITS = frozenset("123456789")
+_ORDINAL = re.compile("([0-9]+)(?:st|nd|rd|th)")
 
 
 def unify(words: Sequence[str]) -> list[str]:
-    """Return the words of a company's name with phrases, numbers and slips made one."""
-    return _phrases(_numbers([legal_word(word) for word in words]))
+    """Return the words of a company's name with languages, phrases, numbers and slips made one."""
+    return _phrases(_numbers([_in_english(word) for word in words]))
 
 
 def numbers_in_digits(words: Sequence[str]) -> list[str]:
@@ -37,19 +39,18 @@ def numbers_in_digits(words: Sequence[str]) -> list[str]:
     return _numbers(words)
 
 
-def translate(word: str) -> str:
-    """Return the English word for a common company word of another language or spelling."""
-    return TRANSLATIONS.get(word, word)
-
-
 @lru_cache(maxsize=1 << 16)
+def _in_english(word: str) -> str:
+    return translate(legal_word(word))
+
+
 def legal_word(word: str) -> str:
     """Return the word of a legal form that this one must be meant to be, or itself.
 
     >>> legal_word("aktiengesellshaft"), legal_word("companion")
     ('aktiengesellschaft', 'companion')
     """
-    if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_WORDS or word in TRANSLATIONS:
+    if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_WORDS or translate(word) != word:
         return word
     for meant in LEGAL_WORDS:
         edits = 2 if min(len(word), len(meant)) >= _TWO_EDIT_LETTERS else 1
@@ -62,6 +63,8 @@ def legal_word(word: str) -> str:
 def _numbers(words: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for at, word in enumerate(words):
+        if word[0].isdigit() and (ordinal := _ORDINAL.fullmatch(word)):
+            word = ordinal[1]
         # What stands first is a name: "Six Flags", "Vi Group".
         number = NUMBER_WORDS.get(word) or (ROMAN_NUMERALS.get(word) if at else None) or word
         if kept and number in _UNITS and kept[-1] in _TENS and words[at - 1] != kept[-1]:

@@ -22,6 +22,8 @@ WEAK_ALIAS = 0.9
 #: Shorter numbers are equal by accident.
 IDENTIFIER_LETTERS = 5
 _NOT_IN_IDENTIFIERS = re.compile(r"[^A-Z0-9]+")
+#: A bank's BIC, which may be written with the branch that stands for none.
+_HEAD_OFFICE = re.compile(r"([A-Z]{6}[A-Z0-9]{2})XXX")
 _LABEL = re.compile(r"^IMO(?:NO|NUMBER)?(?=\d{7}$)")
 
 
@@ -100,6 +102,8 @@ def plain_identifier(value: str) -> str | None:
     True
     """
     plain = _LABEL.sub("", _NOT_IN_IDENTIFIERS.sub("", value.upper()))
+    if head_office := _HEAD_OFFICE.fullmatch(plain):
+        plain = head_office[1]
     return plain if len(plain) >= IDENTIFIER_LETTERS else None
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 #: Changes whenever the same subject and list could score differently than before, or when the
 #: files of an index change shape. Recorded with every result and in the name of every index.
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 
 
 class EntityType(StrEnum):

@@ -16,15 +16,20 @@ from functools import lru_cache
 from anyascii import anyascii
 
 from app.screening import arabic, greek, hebrew, japanese
-from app.screening.company_words import numbers_in_digits, translate, unify
+from app.screening.company_words import numbers_in_digits, unify
+from app.screening.divine_names import SERVANT, join, part
 from app.screening.model import EntityType
+from app.screening.patronymics import is_patronymic
 from app.screening.words import (
     COMMON_NAMES,
+    COUNTRY_WORDS,
     CRAFT_PREFIXES,
+    HONORIFIC_NAMES,
     HONORIFICS,
     LEGAL_FORM_WORDS,
     LEGAL_FORMS,
     LEGAL_FORMS_IN_FRONT,
+    LEGAL_VOCABULARY,
     PARTICLES,
     VAGUE_FORM,
     WEAK_WORDS,
@@ -44,6 +49,9 @@ PATRONYMIC = 0.5
 #: A word this heavy identifies somebody; lighter ones only agree or disagree.
 STRONG = 0.7
 
+#: Most Chinese and Korean given names have so many, beside a family name.
+GIVEN_SYLLABLES = 2
+
 ACRONYM_LETTERS = 3
 MOST_ACRONYM_LETTERS = 8
 _UNSPOKEN = frozenset(
@@ -62,7 +70,6 @@ _ROMANISED = (
 )
 _APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose
 _ACRONYM = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b\.?)?")
-_PATRONYMIC = re.compile("..(?:[oe]v[iy]t?ch|[oei]vna|avich)$")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
@@ -108,10 +115,22 @@ def fold(name: str) -> str:
                 text = romanise(text)
         # The name of a pictogram ("slight smile") is nobody's name.
         text = "".join(" " if unicodedata.category(c) == "So" else c for c in text)
-        text = anyascii(_SYLLABLES.sub(r" \1 ", text))
+        text = anyascii(_spaced(text))
     text = _APOSTROPHES.sub("", text.lower())
     text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)
     return _SEPARATORS.sub(" ", text.replace("&", " and ").replace("%", " percent ")).strip()
+
+
+def _spaced(text: str) -> str:
+    """Part the syllables of Chinese and Korean, but for a given name that a space sets apart."""
+    words = text.split()
+    if len(words) == GIVEN_SYLLABLES and all(_SYLLABLES.search(word) for word in words):
+        # "Zhiwei Chen" is not "Chen, Zhi".
+        return " ".join(
+            word if len(word) == GIVEN_SYLLABLES else _SYLLABLES.sub(r" \1 ", word)
+            for word in words
+        )
+    return _SYLLABLES.sub(r" \1 ", text)
 
 
 # A subject of no known type is prepared by the rules of each, one after the other.
@@ -132,9 +151,10 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
     """Split the name and weigh its words by the rules of its entity type."""
     words = _words(name)
     tokens: Sequence[str]
+    told_apart = COUNTRY_WORDS if entity_type is EntityType.ORGANISATION else frozenset()
     legal_forms: frozenset[str] = frozenset()
     if entity_type is EntityType.PERSON:
-        tokens = [word for word in words if word not in HONORIFICS] or words
+        tokens = _without_honorifics(part(join(words)))
         weights = [_person_weight(token) for token in tokens]
     elif entity_type is EntityType.ORGANISATION:
         tokens, legal_forms = _without_legal_forms(unify(words))
@@ -147,7 +167,7 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
         tokens=tuple(tokens),
         weights=tuple(weights),
         legal_forms=legal_forms,
-        numbers=frozenset(token for token in tokens if token.isdigit()),
+        numbers=frozenset(token for token in tokens if token.isdigit() or token in told_apart),
         weight=sum(weights),
         strong=sum(weight >= STRONG for weight in weights),
         personal=entity_type is EntityType.PERSON,
@@ -158,9 +178,13 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
 
 
 def _acronyms(words: Sequence[str], tokens: Sequence[str]) -> tuple[str, ...]:
-    """Return what the words may be abbreviated to: "national liberation army" to "nla"."""
+    """Return what the words may be abbreviated to: "national liberation army" to "nla".
+
+    As they are, without the legal form, and in English.
+    """
+    named = [word for word in words if word not in LEGAL_VOCABULARY]
     found = []
-    for some in (words, tokens):
+    for some in (words, named, tokens) if len(named) != len(words) else (words, tokens):
         letters = [word[0] for word in some if word not in _UNSPOKEN and not word.isdigit()]
         if ACRONYM_LETTERS <= len(letters) <= MOST_ACRONYM_LETTERS:
             found.append("".join(letters))
@@ -171,6 +195,19 @@ def is_acronym_like(token: str) -> bool:
     return ACRONYM_LETTERS <= len(token) <= MOST_ACRONYM_LETTERS
 
 
+def _without_honorifics(words: Sequence[str]) -> Sequence[str]:
+    """Return a person's words without titles, as far as that leaves a name."""
+    kept = [
+        word
+        for at, word in enumerate(words)
+        if word not in HONORIFICS or (at and words[at - 1] == SERVANT)
+    ]
+    if len(kept) < 2:
+        # "Said Khan" is called Said.
+        kept = [word for word in words if word not in HONORIFICS or word in HONORIFIC_NAMES]
+    return kept or words
+
+
 def _father_at(tokens: Sequence[str]) -> int | None:
     """Return where the father's name stands: "yusuf bin tariq" is not "tariq bin yusuf"."""
     for at in range(1, len(tokens) - 1):
@@ -179,12 +216,13 @@ def _father_at(tokens: Sequence[str]) -> int | None:
     return None
 
 
+@lru_cache(maxsize=1 << 16)
 def _person_weight(token: str) -> float:
     if token in PARTICLES:
         return PARTICLE
     if token in COMMON_NAMES:
         return COMMON_NAMES[token]
-    if _PATRONYMIC.search(token):
+    if is_patronymic(token):
         return PATRONYMIC
     return INITIAL if len(token) == 1 else ORDINARY
 
@@ -203,7 +241,7 @@ def _without_legal_forms(words: Sequence[str]) -> tuple[Sequence[str], frozenset
         if form:
             forms.add(form)
         else:
-            kept.append(translate(words[at]))
+            kept.append(words[at])
         at += length
     # A company may be called nothing but "Company".
     return kept or words, frozenset(forms - {VAGUE_FORM})

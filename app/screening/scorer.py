@@ -16,11 +16,13 @@ from app.screening.names import ACRONYM_LETTERS, INITIAL, STRONG, PreparedName, 
 from app.screening.tokens import (
     JOINED_FLOOR,
     JOINED_LETTERS,
+    JOINED_LONGER,
     LOOSE_KEY,
     SOUND_KEY,
     SPELT_KEY,
     SYLLABLE_KEY,
     VARIANT_KEY,
+    ending,
     joined,
     shared_key,
     similarity,
@@ -50,12 +52,12 @@ class Rules:
 
 RULES: Mapping[EntityType, Rules] = {
     EntityType.PERSON: Rules(
-        query_leftover=0.25, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.88,
+        query_leftover=0.15, listed_leftover=0.12, one_strong_pair=0.62, one_word_query=0.88,
         contradiction=0.3, one_word_unequal=1.0,
     ),
     EntityType.ORGANISATION: Rules(
-        query_leftover=0.35, listed_leftover=0.27, one_strong_pair=0.62, one_word_query=0.81,
-        contradiction=0.15, one_word_unequal=0.92,
+        query_leftover=0.28, listed_leftover=0.42, one_strong_pair=0.62, one_word_query=0.81,
+        contradiction=0.15, one_word_unequal=0.96,
     ),
     EntityType.VESSEL: Rules(
         query_leftover=0.8, listed_leftover=0.2, one_strong_pair=0.62, one_word_query=0.81,
@@ -69,7 +71,9 @@ RULES: Mapping[EntityType, Rules] = {
 
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7
-LEGAL_FORMS_DIFFER = 0.9
+LEGAL_FORMS_DIFFER = 0.84
+#: Neither name has a word that identifies, and they are not the same words.
+NOTHING_STRONG = 0.9
 #: "Yusuf bin Tariq" is not "Tariq bin Yusuf".
 FATHER_AND_SON = 0.6
 #: Names that sound the same from end to end, wherever their spaces are.
@@ -121,7 +125,7 @@ def sounds_as_one(query: PreparedName, listed: PreparedName) -> bool:
 def run_on(unspaced: str) -> str | None:
     """Return what a whole name sounds like, or None if it is too short to be told by that."""
     found = skeleton(unspaced)
-    return found if len(found) >= RUN_ON_SKELETON else None
+    return found + ending(unspaced) if len(found) >= RUN_ON_SKELETON else None
 
 
 def same_words(query: PreparedName, listed: PreparedName) -> bool:
@@ -145,7 +149,7 @@ def _pairs_score(query: PreparedName, listed: PreparedName, rules: Rules) -> flo
     found *= strength_factor(query.strong, listed.strong, count, rules)
     if max(query_left, default=0) >= INITIAL and max(listed_left, default=0) >= INITIAL:
         found *= 1 - rules.contradiction
-    if len(strong) == 1 and strong[0].similarity < 1.0:
+    if count == 1 and strong[0].similarity < 1.0:
         found *= rules.one_word_unequal
     return found
 
@@ -159,7 +163,10 @@ def strength_factor(
     query_strong: int, listed_strong: int, strong_pairs: int, rules: Rules
 ) -> float:
     """Return what the score keeps when too few of the words that identify were paired."""
-    if strong_pairs >= 2 or query_strong == listed_strong == 0:
+    if query_strong == listed_strong == 0:
+        # "Industrial Technology Group", "Organization for Technological Industry".
+        return NOTHING_STRONG
+    if strong_pairs >= 2:
         return 1.0
     if strong_pairs == 0:
         # "Trading Company" shares with "Foreign Trading Company" what many companies share.
@@ -250,7 +257,7 @@ def _joined_pairs(
         if both is None:
             continue
         for other, word in enumerate(whole):
-            if len(word) >= JOINED_LETTERS:
+            if len(word) >= JOINED_LETTERS and abs(len(word) - len(both)) <= JOINED_LONGER:
                 alike = similarity(both, word, personal)
                 # An initial before a name is no part of it: "A. Khan" is not "Akhan".
                 needed = 1.0 if 1 in (len(split[at]), len(split[at + 1])) else JOINED_FLOOR

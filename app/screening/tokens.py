@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
+from app.screening.patronymics import fathers
 from app.screening.syllables import is_syllable, syllable_key
 from app.screening.words import GIVEN_NAMES
 
@@ -49,6 +50,9 @@ SOUND_SKELETON = 2
 #: One of two joined neighbours is at most this long: they are a particle and its name.
 JOINED_PART_LETTERS = 4
 JOINED_LETTERS = 4
+#: By so many letters the two together may be longer or shorter than the one: "Chi Kwong" sounds
+#: like "Kwong", and is not it.
+JOINED_LONGER = 1
 
 #: Spellings of one sound in the romanisations of Arabic, Russian, Persian and Chinese names.
 _SPELLINGS = (
@@ -57,6 +61,7 @@ _SPELLINGS = (
     ("ks", "x"), ("ou", "u"), ("oo", "u"), ("ee", "i"), ("ie", "i"), ("ei", "i"), ("ii", "i"),
     ("iy", "i"), ("yy", "i"), ("aa", "a"),
 )  # fmt: skip
+_VOWEL = re.compile("[aeiouy]")
 _FEMININE = re.compile("[ae]h?$")
 _LETTERS = str.maketrans({"q": "k", "c": "k", "w": "v", "y": "i", "z": "s", "x": "ks"})
 
@@ -81,9 +86,12 @@ def skeleton(token: str) -> str:
             text = text.replace(spelling, sound)
     text = text.translate(_LETTERS)
     kept = "A" if text[:1] in "aeiou" else text[:1]
+    before = text[:1]
     for letter in text[1:]:
-        if letter not in "aeiouh" and letter != kept[-1]:
+        # "Hassan" is "Hasan"; "Kikwong" is not "Kwong".
+        if letter not in "aeiouh" and letter != before:
             kept += letter
+        before = letter
     return kept
 
 
@@ -163,10 +171,13 @@ def keys(token: str, personal: bool) -> tuple[tuple[str, float], ...]:
     if by_table is not None:
         found.append((f"{SPELT_KEY}{by_table}", SPELT))
     sound = sounds(token)
-    if sound is not None:
+    # A company's "npp" is an abbreviation, and no other is like it.
+    is_abbreviation = not personal and len(token) <= SHORT_LETTERS and not _VOWEL.search(token)
+    if sound is not None and not is_abbreviation:
         found.append((f"{SOUND_KEY}{sound}", SOUND))
     if personal:
         found += [(f"{VARIANT_KEY}{number}", VARIANT) for number in GIVEN_NAMES.get(token, ())]
+        found += [(f"{VARIANT_KEY}p{number}", VARIANT) for number in fathers(token)]
         syllables = syllable_key(token)
         if syllables is not None:
             found.append((f"{SYLLABLE_KEY}{syllables}", SYLLABLES))

@@ -49,6 +49,7 @@ def test_dates_agree_as_far_as_both_are_known(left, right, least, most):
         ("AB-123 456", "AB123456"),
         ("IMO 9187629", "9187629"),
         ("imo9187629", "9187629"),
+        ("DEUTDEFFXXX", "DEUTDEFF"),
         ("12-34", None),
         ("-----", None),
         ("№", None),

@@ -76,3 +76,61 @@ def test_a_word_counts_twice_at_the_most():
     prepared = prepare("Boutros Boutros-Ghali " + "al " * 100, EntityType.PERSON)
 
     assert prepared.tokens == ("boutros", "boutros", "ghali", "al", "al")
+
+
+@pytest.mark.parametrize(
+    "written", ["Abd al-Rahman Nasser", "Abdurrahman Nasser", "Abdul Rahman Nasser"]
+)
+def test_the_servant_of_god_is_one_name_however_it_is_joined(written):
+    assert prepare(written, PERSON).tokens == ("abdul", "rahman", "nasser")
+
+
+def test_a_name_that_only_begins_like_one_is_left_as_it_is():
+    assert prepare("Abdulov", PERSON).tokens == ("abdulov",)
+
+
+@pytest.mark.parametrize(
+    ("written", "tokens"),
+    [
+        ("Rahmat Ullah", ("rahmatullah",)),
+        ("ULLAH, Rahmat", ("rahmatullah",)),
+        ("Salah al-Din", ("salahuddin",)),
+        ("Din Muhammad", ("din", "muhammad")),
+    ],
+)
+def test_what_is_no_name_by_itself_is_written_with_the_other_half(written, tokens):
+    assert prepare(written, PERSON).tokens == tokens
+
+
+def test_a_title_that_is_a_name_too_is_kept_where_nothing_else_would_be_left():
+    assert prepare("Said Khan", PERSON).tokens == ("said", "khan")
+    assert prepare("Haji Karim Khan", PERSON).tokens == ("karim", "khan")
+    assert prepare("Abdul Hafiz Khan", PERSON).tokens == ("abdul", "hafiz", "khan")
+
+
+def test_a_given_name_that_a_space_sets_apart_is_one_word():
+    assert fold("志偉 陳") == "zhiwei chen"
+    assert fold("志偉陳") == "zhi wei chen"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Nauchno-tekhnicheskii tsentr Zarya", "Nauchnogo tekhnicheskogo centra Zarya", "NTTS Zarya"],
+)
+def test_company_words_are_one_in_every_ending_and_transliteration(written):
+    assert prepare(written, ORGANISATION).tokens == ("ntts", "zarya")
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("Obshchestvo s ogranichennoi otvetstvennostiu Zarya", "LLC"),
+        ("Obschestva s ogranichennoyu otvetstvennostju Zarya", "LLC"),
+        ("Otkrytoye aktsionernoye obshchestvo Zarya", "JSC"),
+        ("Cong ty TNHH Zarya", "LLC"),
+    ],
+)
+def test_a_legal_form_is_known_in_every_ending_and_transliteration(written, form):
+    name = prepare(written, ORGANISATION)
+
+    assert (name.tokens, name.legal_forms) == (("zarya",), {form})
