@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import jellyfish
 
-from app.screening.features import IDENTIFIER_SCORE, adjust, agreeing_fields, agreements
-from app.screening.model import Entry, Match, Subject
+from app.screening.composition import by_identifier, compose, name_parts, name_value, total
+from app.screening.explain import explain
+from app.screening.features import agreeing_fields, agreements
+from app.screening.model import Entry, Match, Part, Subject
 from app.screening.names import PreparedName
-from app.screening.scorer import explain
 
 NAME, IDENTIFIER = "name", "identifier"
 
@@ -18,7 +19,7 @@ NAME, IDENTIFIER = "name", "identifier"
 class BestName:
     """The name of an entry that is most like the query; `score` is that of the names alone.
 
-    `query` is prepared by the rules of the entry's type.
+    `query` is prepared by the rules of the entry's type; `score` has the factor of a weak alias.
     """
 
     score: float
@@ -30,7 +31,12 @@ class BestName:
 
     @property
     def rank(self) -> tuple[float, float]:
-        return self.score, self.closeness
+        """The greater, the higher does the entry score by this name."""
+        return name_value(self.score, self.closeness, self.same_forms), self.closeness
+
+    @property
+    def same_forms(self) -> bool:
+        return self.query.legal_forms == self.listed.legal_forms
 
 
 def make_match(
@@ -40,9 +46,14 @@ def make_match(
     agreement = agreements(subject, entry)
     explanations: dict[str, float] = {}
     fields: list[str] = []
-    score = 0.0
+    parts: tuple[Part, ...] = ()
     if best is not None:
-        score = adjust(best.score, agreement)
+        parts = compose(
+            name_parts(best.score, best.closeness, best.same_forms),
+            best.query,
+            entry.entity_type,
+            agreement,
+        )
         explanations["name"] = round(best.score, 4)
         explanations["spelling"] = round(best.closeness, 4)
         explanations["sound"] = round(_sound(best.query, best.listed), 4)
@@ -50,17 +61,21 @@ def make_match(
     explanations |= agreement
     fields += agreeing_fields(agreement)
     if has_identifier:
-        score = IDENTIFIER_SCORE
+        parts = by_identifier()
         explanations["identifiers"] = 1.0
         fields.append("identifiers")
+    calculation = None
+    if best is not None:
+        calculation = explain(best.query, best.listed, entry.entity_type, is_weak=best.is_weak)
     return Match(
         entry=entry,
-        score=round(score, 6),
+        score=round(total(parts), 6),
         match_type=IDENTIFIER if has_identifier else NAME,
         matched_name=entry.name if best is None else best.text,
         matched_fields=tuple(fields),
         explanations=explanations,
-        tokens=() if best is None else explain(best.query, best.listed),
+        calculation=calculation,
+        parts=parts,
     )
 
 
