@@ -11,7 +11,7 @@ from typing import Any
 from app.kinds.kyc import DEFAULT_THRESHOLD, _subject
 from app.screening.features import plain_identifiers
 from app.screening.match import make_match
-from app.screening.model import Entry, Subject
+from app.screening.model import Entry, Match, Subject
 from app.screening.names import prepare
 from app.screening.pair import Listed, best_of, prepared_names
 
@@ -25,15 +25,15 @@ class Scorer:
         subject = _subject(fields)
         found = {}
         for entry, names in self._entries:
-            value = _score(subject, entry, names)
-            if value >= DEFAULT_THRESHOLD:
-                found[entry.id] = round(value, 4)
+            match = _match(subject, entry, names)
+            if match is not None:
+                found[entry.id] = round(match.score, 4)
         return found
 
 
-def _score(subject: Subject, entry: Entry, names: Sequence[Listed]) -> float:
+def _match(subject: Subject, entry: Entry, names: Sequence[Listed]) -> Match | None:
     same = not plain_identifiers(subject).isdisjoint(plain_identifiers(entry))
     best = None
     if subject.name and subject.entity_type in (None, entry.entity_type):
         best = best_of(prepare(subject.name, entry.entity_type), names, entry.entity_type)
-    return make_match(subject, entry, best, has_identifier=same).score
+    return make_match(subject, entry, best, has_identifier=same, threshold=DEFAULT_THRESHOLD)

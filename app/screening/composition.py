@@ -4,17 +4,19 @@ A score is a sum of parts, and every part is an agreement in [0, 1] that somebod
 
     part = -takes * (1 - agreement) * of
 
-First what disagrees is taken off, `of` the whole. Then, so that those who review exact names see
-the best first, what is not known and not the same to the letter takes a little from the top of the
-scale, `of` what stands above TOP: nothing at or below TOP changes, and no threshold there. Only
-where everything agrees is the score 1.0. An equal identifier decides alone.
+First what disagrees is taken off the score of the name. Then, so that those who review exact names
+see the best first, what is not known or not the same to the letter takes a little from the top of
+the scale: `of` what is left above TOP. Nothing at or below TOP changes by that, and so no decision
+at a threshold there. Only where everything agrees is the score 1.0. An equal identifier decides
+alone.
 
 No part adds to the score of the name. That is why an index may look for candidates by names alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from app.screening.features import FEATURES, IDENTIFIER_SCORE
 from app.screening.model import EntityType, Part
@@ -22,13 +24,15 @@ from app.screening.names import PreparedName
 
 #: Where the top of the scale begins.
 TOP = 0.9
+#: Less than anybody is shown of a score: what 1.0 - 0.1 may have above 0.9.
+_SLACK = 1e-6
 
-#: Taken from what the name's score has above TOP by another spelling or order of words, and by a
-#: legal form that only one of the names has.
+#: Taken from what the score has above TOP by another spelling or order of words, and by a legal
+#: form that only one of the names has.
 SPELLING_TAKES = 0.15
 LEGAL_FORM_TAKES = 0.02
 
-#: Taken from what the score has above TOP by what one of the sides does not know...
+#: Likewise by what one of the sides does not know...
 BIRTH_DATE_UNKNOWN_TAKES = 0.08
 NATIONALITY_UNKNOWN_TAKES = 0.04
 #: ...for companies, vessels and aircraft by there being no identifier that is equal,
@@ -52,50 +56,45 @@ _TELLING = {
 }
 
 
-def name_value(score: float, closeness: float, same_forms: bool) -> float:
-    """Return what the name brings to the score: the sum of `name_parts`, which it never exceeds.
+@dataclass(frozen=True, slots=True)
+class NameAgreement:
+    """How well two names agree: `score` as words, `closeness` as they are spelt."""
 
-    Of the names of one entry, the one with the most is the one that counts: the parts that follow
-    are the same for all of them, and keep their order.
-    """
-    above = score - TOP
-    if above <= 0:
-        return score
-    takes = SPELLING_TAKES * (1 - closeness) + (0.0 if same_forms else LEGAL_FORM_TAKES)
-    return score - takes * above
-
-
-def name_parts(score: float, closeness: float, same_forms: bool) -> list[Part]:
-    """Return what the name scores, and what it loses where it is not the same to the letter."""
-    parts = [Part(NAME, score, score)]
-    above = score - TOP
-    if above > 0:
-        if closeness < 1:
-            parts.append(_taken(SPELLING, closeness, SPELLING_TAKES, above))
-        if not same_forms:
-            parts.append(_taken(LEGAL_FORM, 0.0, LEGAL_FORM_TAKES, above))
-    return parts
+    score: float
+    closeness: float
+    same_forms: bool
+    query: PreparedName
 
 
 def compose(
-    parts: Sequence[Part], query: PreparedName, kind: EntityType, agreement: Mapping[str, float]
+    name: NameAgreement, kind: EntityType, agreement: Mapping[str, float]
 ) -> tuple[Part, ...]:
-    """Return the parts of the name followed by those of everything else."""
-    found = list(parts)
+    """Return what the name does to the score, and everything that is known or should be."""
+    parts = [Part(NAME, name.score, name.score)]
     for feature in FEATURES:
         if feature.name in agreement:
-            found.append(_taken(feature.name, agreement[feature.name], feature.takes))
-    above = total(found) - TOP
-    if above > 0:
-        telling, takes = _TELLING[kind]
-        if telling not in agreement:
-            found.append(_taken(telling, None, takes, above))
-            distinct = distinctiveness(query)
-            if distinct < 1:
-                found.append(_taken(DISTINCTIVE, distinct, DISTINCTIVE_TAKES, above))
-        if NATIONALITY not in agreement:
-            found.append(_taken(NATIONALITY, None, NATIONALITY_UNKNOWN_TAKES, above))
-    return tuple(found)
+            parts.append(_taken(feature.name, agreement[feature.name], feature.takes))
+    above = total(parts) - TOP
+    if above > _SLACK:
+        parts += _from_the_top(name, kind, agreement, above)
+    return tuple(parts)
+
+
+def _from_the_top(
+    name: NameAgreement, kind: EntityType, agreement: Mapping[str, float], above: float
+) -> Iterator[Part]:
+    if name.closeness < 1:
+        yield _taken(SPELLING, name.closeness, SPELLING_TAKES, above)
+    if not name.same_forms:
+        yield _taken(LEGAL_FORM, 0.0, LEGAL_FORM_TAKES, above)
+    telling, takes = _TELLING[kind]
+    if telling not in agreement:
+        yield _taken(telling, None, takes, above)
+        distinct = distinctiveness(name.query)
+        if distinct < 1:
+            yield _taken(DISTINCTIVE, distinct, DISTINCTIVE_TAKES, above)
+    if NATIONALITY not in agreement:
+        yield _taken(NATIONALITY, None, NATIONALITY_UNKNOWN_TAKES, above)
 
 
 def by_identifier() -> tuple[Part, ...]:

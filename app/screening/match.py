@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jellyfish
 
-from app.screening.composition import by_identifier, compose, name_parts, name_value, total
+from app.screening.composition import NameAgreement, by_identifier, compose, total
 from app.screening.explain import explain
 from app.screening.features import agreeing_fields, agreements
-from app.screening.model import Entry, Match, Part, Subject
+from app.screening.model import Entry, Match, NameCalculation, Part, Subject
 from app.screening.names import PreparedName
 
 NAME, IDENTIFIER = "name", "identifier"
@@ -30,9 +31,9 @@ class BestName:
     listed: PreparedName
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """The greater, the higher does the entry score by this name."""
-        return name_value(self.score, self.closeness, self.same_forms), self.closeness
+    def rank(self) -> tuple[float, float, bool]:
+        """Of an entry's names the one that scores most counts, and of equals the closest."""
+        return self.score, self.closeness, self.same_forms
 
     @property
     def same_forms(self) -> bool:
@@ -40,20 +41,23 @@ class BestName:
 
 
 def make_match(
-    subject: Subject, entry: Entry, best: BestName | None, *, has_identifier: bool
-) -> Match:
-    """Return the match; whether its score reaches a threshold is for the caller to see."""
+    subject: Subject,
+    entry: Entry,
+    best: BestName | None,
+    *,
+    has_identifier: bool,
+    threshold: float = 0.0,
+) -> Match | None:
+    """Return the match with its reasons, or None where its score does not reach the threshold."""
     agreement = agreements(subject, entry)
+    parts = by_identifier() if has_identifier else _parts(entry, best, agreement)
+    score = round(total(parts), 6)
+    # Most candidates that a threshold leaves out are left out here, before anything is explained.
+    if score < threshold:
+        return None
     explanations: dict[str, float] = {}
     fields: list[str] = []
-    parts: tuple[Part, ...] = ()
     if best is not None:
-        parts = compose(
-            name_parts(best.score, best.closeness, best.same_forms),
-            best.query,
-            entry.entity_type,
-            agreement,
-        )
         explanations["name"] = round(best.score, 4)
         explanations["spelling"] = round(best.closeness, 4)
         explanations["sound"] = round(_sound(best.query, best.listed), 4)
@@ -61,22 +65,29 @@ def make_match(
     explanations |= agreement
     fields += agreeing_fields(agreement)
     if has_identifier:
-        parts = by_identifier()
         explanations["identifiers"] = 1.0
         fields.append("identifiers")
-    calculation = None
-    if best is not None:
-        calculation = explain(best.query, best.listed, entry.entity_type, is_weak=best.is_weak)
     return Match(
         entry=entry,
-        score=round(total(parts), 6),
+        score=score,
         match_type=IDENTIFIER if has_identifier else NAME,
         matched_name=entry.name if best is None else best.text,
         matched_fields=tuple(fields),
         explanations=explanations,
-        calculation=calculation,
+        calculation=None if best is None else _explained(entry, best),
         parts=parts,
     )
+
+
+def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) -> tuple[Part, ...]:
+    if best is None:
+        return ()
+    name = NameAgreement(best.score, best.closeness, best.same_forms, best.query)
+    return compose(name, entry.entity_type, agreement)
+
+
+def _explained(entry: Entry, best: BestName) -> NameCalculation:
+    return explain(best.query, best.listed, entry.entity_type, is_weak=best.is_weak)
 
 
 def closeness(query: PreparedName, listed: PreparedName) -> float:

@@ -37,7 +37,7 @@ def prepared_names(entry: Entry) -> list[Listed]:
 
 
 def best_of(query: PreparedName, names: Iterable[Listed], kind: EntityType) -> BestName | None:
-    """Return the name by which an entry scores most."""
+    """Return the name that is most like the query."""
     found: BestName | None = None
     for text, listed, is_weak in names:
         value = score(query, listed, kind) * (WEAK_ALIAS if is_weak else 1.0)

@@ -26,16 +26,20 @@ class Exhaustive:
             queries = {
                 kind: prepare(subject.name, kind) for kind in {e.entity_type for e in entries}
             }
+            best: dict[str, tuple[Entry, BestName]] = {}
             for entry, text, name, weak in listed:
                 if subject.entity_type not in (None, entry.entity_type):
                     continue
                 query = queries[entry.entity_type]
                 found = score(query, name, entry.entity_type) * (WEAK_ALIAS if weak else 1.0)
                 if found >= lowest - 1e-6:
-                    best = BestName(found, closeness(query, name), text, weak, query, name)
-                    total = make_match(subject, entry, best, has_identifier=False).score
-                    key = (number, entry.id)
-                    self._scores[key] = max(total, self._scores.get(key, 0.0))
+                    new = BestName(found, closeness(query, name), text, weak, query, name)
+                    if entry.id not in best or new.rank > best[entry.id][1].rank:
+                        best[entry.id] = entry, new
+            for entry, its in best.values():
+                match = make_match(subject, entry, its, has_identifier=False)
+                assert match is not None
+                self._scores[number, entry.id] = match.score
 
     def matches(self, threshold: float) -> dict[tuple[int, str], float]:
         return {key: score for key, score in self._scores.items() if score >= threshold}

@@ -69,17 +69,13 @@ def score_by_hand(match: dict) -> float:
 
 
 def assert_tops_are_of_what_is_above(match: dict) -> None:
-    """Parts that are `of` something are of what the score before them has above TOP."""
-    sum_ = base = 0.0
-    before = None
-    for part in match["calculation"]["parts"]:
-        of = part.get("of")
-        if of is not None and of != before:
-            base = sum_ - TOP
-        if of is not None:
-            assert of == pytest.approx(base, abs=1e-5)
-        before = of
-        sum_ += part["part"]
+    """Parts that are `of` something are of what the parts before them leave above TOP."""
+    parts = match["calculation"]["parts"]
+    left = sum(part["part"] for part in parts if "of" not in part)
+    for part in parts:
+        assert part.get("of", 1.0) == pytest.approx(left - TOP if "of" in part else 1.0, abs=1e-5)
+    if left <= TOP:
+        assert all("of" not in part for part in parts)
 
 
 def check(match) -> None:
