@@ -279,7 +279,7 @@ def _table(results: list[Json], sample: Batch) -> Table:
             asked[each["entity_id"]],
             listed,
             best["list_name"],
-            f"{best['confidence_score']:.2f}",
+            f"{best['confidence_score']:.4f}",
             _why(best),
             _planted(each, sample),
         )

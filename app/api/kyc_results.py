@@ -17,6 +17,7 @@ from app.api.spreadsheets import cell
 from app.errors import InvalidParameter
 from app.jobs import service
 from app.jobs.model import ItemStatus, Job
+from app.kinds import kyc_explained
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
@@ -42,6 +43,7 @@ _COLUMNS = (
     "exclusion_id",
     "error_code",
     "error_message",
+    "calculation",
 )
 
 
@@ -156,6 +158,7 @@ def _rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "programs": "; ".join(match["match_data"]["programs"]),
             "suppressed": "true" if match.get("suppressed") else "false",
             "exclusion_id": match.get("exclusion_id"),
+            "calculation": kyc_explained.on_one_line(match),
         }
     if not detail["matches"]:
         yield entity

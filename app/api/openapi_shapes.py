@@ -166,8 +166,18 @@ SHAPES: dict[str, Shape] = {
             "matched_fields": _list(TEXT),
             "explanations": _by_name(SCORE),
             "matched_words": _list(
-                _object({"query": TEXT, "listed": TEXT, "how": TEXT, "similarity": SCORE})
+                _object(
+                    {
+                        "query": TEXT,
+                        "listed": TEXT,
+                        "how": TEXT,
+                        "similarity": SCORE,
+                        "weight": {"type": "number", "minimum": 0},
+                    },
+                    optional=("weight",),
+                )
             ),
+            "calculation": ref("Calculation"),
             "match_data": ref("Entry"),
             "suppressed": {
                 "const": True,
@@ -180,7 +190,59 @@ SHAPES: dict[str, Shape] = {
                 "description": "A decision that no longer holds: entity or entry have changed.",
             },
         },
-        optional=("suppressed", "exclusion_id", "decision", "lapsed_exclusion_id"),
+        optional=(
+            *("suppressed", "exclusion_id", "decision", "lapsed_exclusion_id"),
+            # Results of engine versions before 3 have none.
+            "calculation",
+        ),
+    ),
+    "Calculation": _object(
+        {
+            "rule": {
+                "type": "string",
+                "enum": ["same_words", "sounds_as_one"],
+                "description": "Why the words count as one, whatever each of them is like.",
+            },
+            "words": {
+                **SCORE,
+                "description": "The sum of similarity times weight of matched_words, divided by"
+                " the sum of weights and costs; with a rule, what the rule says.",
+            },
+            "left_over": _list(
+                _object(
+                    {
+                        "side": {"type": "string", "enum": ["query", "listed"]},
+                        "word": TEXT,
+                        "weight": SCORE,
+                        "cost": SCORE,
+                    },
+                    says="A word without a partner.",
+                )
+            ),
+            "factors": _list(
+                _object(
+                    {"factor": TEXT, "value": SCORE},
+                    says="words times every factor is the score of the name.",
+                )
+            ),
+            "parts": _list(
+                _object(
+                    {
+                        "feature": TEXT,
+                        "agreement": {**_or_null("number"), "minimum": 0, "maximum": 1},
+                        "takes": SCORE,
+                        "of": {**SCORE, "description": "Absent: 1."},
+                        "part": {"type": "number"},
+                    },
+                    optional=("takes", "of"),
+                    says="part is -takes * (1 - agreement) * of; of the name, its score. An"
+                    " agreement of null, which counts as 0, is something that one side does not"
+                    " know.",
+                )
+            ),
+        },
+        optional=("rule", "words", "left_over", "factors"),
+        says="How confidence_score came about: it is the sum of the parts, and never below 0.",
     ),
     "Entry": _object(
         {

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from app.cli.explain import print_calculation
 from app.cli.http import Api, api_options
 from app.cli.output import counted, note, print_fields, print_json, print_table, visible
 from app.cli.sentences import Failure
@@ -43,10 +44,18 @@ output_option = click.option(
 @click.command()
 @job_argument
 @click.option("--results", "with_results", is_flag=True, help="Print the results as JSON lines.")
+@click.option("--explain", metavar="ENTITY", help="Print how this entity's scores come about.")
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @api_options
-def show(api: Api, job_id: str, with_results: bool, output: Path | None, as_json: bool) -> None:
+def show(
+    api: Api,
+    job_id: str,
+    with_results: bool,
+    explain: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Show a job: how far it is, how it ended, and who matched.
 
     A job that still runs has results already; those that come later are missing from the file.
@@ -55,19 +64,34 @@ def show(api: Api, job_id: str, with_results: bool, output: Path | None, as_json
     Examples:
       muster show 550e8400-e29b-41d4-a716-446655440000
       muster show 550e8400-e29b-41d4-a716-446655440000 --output results.csv
+      muster show 550e8400-e29b-41d4-a716-446655440000 --explain c-1001
       muster show 550e8400-e29b-41d4-a716-446655440000 --results | jq 'select(.is_match)'
     """
     job = api.get_json(job_path(job_id), {"results": "false"})
     if output:
         save(api, job_id, output)
         note(f"Wrote the results to {output}.")
-    if with_results:
+    if explain is not None:
+        _explain(read(api, job_id), explain)
+    elif with_results:
         print_results(api, job_id)
     elif as_json:
         print_json(job)
     else:
         print_job(job)
         print_matches(read(api, job_id))
+
+
+def _explain(results: Iterable[Mapping[str, Any]], entity: str) -> None:
+    """Explain every match of one entity: its entity_id, or its index where it has none."""
+    for result in results:
+        if entity == str(result.get("entity_id", result["index"])):
+            for match in result["matches"]:
+                print_calculation(match)
+            if not result["matches"]:
+                note("This entity has no match.")
+            return
+    raise Failure("There is no result of an entity with this entity_id, or index if it has none.")
 
 
 def job_path(job_id: str, action: str = "") -> str:
@@ -192,7 +216,8 @@ def match_cells(match: Mapping[str, Any]) -> tuple[object, ...]:
     data = match["match_data"]
     listed, matched = data["name"], match.get("matched_name")
     return (
-        float(match["confidence_score"]),
+        # As many decimals as the server gives: exact names differ in the third.
+        f"{match['confidence_score']:.4f}",
         match["list_name"],
         # It may be an alias that matched, and look nothing like the name.
         listed if matched in {None, listed} else f"{listed} (as {matched})",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from app.cli.explain import print_calculation
 from app.cli.http import DETAILS, Api, ApiFailure, api_options, said
 from app.cli.output import counted, note, print_json, print_table, visible
 from app.cli.results import MATCH_COLUMNS, match_cells
@@ -22,6 +23,7 @@ ENTITY_TYPES = ("individual", "company", "organization", "vessel", "aircraft")
 @click.option("--type", "entity_type", type=click.Choice(ENTITY_TYPES), help="What is asked about.")
 @click.option("--list", "list_names", multiple=True, metavar="NAME", help="Repeatable; else all.")
 @threshold_option("Score from which it is a match.")
+@click.option("--explain", is_flag=True, help="Print how each score comes about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @api_options
 def screen(
@@ -32,6 +34,7 @@ def screen(
     entity_type: str | None,
     list_names: tuple[str, ...],
     threshold: float | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Screen one name and print who on the lists it may be.
@@ -40,6 +43,7 @@ def screen(
     Examples:
       muster screen "Ivan Petrov" --birth-date 1965 --nationality RU
       muster screen "Acme Shipping LLC" --type company --list ofac --threshold 0.7
+      muster screen "Ivan Petrov" --explain
     """
     subject = {
         "full_name": name,
@@ -68,13 +72,15 @@ def screen(
     matches = [match for match in matches if not match.get("suppressed")]
     if matches:
         print_table(MATCH_COLUMNS, [match_cells(match) for match in matches])
+        for match in matches if explain else ():
+            print_calculation(match, name)
     else:
         lists = counted(data["summary"]["lists_checked"], "list", "lists")
         click.echo(f"No match on {lists}.")
     if ruled_out:
         note(f"Suppressed by a reviewer: {counted(len(ruled_out), 'match', 'matches')}.")
-    for name in data["summary"].get("stale_lists", ()):
-        note(f"The list {visible(name)} has not been refreshed for longer than it should be.")
+    for stale in data["summary"].get("stale_lists", ()):
+        note(f"The list {visible(stale)} has not been refreshed for longer than it should be.")
     shown, total = len(matches), data["summary"]["total_matches"]
     if total > shown:
         note(f"… and {total - shown:,} more; a higher --threshold leaves the better ones.")

@@ -19,6 +19,7 @@ from uuid import UUID
 from app.errors import JobError
 from app.jobs.dispatch import INTERACTIVE, SCREENING
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
+from app.kinds import kyc_explained
 from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
 from app.screening import freshness
@@ -321,15 +322,8 @@ def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
         "matched_name": match.matched_name,
         "matched_fields": list(match.matched_fields),
         "explanations": {name: round(value, 4) for name, value in match.explanations.items()},
-        "matched_words": [
-            {
-                "query": pair.query,
-                "listed": pair.listed,
-                "how": pair.how,
-                "similarity": round(pair.similarity, 4),
-            }
-            for pair in match.tokens
-        ],
+        "matched_words": kyc_explained.words(match),
+        "calculation": kyc_explained.calculation(match),
         "match_data": {
             "id": entry.id,
             "name": entry.name,

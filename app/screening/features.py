@@ -118,11 +118,5 @@ def agreements(subject: Subject, entry: Entry) -> dict[str, float]:
     return {name: agreement for name, agreement in found if agreement is not None}
 
 
-def adjust(name_score: float, agreement: Mapping[str, float]) -> float:
-    """Return the score of the name less what disagrees."""
-    takes = {feature.name: feature.takes for feature in FEATURES}
-    return max(0.0, name_score - sum(takes[name] * (1 - how) for name, how in agreement.items()))
-
-
 def agreeing_fields(agreement: Mapping[str, float]) -> Iterable[str]:
     return (f.field for f in FEATURES if agreement.get(f.name, 0.0) >= f.agrees_from)

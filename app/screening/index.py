@@ -150,8 +150,9 @@ class Index:
         for number in by_identifier.keys() | by_name.keys():
             entry = by_identifier.get(number) or self._entry(number)
             best = by_name.get(number)
-            match = make_match(subject, entry, best, has_identifier=number in by_identifier)
-            if match.score >= threshold:
+            same = number in by_identifier
+            match = make_match(subject, entry, best, has_identifier=same, threshold=threshold)
+            if match is not None:
                 spelt = best.closeness if best else 0.0
                 ranked.append((-match.score, -spelt, entry.id, match))
         return [match for *_, match in sorted(ranked, key=lambda each: each[:3])]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jellyfish
 
-from app.screening.features import IDENTIFIER_SCORE, adjust, agreeing_fields, agreements
-from app.screening.model import Entry, Match, Subject
+from app.screening.composition import NameAgreement, by_identifier, compose, total
+from app.screening.explain import explain
+from app.screening.features import agreeing_fields, agreements
+from app.screening.model import Entry, Match, NameCalculation, Part, Subject
 from app.screening.names import PreparedName
-from app.screening.scorer import explain
 
 NAME, IDENTIFIER = "name", "identifier"
 
@@ -18,7 +20,7 @@ NAME, IDENTIFIER = "name", "identifier"
 class BestName:
     """The name of an entry that is most like the query; `score` is that of the names alone.
 
-    `query` is prepared by the rules of the entry's type.
+    `query` is prepared by the rules of the entry's type; `score` has the factor of a weak alias.
     """
 
     score: float
@@ -29,20 +31,33 @@ class BestName:
     listed: PreparedName
 
     @property
-    def rank(self) -> tuple[float, float]:
-        return self.score, self.closeness
+    def rank(self) -> tuple[float, float, bool]:
+        """Of an entry's names the one that scores most counts, and of equals the closest."""
+        return self.score, self.closeness, self.same_forms
+
+    @property
+    def same_forms(self) -> bool:
+        return self.query.legal_forms == self.listed.legal_forms
 
 
 def make_match(
-    subject: Subject, entry: Entry, best: BestName | None, *, has_identifier: bool
-) -> Match:
-    """Return the match; whether its score reaches a threshold is for the caller to see."""
+    subject: Subject,
+    entry: Entry,
+    best: BestName | None,
+    *,
+    has_identifier: bool,
+    threshold: float = 0.0,
+) -> Match | None:
+    """Return the match with its reasons, or None where its score does not reach the threshold."""
     agreement = agreements(subject, entry)
+    parts = by_identifier() if has_identifier else _parts(entry, best, agreement)
+    score = round(total(parts), 6)
+    # Most candidates that a threshold leaves out are left out here, before anything is explained.
+    if score < threshold:
+        return None
     explanations: dict[str, float] = {}
     fields: list[str] = []
-    score = 0.0
     if best is not None:
-        score = adjust(best.score, agreement)
         explanations["name"] = round(best.score, 4)
         explanations["spelling"] = round(best.closeness, 4)
         explanations["sound"] = round(_sound(best.query, best.listed), 4)
@@ -50,18 +65,29 @@ def make_match(
     explanations |= agreement
     fields += agreeing_fields(agreement)
     if has_identifier:
-        score = IDENTIFIER_SCORE
         explanations["identifiers"] = 1.0
         fields.append("identifiers")
     return Match(
         entry=entry,
-        score=round(score, 6),
+        score=score,
         match_type=IDENTIFIER if has_identifier else NAME,
         matched_name=entry.name if best is None else best.text,
         matched_fields=tuple(fields),
         explanations=explanations,
-        tokens=() if best is None else explain(best.query, best.listed),
+        calculation=None if best is None else _explained(entry, best),
+        parts=parts,
     )
+
+
+def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) -> tuple[Part, ...]:
+    if best is None:
+        return ()
+    name = NameAgreement(best.score, best.closeness, best.same_forms, best.query)
+    return compose(name, entry.entity_type, agreement)
+
+
+def _explained(entry: Entry, best: BestName) -> NameCalculation:
+    return explain(best.query, best.listed, entry.entity_type, is_weak=best.is_weak)
 
 
 def closeness(query: PreparedName, listed: PreparedName) -> float:

@@ -77,6 +77,59 @@ class TokenPair:
     listed: str
     how: str
     similarity: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """A word without a partner; `side` is query or listed. It counts as if `cost` had no equal."""
+
+    side: str
+    word: str
+    weight: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a name's score is multiplied by, and why."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class NameCalculation:
+    """How the score of two names comes about.
+
+    Let pairs have similarity s and weight w. Then the score is `words` times every factor, where
+
+        words = sum(s w) / (sum(w) + sum of what the words left over cost)
+
+    unless `rule` says that the words count as one: "same_words" differ in nothing but order and
+    spacing, "sounds_as_one" are names that sound the same from end to end.
+    """
+
+    words: float
+    rule: str | None = None
+    pairs: tuple[TokenPair, ...] = ()
+    left_over: tuple[LeftOver, ...] = ()
+    factors: tuple[Factor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one feature does to the score of a match (app/screening/composition.py).
+
+    `agreement` is in [0, 1], or None for what one of the sides does not know. But for the name's
+    own, a part is -takes * (1 - agreement) * of.
+    """
+
+    feature: str
+    agreement: float | None
+    part: float
+    takes: float = 0.0
+    of: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +137,8 @@ class Match:
     """An entry whose score reached the threshold, with the reasons.
 
     `match_type` is "name" or "identifier". `explanations` holds, for every feature both sides
-    know something about, how well they agree in [0, 1].
+    know something about, how well they agree in [0, 1]. `calculation` is how the name's score comes
+    about, None where no name was compared; `parts` add up to the score of the match.
     """
 
     entry: Entry
@@ -93,7 +147,12 @@ class Match:
     matched_name: str
     matched_fields: tuple[str, ...]
     explanations: Mapping[str, float] = field(default_factory=dict)
-    tokens: tuple[TokenPair, ...] = ()
+    calculation: NameCalculation | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[TokenPair, ...]:
+        return () if self.calculation is None else self.calculation.pairs
 
 
 @dataclass(frozen=True, slots=True)

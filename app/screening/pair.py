@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from app.screening.features import WEAK_ALIAS, plain_identifiers
 from app.screening.match import BestName, closeness, make_match
-from app.screening.model import Entry, Match, Subject
-from app.screening.names import prepare
+from app.screening.model import EntityType, Entry, Match, Subject
+from app.screening.names import PreparedName, prepare
 from app.screening.scorer import score
 from app.screening.shelf import names_of
 
@@ -23,10 +25,22 @@ def _best_name(subject: Subject, entry: Entry) -> BestName | None:
     if not subject.name or subject.entity_type not in (None, entry.entity_type):
         return None
     query = prepare(subject.name, entry.entity_type)
+    return best_of(query, prepared_names(entry), entry.entity_type)
+
+
+#: A name of an entry as published, prepared, and whether it is a weak alias.
+Listed = tuple[str, PreparedName, bool]
+
+
+def prepared_names(entry: Entry) -> list[Listed]:
+    return [(text, prepare(text, entry.entity_type), is_weak) for text, is_weak in names_of(entry)]
+
+
+def best_of(query: PreparedName, names: Iterable[Listed], kind: EntityType) -> BestName | None:
+    """Return the name that is most like the query."""
     found: BestName | None = None
-    for text, is_weak in names_of(entry):
-        listed = prepare(text, entry.entity_type)
-        value = score(query, listed, entry.entity_type) * (WEAK_ALIAS if is_weak else 1.0)
+    for text, listed, is_weak in names:
+        value = score(query, listed, kind) * (WEAK_ALIAS if is_weak else 1.0)
         name = BestName(value, closeness(query, listed), text, is_weak, query, listed)
         if found is None or name.rank > found.rank:
             found = name

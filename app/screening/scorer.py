@@ -11,23 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.screening.model import EntityType, TokenPair
+from app.screening.model import EntityType
 from app.screening.names import ACRONYM_LETTERS, INITIAL, STRONG, PreparedName, prepare
 from app.screening.tokens import (
     JOINED_FLOOR,
     JOINED_LETTERS,
     JOINED_LONGER,
-    LOOSE_KEY,
-    SOUND_KEY,
-    SPELT_KEY,
-    SYLLABLE_KEY,
-    VARIANT_KEY,
     ending,
     joined,
-    shared_key,
     similarity,
     skeleton,
-    spelling,
 )
 
 
@@ -263,39 +256,3 @@ def _joined_pairs(
                 needed = 1.0 if 1 in (len(split[at]), len(split[at + 1])) else JOINED_FLOOR
                 if alike >= needed:
                     yield at, other, alike
-
-
-def explain(query: PreparedName, listed: PreparedName) -> tuple[TokenPair, ...]:
-    """Say which words were paired, and how they are alike."""
-    told = []
-    for pair in sorted(pairs(query, listed), key=lambda pair: pair.query_at):
-        left = " ".join(query.tokens[at] for at in pair.query_at)
-        right = " ".join(listed.tokens[at] for at in pair.listed_at)
-        how = _how(pair, left, right, query.personal)
-        told.append(TokenPair(left, right, how, round(pair.similarity, 4)))
-    return tuple(told)
-
-
-#: What a key that two words share is called in explanations.
-_HOW = {
-    SPELT_KEY: "transliteration",
-    SOUND_KEY: "sound",
-    LOOSE_KEY: "sound",
-    VARIANT_KEY: "variant",
-    SYLLABLE_KEY: "syllables",
-}
-
-
-def _how(pair: Pair, left: str, right: str, personal: bool) -> str:
-    if pair.is_acronym:
-        return "acronym"
-    if len(pair.query_at) != len(pair.listed_at):
-        return "joined"
-    if left == right:
-        return "equal"
-    if 1 in (len(left), len(right)):
-        return "initial"
-    shared = shared_key(left, right, personal)
-    if shared is not None and shared[1] > spelling(left, right):
-        return _HOW[shared[0]]
-    return "spelling"

@@ -526,7 +526,7 @@ def test_a_file_is_submitted_watched_and_its_results_are_written(client, worker,
         "e3": "false",
     }
     assert re.search(r"Status +completed", done.stdout)
-    assert re.search(r"e1 +Vladmir Putin +\d+ +[01]\.\d\d +sample +.*Putin", done.stdout)
+    assert re.search(r"e1 +Vladmir Putin +\d+ +[01]\.\d{4} +sample +.*Putin", done.stdout)
     assert "e3" not in done.stdout
     assert "3 of 3 screened (100 %)" in done.stderr
     assert sorted(p.name for p in tmp_path.glob("*.csv*")) == ["people.csv", "results.csv"]
@@ -554,6 +554,26 @@ def test_one_name_is_screened_at_once(client, worker):
     assert "Putin" in table
     assert answer["data"]["summary"]["total_matches"] == 0
     assert "No match on 1 list" in client("screen", "Emma Watkinson").stdout
+
+
+def test_a_person_is_shown_how_a_score_comes_about(client, worker):
+    worker()
+
+    told = client("screen", "Vladmir Putin", "--birth-date", "1952", "--explain").stdout
+    job = json.loads(client("submit", "people.csv", "--json").stdout)["job_id"]
+    kept = client("show", job, "--explain", "e1").stdout
+    nobody = client("show", job, "--explain", "e3")
+    unknown = client("show", job, "--explain", "e4", status=1)
+
+    for text in (told, kept):
+        assert re.search(r"^sample [-\d]+, entry ofac-35096, Vladimir", text, re.MULTILINE)
+        assert re.search(r"words +vladmir = vladimir \(sound\) +0\.88 x 1 +0\.8800", text)
+        assert re.search(r"mean +of the words +1\.8800 / 2 +0\.9400", text)
+        assert re.search(r"score +the sum of the parts +0\.9\d{3}", text)
+    assert re.search(r"part +nationality is not known +-0\.04 x \(1 - 0\) x 0\.0", told)
+    assert "is not known" not in kept
+    assert (nobody.stdout, "no match" in nobody.stderr) == ("", True)
+    assert "no result of an entity with this entity_id" in unknown.stderr
 
 
 def test_a_large_file_is_split_only_when_told_to(client, worker, tmp_path):

@@ -56,6 +56,7 @@ MATCH = {
     "matched_fields",
     "matched_words",
     "explanations",
+    "calculation",
     "match_data",
 }
 MATCH_DATA = {
@@ -150,6 +151,11 @@ def test_a_match_says_what_was_found_and_why(client, house_list, screener):
     assert "full_name" in match["matched_fields"]
     assert all(0 <= value <= 1 for value in match["explanations"].values())
     assert match["matched_words"]
+    parts = match["calculation"]["parts"]
+    assert sum(part["part"] for part in parts) == pytest.approx(
+        match["confidence_score"], abs=0.5e-4 + 1e-5
+    )
+    assert {part["feature"] for part in parts} >= {"name", "birth_date", "nationality"}
     assert match["match_data"].keys() == MATCH_DATA
     assert match["match_data"]["id"] == "h-1"
     assert match["match_data"]["name"] == ENTRIES[0]["name"]
@@ -413,6 +419,8 @@ def test_results_come_in_three_formats_that_say_the_same(client, house_list, scr
     assert [row["entity_id"] for row in rows] == ["listed", "clear", "unlisted"]
     assert [row["match_id"] for row in rows] == ["h-1", "", ""]
     assert [row["error_code"] for row in rows] == ["", "", "list_unavailable"]
+    assert rows[0]["calculation"].startswith("zebulon = zebulon (equal); ")
+    assert [row["calculation"] for row in rows[1:]] == ["", ""]
     for word, kind in (("ndjson", lines), ("csv", table), ("json", page)):
         assert client.get(url, query_string={"format": word}).data == kind.data
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from app.screening.features import WEAK_ALIAS, adjust, agreements
+from app.screening.features import WEAK_ALIAS
+from app.screening.match import BestName, closeness, make_match
 from app.screening.model import Entry, Subject
 from app.screening.names import prepare
 from app.screening.scorer import score
@@ -16,7 +17,7 @@ class Exhaustive:
 
     def __init__(self, entries: Sequence[Entry], subjects: Iterable[Subject], lowest: float):
         listed = [
-            (entry, prepare(name, entry.entity_type), WEAK_ALIAS if weak else 1.0)
+            (entry, name, prepare(name, entry.entity_type), weak)
             for entry in entries
             for name, weak in names_of(entry)
         ]
@@ -25,14 +26,20 @@ class Exhaustive:
             queries = {
                 kind: prepare(subject.name, kind) for kind in {e.entity_type for e in entries}
             }
-            for entry, name, factor in listed:
+            best: dict[str, tuple[Entry, BestName]] = {}
+            for entry, text, name, weak in listed:
                 if subject.entity_type not in (None, entry.entity_type):
                     continue
-                found = score(queries[entry.entity_type], name, entry.entity_type) * factor
+                query = queries[entry.entity_type]
+                found = score(query, name, entry.entity_type) * (WEAK_ALIAS if weak else 1.0)
                 if found >= lowest - 1e-6:
-                    total = round(adjust(found, agreements(subject, entry)), 6)
-                    key = (number, entry.id)
-                    self._scores[key] = max(total, self._scores.get(key, 0.0))
+                    new = BestName(found, closeness(query, name), text, weak, query, name)
+                    if entry.id not in best or new.rank > best[entry.id][1].rank:
+                        best[entry.id] = entry, new
+            for entry, its in best.values():
+                match = make_match(subject, entry, its, has_identifier=False)
+                assert match is not None
+                self._scores[number, entry.id] = match.score
 
     def matches(self, threshold: float) -> dict[tuple[int, str], float]:
         return {key: score for key, score in self._scores.items() if score >= threshold}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.screening.features import adjust, agreements, dates_agree, plain_identifier
+from app.screening.features import agreements, dates_agree, plain_identifier
 from app.screening.model import EntityType, Entry, Subject
 
 
@@ -12,19 +12,12 @@ def test_what_one_side_does_not_know_is_no_reason_for_anything():
     entry = Entry("1", EntityType.PERSON, "Karim Haddad", countries=("LB",))
 
     assert agreements(Subject("Karim Haddad", birth_date="1970"), entry) == {}
-    assert adjust(0.93, {}) == 0.93
 
 
 def test_the_best_of_several_birth_dates_counts():
     entry = Entry("1", EntityType.PERSON, "K. Haddad", birth_dates=("1950-01-01", "1970"))
 
     assert agreements(Subject("K. Haddad", birth_date="1970-05-05"), entry) == {"birth_date": 1.0}
-
-
-def test_agreement_adds_nothing_and_disagreement_takes_away():
-    assert adjust(0.9, {"birth_date": 1.0, "nationality": 1.0}) == 0.9
-    assert adjust(0.9, {"birth_date": 0.0}) < adjust(0.9, {"nationality": 0.0}) < 0.9
-    assert adjust(0.1, {"birth_date": 0.0, "nationality": 0.0}) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.screening.model import EntityType
-from app.screening.names import prepare
-from app.screening.scorer import explain, name_score
+from app.screening.scorer import name_score
 from app.screening.tokens import FLOOR, compare, edits_allowed, similarity
 
 PERSON, ORGANISATION, VESSEL = EntityType.PERSON, EntityType.ORGANISATION, EntityType.VESSEL
@@ -64,20 +63,6 @@ def test_a_word_too_many_in_the_query_costs_more_than_one_in_the_list():
     short, long = "Karim Haddad", "Karim Yusuf Haddad"
 
     assert name_score(short, long, PERSON) > name_score(long, short, PERSON)
-
-
-def test_the_words_that_were_paired_are_told_with_the_way_they_are_alike():
-    query, listed = (
-        prepare(name, PERSON) for name in ("M. Abu Baker Yosef", "Muhamad Abubakar Yusuf")
-    )
-
-    told = {(pair.query, pair.listed): pair.how for pair in explain(query, listed)}
-
-    assert told == {
-        ("m", "muhamad"): "initial",
-        ("abu baker", "abubakar"): "joined",
-        ("yosef", "yusuf"): "variant",
-    }
 
 
 _TOKENS = st.text("abcdefghi12", min_size=1, max_size=12)
