@@ -20,7 +20,7 @@
       UploadsFull              the tenant's uploads are, together
   - NotAcceptable              what is asked for is not to be had in that form, here
   - Unavailable                try again later
-      BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable
+      BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
   - RateLimited                not now, but later: the job rests until then
@@ -209,6 +209,12 @@ class ListUnavailable(Unavailable):
     """A list that exists and is not loaded, in a call that waits for its answer."""
 
     code = "list_unavailable"
+
+
+class IndexNotReady(Unavailable):
+    """A long list is being made ready on this machine: jobs wait for it and go on by themselves."""
+
+    code = "index_not_ready"
 
 
 class ItemError(AppError):

@@ -14,8 +14,8 @@ from benchmarks.machine import Others, be_patient
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = (
-    *("accuracy", "submit", "job", "overhead", "polls", "watchers", "memory", "extraction"),
-    *("tagging", "first_result"),
+    *("accuracy", "screening", "submit", "job", "overhead", "polls", "watchers", "memory"),
+    *("extraction", "tagging", "first_result"),
 )
 
 

@@ -8,7 +8,6 @@ sample of the results is compared with the plain-Python scorer, tried on every n
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from app.sample import people
 from app.sample.variants import Variant
 from app.screening import store as watchlists
 from app.screening.model import Entry
-from benchmarks import machine, reference
+from benchmarks import lists, machine, reference
 from benchmarks.client import ENTITIES, Client, batch
-from benchmarks.figure import Figure, Goal, Measure, Skipped
+from benchmarks.figure import Figure, Goal, Measure
 from benchmarks.stage import ROOT, Stage, staged
 
 Say = Callable[[str], None]
@@ -52,7 +51,7 @@ class Ours:
 
 
 def measure(say: Say) -> Figure:
-    folder = _find_data()
+    folder = lists.folder()
     with staged(say=say) as stage:
         durable = stage.check_durable()
         say("loading the list")
@@ -87,16 +86,6 @@ def measure(say: Say) -> Figure:
         peers=[Measure.median("the index alone, in two processes", alone, "s")],
         conditions=conditions,
     )
-
-
-def _find_data() -> Path:
-    folder = Path(os.environ.get("MUSTER_SHARED_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "watchlists").is_dir():
-        raise Skipped(
-            "the real lists are not here: name their folder in MUSTER_SHARED_DATA,"
-            " or put it at ../shared/data"
-        )
-    return folder
 
 
 def _ours(stage: Stage, body: bytes, names: bytes, say: Say) -> Ours:

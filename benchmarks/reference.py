@@ -10,8 +10,8 @@ from typing import Any
 
 from app.kinds.kyc import DEFAULT_THRESHOLD, _subject
 from app.screening.features import plain_identifiers
-from app.screening.match import make_match
-from app.screening.model import Entry, Match, Subject
+from app.screening.match import Match, make_match
+from app.screening.model import Entry, Subject
 from app.screening.names import prepare
 from app.screening.pair import Listed, best_of, prepared_names
 
@@ -22,7 +22,9 @@ class Scorer:
 
     def screen(self, fields: Mapping[str, Any]) -> dict[str, float]:
         """Return the score of every entry that reaches the threshold, as the API rounds it."""
-        subject = _subject(fields)
+        return self.compare(_subject(fields))
+
+    def compare(self, subject: Subject) -> dict[str, float]:
         found = {}
         for entry, names in self._entries:
             match = _match(subject, entry, names)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +19,25 @@ import redis
 
 from app.db import Database
 from app.resources import Resources
+from app.screening.compiled import cache
+from app.screening.index import can_compile
 from app.settings import Settings
 from tests import servers as test_servers
 from tests.servers import Servers
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile the loops of the screening engine before the first test that has them is timed."""
+    needed = any(
+        "screening" in item.path.as_posix() or "shared_data" in getattr(item, "fixturenames", ())
+        for item in session.items
+    )
+    collecting = session.config.option.collectonly
+    if needed and not collecting and can_compile() and not cache.is_ready():
+        session.config.get_terminal_writer().line("\ncompiling the screening engine (once)")
+        subprocess.run([sys.executable, "-m", "app.screening.compiled.warm"], check=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,12 +12,13 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from app import logs
 from app.db import Cursor
-from app.errors import ItemError, JobError, RateLimited, Unavailable
+from app.errors import IndexNotReady, ItemError, JobError, RateLimited, Unavailable
 from app.jobs import store
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
@@ -78,11 +79,15 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
             resources.progress.show(claimed)
         kind = KINDS[job.kind]
         try:
-            _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
+            _work(chunk, kind, _prepared(chunk, kind), items, careful=careful)
         except JobError as error:
             _fail(resources, job_id, error)
         except RateLimited as limit:
             _rest(chunk, limit.seconds)
+        except IndexNotReady:
+            # Nobody's fault: whoever takes it up again must not take its items for suspects.
+            _let_go(chunk)
+            raise
         except Unavailable:
             # The claim stays: this process may take it up again, another when it has run out.
             raise
@@ -92,6 +97,20 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
                 store.release_claim(tx, job, chunk_no, holder=chunk.holder)
             raise
     return None
+
+
+def _prepared(chunk: _Chunk, kind: Kind) -> Process:
+    try:
+        return kind.prepare(chunk.resources, chunk.job)
+    except Unavailable:
+        # No item was begun, so none is suspect when another process takes the chunk up.
+        _let_go(chunk)
+        raise
+
+
+def _let_go(chunk: _Chunk) -> None:
+    with suppress(Unavailable), chunk.resources.db.transaction() as tx:
+        store.release_claim(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
 
 
 def _holder() -> str:

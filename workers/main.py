@@ -31,6 +31,9 @@ def _configure_logs(**_: Any) -> None:
 @celeryd_after_setup.connect
 def _note_queues(instance: Any, **_: Any) -> None:
     _served.update(instance.app.amqp.queues.consume_from)
+    for kind in KINDS.values():
+        if kind.queues & _served:
+            kind.load(resources)
 
 
 @worker_process_init.connect

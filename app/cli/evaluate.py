@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli.loading import LoadProgress
 from app.cli.output import counted, note, print_json, print_table
 from app.cli.sentences import Failure
 
@@ -173,7 +174,10 @@ def _open_lists(
                     raise Failure(f"No list {name!r} is loaded. See: muster lists show")
                 entries.append(list(store.load_entries(tx, current[name].id)))
     known = {entry.id for some in entries for entry in some}
-    return known, [Index.build(some) for some in entries]
+    progress = LoadProgress()
+    indexes = [Index.build(some, progress.filed) for some in entries]
+    progress.end()
+    return known, indexes
 
 
 def _count(queries: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.loading import LoadProgress
 from app.cli.output import note, print_json, print_table
 from app.cli.sentences import Failure
 from app.cli.server import load_settings, open_database
@@ -102,7 +102,7 @@ def load(
             f"say which files to load as {name!r}; only the list {SAMPLE!r} comes with Muster"
         )
     settings = load_settings()
-    progress = _count if sys.stderr.isatty() else None
+    progress = LoadProgress()
     with open_database(settings) as db:
         if delta:
             report = load_delta(
@@ -129,8 +129,7 @@ def load(
                 max_bytes=settings.list_max_bytes,
                 progress=progress,
             )
-    if sys.stderr.isatty():
-        note("")
+    progress.end()
     _tell(name, report, as_json)
 
 
@@ -164,7 +163,9 @@ def update(names: tuple[str, ...], allow_shrink: bool, as_json: bool) -> None:
             raise Failure("No list that is loaded can be fetched; name one, such as ofac or un.")
         for name in chosen:
             try:
-                report = fetch(db, settings, name, allow_shrink=allow_shrink)
+                progress = LoadProgress()
+                report = fetch(db, settings, name, allow_shrink=allow_shrink, progress=progress)
+                progress.end()
             except AppError as error:
                 # One publisher that is down must not keep the others' lists old.
                 note(f"muster: {name}: {error}")
@@ -222,10 +223,6 @@ def _sample_file() -> Path:
     from app.sample import WATCHLIST
 
     return WATCHLIST
-
-
-def _count(entries: int) -> None:
-    click.echo(f"\r{entries:,} entries read", err=True, nl=False)
 
 
 def _updatable(names: Iterable[str]) -> list[str]:

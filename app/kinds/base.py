@@ -47,6 +47,9 @@ class Kind:
     #: Items given to one call of the process. Between two calls the chunk can be saved, paused
     #: and cancelled, so a call should take a fraction of a second.
     batch_size: int
+    #: Called once in a worker before its processes are forked: what is loaded here they share.
+    #: It must not touch Postgres or Redis.
+    load: Callable[[Resources], None] = _nothing
     #: Seconds after which a chunk hands back its rest, where items take longer than a moment: this
     #: and one item must fit into MUSTER_CHUNK_SECONDS. None: that setting itself.
     chunk_seconds: float | None = None

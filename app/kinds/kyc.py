@@ -10,13 +10,14 @@ under `warnings`, what whoever reads the results should know.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from app.errors import JobError
+from app.errors import IndexNotReady, JobError
 from app.jobs.dispatch import INTERACTIVE, SCREENING
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
 from app.kinds import kyc_explained
@@ -28,11 +29,17 @@ from app.screening.exclusions import store as exclusions
 from app.screening.exclusions.model import FALSE_POSITIVE, Exclusion, Key
 from app.screening.freshness import Freshness
 from app.screening.lists.catalogue import CATALOGUE
-from app.screening.model import ENGINE_VERSION, EntityType, Identifier, ListVersion, Match, Subject
+from app.screening.model import ENGINE_VERSION, EntityType, Identifier, ListVersion, Subject
 from app.screening.topics import coverage, list_topics
 
 if TYPE_CHECKING:
     from app.screening.index import Index
+    from app.screening.match import Match
+
+    #: An entity, what it matches on which list, and the version of every list that was searched.
+    _Screened = tuple[Item, list[tuple[str, Match]], Mapping[str, str]]
+
+log = logging.getLogger(__name__)
 
 NAME = "kyc"
 DEFAULT_THRESHOLD = 0.85
@@ -245,10 +252,6 @@ def _asked(
     return wanted, search
 
 
-#: An entity, what it matches on which list, and the version of every list that was searched.
-_Screened = tuple[Item, list[tuple[str, Match]], Mapping[str, str]]
-
-
 def _decisions(
     resources: Resources, job: Job, screened: Sequence[_Screened]
 ) -> Mapping[Key, Exclusion]:
@@ -314,6 +317,7 @@ def _judged(
 def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
     """A match as it is stored and shown: enough for an auditor to see why, years later."""
     entry = match.entry
+    calculation = match.calculation()
     return {
         "list_name": name,
         "list_version": version,
@@ -322,8 +326,8 @@ def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
         "matched_name": match.matched_name,
         "matched_fields": list(match.matched_fields),
         "explanations": {name: round(value, 4) for name, value in match.explanations.items()},
-        "matched_words": kyc_explained.words(match),
-        "calculation": kyc_explained.calculation(match),
+        "matched_words": kyc_explained.words(calculation),
+        "calculation": kyc_explained.calculation(match, calculation),
         "match_data": {
             "id": entry.id,
             "name": entry.name,
@@ -356,12 +360,23 @@ def _subject(fields: Mapping[str, Any]) -> Subject:
     )
 
 
+def load(resources: Resources) -> None:
+    """Load the loops that long lists are compared by, where this machine has such a list."""
+    from app.screening.resident import load_loops
+
+    load_loops(resources.settings.index_dir)
+
+
 def warm(resources: Resources) -> None:
     """Open the current lists, building the index of those that have none on this machine."""
     from app.screening.resident import open_index
 
     for version, _ in loaded_lists(resources):
-        open_index(resources.db, resources.settings.index_dir, version.id)
+        try:
+            open_index(resources.db, resources.settings.index_dir, version.id)
+        except IndexNotReady as error:
+            # Jobs wait for it. The other lists need not.
+            log.warning("index.not_ready", extra={"list": version.name, "code": error.code})
 
 
 KIND = Kind(
@@ -369,6 +384,7 @@ KIND = Kind(
     prepare=prepare,
     queues=frozenset({SCREENING, INTERACTIVE}),
     batch_size=_BATCH,
+    load=load,
     warm=warm,
     renew=renew,
 )

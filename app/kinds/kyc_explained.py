@@ -8,14 +8,18 @@ is left out: a match is stored for years, and there are many.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.screening.model import Match
+from app.screening.model import NameCalculation
+
+if TYPE_CHECKING:
+    # The web shows what is stored, and never loads an engine.
+    from app.screening.match import Match
 
 _DECIMALS = 6
 
 
-def words(match: Match) -> list[dict[str, Any]]:
+def words(name: NameCalculation | None) -> list[dict[str, Any]]:
     """Which word of the name asked for stands for which word of the listed name."""
     return [
         {
@@ -25,14 +29,13 @@ def words(match: Match) -> list[dict[str, Any]]:
             "similarity": _round(pair.similarity),
             "weight": _round(pair.weight),
         }
-        for pair in match.tokens
+        for pair in (name.pairs if name else ())
     ]
 
 
-def calculation(match: Match) -> dict[str, Any]:
+def calculation(match: Match, name: NameCalculation | None) -> dict[str, Any]:
     """Everything else that the score of the match is made of."""
     shown: dict[str, Any] = {}
-    name = match.calculation
     if name is not None:
         if name.rule is not None:
             shown["rule"] = name.rule

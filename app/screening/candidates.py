@@ -17,7 +17,8 @@ are out. The rest are scored by the scorer itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +26,8 @@ from app.screening.arrays import Array, spread
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
 from app.screening.model import EntityType
-from app.screening.names import PreparedName, is_acronym_like, prepare
-from app.screening.scorer import RULES, run_on
+from app.screening.names import PreparedName, is_acronym_like
+from app.screening.scorer import RULES, run_on, score
 from app.screening.tokens import joined
 from app.screening.vocabulary import Neighbours, Vocabulary
 
@@ -68,6 +69,14 @@ def whole_questions(name: PreparedName) -> list[str]:
     return keys + [f"w{acronym}" for acronym in name.acronyms]
 
 
+class Found(NamedTuple):
+    """A listed name that scores the threshold with a query; both are numbered."""
+
+    query: int
+    name: int
+    score: float
+
+
 class Names:
     """Every name of one entity type; numbered, because everything here is an array."""
 
@@ -75,6 +84,7 @@ class Names:
         self, vocabulary: Vocabulary, arrays: Mapping[str, Array], entity_type: EntityType
     ) -> None:
         self.vocabulary = vocabulary
+        self._entity_type = entity_type
         self._rules = RULES[entity_type]
         self._arrays = arrays
         self._unit_starts = arrays["unit_starts"]
@@ -91,8 +101,8 @@ class Names:
         self._met = np.zeros(len(self._weights), bool)
 
     @classmethod
-    def build(cls, names: Sequence[str], entity_type: EntityType) -> Names:
-        prepared = [prepare(name, entity_type) for name in names]
+    def build(cls, names: Iterable[PreparedName], entity_type: EntityType) -> Names:
+        prepared = list(names)
         split = [units(name) for name in prepared]
         vocabulary = Vocabulary.build(
             {text for name in split for text, _, span in name if span == 1},
@@ -114,7 +124,7 @@ class Names:
             ]
         )
         counts = np.array([len(name) for name in split], np.int64)
-        owners = np.repeat(np.arange(len(names), dtype=np.int32), counts)
+        owners = np.repeat(np.arange(len(prepared), dtype=np.int32), counts)
         inverted = Lookup.build(unit_tokens.astype(np.uint64), owners)
         filed = [(key, number) for number, name in enumerate(prepared) for key in whole_keys(name)]
         whole = Lookup.build(
@@ -141,11 +151,35 @@ class Names:
     def open(cls, arrays: Mapping[str, Array], entity_type: EntityType) -> Names:
         return cls(Vocabulary.open(arrays), arrays, entity_type)
 
-    def learn(self, queries: Iterable[PreparedName]) -> None:
-        """Look up the words of many queries together."""
+    def forget(self) -> None:
+        self.vocabulary.forget()
+
+    def find(
+        self,
+        queries: Sequence[PreparedName],
+        threshold: float,
+        prepared: Callable[[int], PreparedName],
+    ) -> Iterator[Found]:
+        """Yield every name that scores the threshold, in the order of queries and names.
+
+        `prepared` returns a listed name, made ready to be compared.
+        """
+        # The words of all are looked up together, which costs far less than one by one.
         self.vocabulary.learn(
             (text, span == 2) for query in queries for text, _, span in units(query)
         )
+        for at, query in enumerate(queries):
+            for number in self.reaching(query, threshold).tolist():
+                value = score(query, prepared(number), self._entity_type)
+                if value >= threshold - SLACK:
+                    yield Found(at, number, value)
+
+    def words_of(
+        self, number: int, prepared: Callable[[int], PreparedName]
+    ) -> tuple[tuple[str, ...], frozenset[str]]:
+        """Return a listed name's words, and the classes of its legal forms."""
+        name = prepared(number)
+        return name.tokens, name.legal_forms
 
     def reaching(self, query: PreparedName, threshold: float) -> Array:
         """Return the numbers of names that may score the threshold or more, ascending."""

@@ -13,6 +13,7 @@ from functools import lru_cache
 from rapidfuzz.distance import OSA
 
 from app.screening.words import (
+    LEGAL_VOCABULARY,
     LEGAL_WORDS,
     NUMBER_WORDS,
     PHRASE_WORDS,
@@ -26,6 +27,11 @@ _ONE_EDIT_LETTERS, _TWO_EDIT_LETTERS = 6, 12
 
 _TENS = frozenset(str(ten) for ten in range(20, 100, 10))
 _UNITS = frozenset("123456789")
+#: The long words of legal forms, by their first letter.
+_MEANT = {
+    letter: tuple(word for word in LEGAL_WORDS if word[0] == letter)
+    for letter in {word[0] for word in LEGAL_WORDS}
+}
 _ORDINAL = re.compile("([0-9]+)(?:st|nd|rd|th)")
 
 
@@ -50,12 +56,14 @@ def legal_word(word: str) -> str:
     >>> legal_word("aktiengesellshaft"), legal_word("companion")
     ('aktiengesellschaft', 'companion')
     """
-    if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_WORDS or translate(word) != word:
+    if len(word) < _ONE_EDIT_LETTERS or word in LEGAL_VOCABULARY or translate(word) != word:
         return word
-    for meant in LEGAL_WORDS:
+    for meant in _MEANT.get(word[0], ()):
         edits = 2 if min(len(word), len(meant)) >= _TWO_EDIT_LETTERS else 1
-        longer_enough = abs(len(word) - len(meant)) <= edits and word[0] == meant[0]
-        if longer_enough and OSA.distance(word, meant, score_cutoff=edits) <= edits:
+        if (
+            abs(len(word) - len(meant)) <= edits
+            and OSA.distance(word, meant, score_cutoff=edits) <= edits
+        ):
             return meant
     return word
 

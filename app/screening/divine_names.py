@@ -72,7 +72,7 @@ def part(tokens: Sequence[str]) -> Sequence[str]:
     >>> part(["abdurrahman"]), part(["abd", "el", "kader"]), part(["abdulov"])
     (['abdul', 'rahman'], ['abdul', 'kader'], ['abdulov'])
     """
-    if not any(token.startswith(("abd", "abed")) for token in tokens):
+    if not [token for token in tokens if token[0] == "a" and token.startswith(("abd", "abed"))]:
         return tokens
     kept: list[str] = []
     for at, token in enumerate(tokens):

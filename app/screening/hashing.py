@@ -18,10 +18,12 @@ from app.screening.tokens import edits_allowed
 
 #: Any odd number of many bits: it has an inverse modulo 2**64, which lets a letter be left out
 #: of a hash without reading the letters behind it again.
-_BASE = 0x9E3779B97F4A7C15
+BASE = 0x9E3779B97F4A7C15
+#: An odd number that spreads what differs over all bits.
+MIXER = 0xD6E8FEB86659FD93
 _MASK = (1 << 64) - 1
-_POWERS = np.array([pow(_BASE, n, 1 << 64) for n in range(2 * MAX_TOKEN_LETTERS + 2)], np.uint64)
-_BACK = pow(_BASE, -1, 1 << 64)
+_POWERS = np.array([pow(BASE, n, 1 << 64) for n in range(2 * MAX_TOKEN_LETTERS + 2)], np.uint64)
+_BACK = pow(BASE, -1, 1 << 64)
 _BACK_TWICE = _BACK * _BACK & _MASK
 
 
@@ -29,7 +31,7 @@ def hash_text(text: str) -> int:
     """Return a hash that is the same in every process, unlike Python's own."""
     total = 0
     for byte in reversed(text.encode()):
-        total = (total * _BASE + byte) & _MASK
+        total = (total * BASE + byte) & _MASK
     return _mix_one(total + len(text))
 
 
@@ -90,11 +92,11 @@ def _remainders(tokens: list[str], length: int, lose: int) -> Array:
 
 
 def _mix(hashes: Array) -> Array:
-    hashes = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    hashes = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(MIXER)
     return hashes ^ (hashes >> np.uint64(32))
 
 
 def _mix_one(value: int) -> int:
     value &= _MASK
-    value = ((value ^ (value >> 32)) * 0xD6E8FEB86659FD93) & _MASK
+    value = ((value ^ (value >> 32)) * MIXER) & _MASK
     return value ^ (value >> 32)

@@ -9,23 +9,29 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from app.screening import arrays as folders
-from app.screening.arrays import Array, Damaged, pack_texts, text_at
+from app.screening.arrays import Array, Damaged, TextPacker, text_at
 from app.screening.features import plain_identifiers
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
-from app.screening.match import BestName, closeness, make_match
-from app.screening.model import ENGINE_VERSION, EntityType, Entry, Match, Subject
+from app.screening.match import DECIMALS, BestName, Match, make_match, most_alike
+from app.screening.model import ENGINE_VERSION, EntityType, Entry, Subject
 from app.screening.names import PreparedName, prepare
-from app.screening.shelf import Shelf
+from app.screening.shelf import NameFound, Shelf
 
-#: Called with how many of how many steps are done.
+#: Called with how many of how many entries are filed.
 Progress = Callable[[int, int], None]
+
+#: From so many entries on an index is compared by compiled loops. Below, plain ones are fast
+#: enough, and a process need not load a compiler for them.
+COMPILED_FROM = 2_000
 
 COMPOSITE, NAME, IDENTIFIER = "composite", "name", "identifier"
 SEARCH_TYPES = (COMPOSITE, NAME, IDENTIFIER)
@@ -45,46 +51,71 @@ class Index:
     """The entries of one list version: numbered, with a shelf of names for each entity type."""
 
     def __init__(
-        self, entries: Mapping[str, Array], identifiers: Lookup, shelves: Iterable[Shelf]
+        self,
+        entries: Mapping[str, Array],
+        identifiers: Lookup,
+        shelves: Iterable[Shelf],
+        *,
+        compiled: bool,
     ) -> None:
+        self.is_compiled = compiled
         self._entries = entries
         self._identifiers = identifiers
         self._shelves = {shelf.entity_type: shelf for shelf in shelves}
         # A shelf has scratch paper, which two threads of one process cannot share.
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Forget the words of earlier queries, which are remembered with what is like them."""
+        for shelf in self._shelves.values():
+            shelf.forget()
+
     def __len__(self) -> int:
         return len(self._entries["ends"]) - 1
 
     @classmethod
-    def build(cls, entries: Sequence[Entry], progress: Progress | None = None) -> Index:
-        texts = pack_texts([msgspec.json.encode(entry).decode() for entry in entries])
-        values = [
-            (value, number)
-            for number, entry in enumerate(entries)
-            for value in sorted(plain_identifiers(entry))
-        ]
+    def build(
+        cls,
+        entries: Sequence[Entry],
+        progress: Progress | None = None,
+        *,
+        compiled: bool | None = None,
+    ) -> Index:
+        """Build the index of these entries; `compiled` says how, where it is not to be chosen."""
+        if compiled is None:
+            compiled = len(entries) >= COMPILED_FROM and can_compile()
+        texts = TextPacker()
+        values: list[tuple[str, int]] = []
+        for number, entry in enumerate(entries):
+            texts.add(msgspec.json.encode(entry).decode())
+            values += [(value, number) for value in sorted(plain_identifiers(entry))]
         identifiers = Lookup.build(
             hash_texts([value for value, _ in values]),
             np.array([number for _, number in values], np.int64),
         )
+        counting = _Counting(len(entries), progress)
         shelves = []
-        for step, entity_type in enumerate(EntityType):
-            if progress:
-                progress(step, len(EntityType))
-            its = [(n, e) for n, e in enumerate(entries) if e.entity_type is entity_type]
-            if its:
-                shelves.append(Shelf.build(entity_type, its))
-        if progress:
-            progress(len(EntityType), len(EntityType))
-        return cls(texts, identifiers, shelves)
+        for entity_type in EntityType:
+            its = ((n, e) for n, e in enumerate(entries) if e.entity_type is entity_type)
+            first = next(its, None)
+            if first is not None:
+                shelves.append(
+                    Shelf.build(
+                        entity_type, chain([first], its), compiled=compiled, each=counting.one_more
+                    )
+                )
+        return cls(texts.packed(), identifiers, shelves, compiled=compiled)
 
     def save(self, folder: Path) -> None:
         arrays = {f"entry_{name}": array for name, array in self._entries.items()}
         arrays |= {f"id_{name}": array for name, array in self._identifiers.arrays().items()}
         for entity_type, shelf in self._shelves.items():
             arrays |= {f"{entity_type}_{name}": array for name, array in shelf.arrays().items()}
-        facts = {"engine": ENGINE_VERSION, "shelves": [*self._shelves]}
+        facts = {
+            "engine": ENGINE_VERSION,
+            "shelves": [*self._shelves],
+            "compiled": self.is_compiled,
+        }
         folders.save(folder, arrays, facts)
 
     @classmethod
@@ -93,12 +124,19 @@ class Index:
         arrays, facts = folders.open_folder(folder)
         if facts.get("engine") != ENGINE_VERSION:
             raise Damaged("the index was written by another engine version")
+        compiled = bool(facts.get("compiled"))
+        if compiled and not can_compile():
+            raise Damaged("the index is for compiled loops, and numba is not installed here")
         try:
             identifiers = _under("id", arrays)
             return cls(
                 _under("entry", arrays),
                 Lookup(identifiers["keys"], identifiers["starts"], identifiers["numbers"]),
-                [Shelf.open(EntityType(name), _under(name, arrays)) for name in facts["shelves"]],
+                [
+                    Shelf.open(EntityType(name), _under(name, arrays), compiled=compiled)
+                    for name in facts["shelves"]
+                ],
+                compiled=compiled,
             )
         except (KeyError, ValueError) as error:
             raise Damaged("the index folder lacks a file") from error
@@ -120,13 +158,10 @@ class Index:
             raise ValueError(f"search_type is one of {', '.join(SEARCH_TYPES)}")
         asked = [self._queries(subject, search_type) for subject in subjects]
         with self._lock:
-            for entity_type, shelf in self._shelves.items():
-                shelf.names.learn(each[entity_type] for each in asked if entity_type in each)
+            by_name = self._by_name(asked, threshold, without or [None] * len(subjects))
             return [
-                self._screen(subject, queries, threshold, search_type, left_out)
-                for subject, queries, left_out in zip(
-                    subjects, asked, without or [None] * len(subjects), strict=True
-                )
+                self._screen(subject, names, threshold, search_type)
+                for subject, names in zip(subjects, by_name, strict=True)
             ]
 
     def _queries(self, subject: Subject, search_type: str) -> _Queries:
@@ -139,13 +174,13 @@ class Index:
     def _screen(
         self,
         subject: Subject,
-        queries: _Queries,
+        by_name: Mapping[int, BestName],
         threshold: float,
         search_type: str,
-        left_out: Without | None,
     ) -> list[Match]:
         by_identifier = self._by_identifier(subject) if search_type != NAME else {}
-        by_name = self._by_name(queries, threshold, left_out)
+        if not by_name and not by_identifier:
+            return []
         ranked = []
         for number in by_identifier.keys() | by_name.keys():
             entry = by_identifier.get(number) or self._entry(number)
@@ -168,21 +203,32 @@ class Index:
         return found
 
     def _by_name(
-        self, queries: _Queries, threshold: float, left_out: Without | None
-    ) -> dict[int, BestName]:
-        """Return, of each entry with a name that is alike, the name that is most alike."""
-        found: dict[int, BestName] = {}
+        self,
+        asked: Sequence[_Queries],
+        threshold: float,
+        without: Sequence[Without | None],
+    ) -> list[dict[int, BestName]]:
+        """Return, for each query, of each entry with a name that is alike the most alike."""
+        found: list[dict[int, BestName]] = [{} for _ in asked]
         for entity_type, shelf in self._shelves.items():
-            query = queries.get(entity_type)
-            if query is None:
-                continue
-            for name in shelf.find(query, threshold):
-                if left_out and self._is_left_out(name.entry, name.text, left_out):
+            whose = [at for at, queries in enumerate(asked) if entity_type in queries]
+            queries = [asked[at][entity_type] for at in whose]
+            # Of each entry only the names that score most: no other can count.
+            best: dict[tuple[int, int], list[NameFound]] = {}
+            for name in shelf.find(queries, threshold):
+                left_out = without[whose[name.query]]
+                if left_out and self._is_left_out(name.entry, shelf.text(name.number), left_out):
                     continue
-                spelt = closeness(query, name.prepared)
-                best = BestName(name.score, spelt, name.text, name.is_weak, query, name.prepared)
-                if name.entry not in found or best.rank > found[name.entry].rank:
-                    found[name.entry] = best
+                its = best.setdefault((name.query, name.entry), [name])
+                value, best_so_far = round(name.score, DECIMALS), round(its[0].score, DECIMALS)
+                if value > best_so_far:
+                    its[:] = [name]
+                elif value == best_so_far and name is not its[0]:
+                    its.append(name)
+            for (query, entry), names in best.items():
+                counts = most_alike(shelf.best_name(name, queries[query]) for name in names)
+                assert counts is not None
+                found[whose[query]][entry] = counts
         return found
 
     def _is_left_out(self, number: int, name: str, left_out: Without) -> bool:
@@ -193,6 +239,23 @@ class Index:
 
 
 _Queries = Mapping[EntityType, PreparedName]
+
+
+def can_compile() -> bool:
+    """Say whether there is a compiler for the loops of long lists: not for every Python, yet."""
+    return find_spec("numba") is not None
+
+
+class _Counting:
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+
+    def one_more(self) -> None:
+        self._done += 1
+        if self._progress and (self._done % 1000 == 0 or self._done == self._total):
+            self._progress(self._done, self._total)
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import jellyfish
@@ -10,34 +10,104 @@ import jellyfish
 from app.screening.composition import NameAgreement, by_identifier, compose, total
 from app.screening.explain import explain
 from app.screening.features import agreeing_fields, agreements
-from app.screening.model import Entry, Match, NameCalculation, Part, Subject
-from app.screening.names import PreparedName
+from app.screening.model import EntityType, Entry, NameCalculation, Part, Subject
+from app.screening.names import PreparedName, prepare
 
 NAME, IDENTIFIER = "name", "identifier"
+
+#: To which scores of names are compared with each other: sums made in another way differ below.
+DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class BestName:
     """The name of an entry that is most like the query; `score` is that of the names alone.
 
-    `query` is prepared by the rules of the entry's type; `score` has the factor of a weak alias.
+    `query` is prepared by the rules of `kind`, and so are `words` and `legal_forms` of the listed
+    name, which `text` has as published. `score` has the factor of a weak alias.
     """
 
     score: float
-    closeness: float
     text: str
     is_weak: bool
+    kind: EntityType
     query: PreparedName
-    listed: PreparedName
+    words: tuple[str, ...]
+    legal_forms: frozenset[str]
 
     @property
     def rank(self) -> tuple[float, float, bool]:
         """Of an entry's names the one that scores most counts, and of equals the closest."""
-        return self.score, self.closeness, self.same_forms
+        return round(self.score, DECIMALS), self.closeness, self.same_forms
+
+    @property
+    def closeness(self) -> float:
+        """How closely the names are spelt, order of words included."""
+        return jellyfish.jaro_winkler_similarity(" ".join(self.query.tokens), " ".join(self.words))
+
+    @property
+    def sound(self) -> float:
+        """The share of words that sound the same in English."""
+        mine = {jellyfish.metaphone(token) for token in self.query.tokens}
+        theirs = {jellyfish.metaphone(token) for token in self.words}
+        return len(mine & theirs) / max(len(mine | theirs), 1)
 
     @property
     def same_forms(self) -> bool:
-        return self.query.legal_forms == self.listed.legal_forms
+        return self.query.legal_forms == self.legal_forms
+
+    def explain(self) -> NameCalculation:
+        return explain(self.query, prepare(self.text, self.kind), self.kind, is_weak=self.is_weak)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry whose score reached the threshold, with the reasons.
+
+    `best` is None where no name was compared; `parts` add up to the score; `agreement` says how
+    well each feature agrees that both sides know something about, in [0, 1]. What takes time to
+    tell is told when it is asked for.
+    """
+
+    entry: Entry
+    score: float
+    best: BestName | None
+    has_identifier: bool
+    agreement: Mapping[str, float]
+    parts: tuple[Part, ...]
+
+    @property
+    def match_type(self) -> str:
+        return IDENTIFIER if self.has_identifier else NAME
+
+    @property
+    def matched_name(self) -> str:
+        return self.entry.name if self.best is None else self.best.text
+
+    @property
+    def matched_fields(self) -> tuple[str, ...]:
+        return (
+            *(() if self.best is None else ("full_name",)),
+            *agreeing_fields(self.agreement),
+            *(("identifiers",) if self.has_identifier else ()),
+        )
+
+    @property
+    def explanations(self) -> dict[str, float]:
+        """How well name, spelling and sound agree, and each feature, in [0, 1]."""
+        told: dict[str, float] = {}
+        if self.best is not None:
+            told["name"] = round(self.best.score, 4)
+            told["spelling"] = round(self.best.closeness, 4)
+            told["sound"] = round(self.best.sound, 4)
+        told |= self.agreement
+        if self.has_identifier:
+            told["identifiers"] = 1.0
+        return told
+
+    def calculation(self) -> NameCalculation | None:
+        """Say how the score of the name comes about, from words and factors."""
+        return None if self.best is None else self.best.explain()
 
 
 def make_match(
@@ -48,35 +118,13 @@ def make_match(
     has_identifier: bool,
     threshold: float = 0.0,
 ) -> Match | None:
-    """Return the match with its reasons, or None where its score does not reach the threshold."""
+    """Return the match, or None where its score does not reach the threshold."""
     agreement = agreements(subject, entry)
     parts = by_identifier() if has_identifier else _parts(entry, best, agreement)
     score = round(total(parts), 6)
-    # Most candidates that a threshold leaves out are left out here, before anything is explained.
     if score < threshold:
         return None
-    explanations: dict[str, float] = {}
-    fields: list[str] = []
-    if best is not None:
-        explanations["name"] = round(best.score, 4)
-        explanations["spelling"] = round(best.closeness, 4)
-        explanations["sound"] = round(_sound(best.query, best.listed), 4)
-        fields.append("full_name")
-    explanations |= agreement
-    fields += agreeing_fields(agreement)
-    if has_identifier:
-        explanations["identifiers"] = 1.0
-        fields.append("identifiers")
-    return Match(
-        entry=entry,
-        score=score,
-        match_type=IDENTIFIER if has_identifier else NAME,
-        matched_name=entry.name if best is None else best.text,
-        matched_fields=tuple(fields),
-        explanations=explanations,
-        calculation=None if best is None else _explained(entry, best),
-        parts=parts,
-    )
+    return Match(entry, score, best, has_identifier, agreement, parts)
 
 
 def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) -> tuple[Part, ...]:
@@ -86,17 +134,6 @@ def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) 
     return compose(name, entry.entity_type, agreement)
 
 
-def _explained(entry: Entry, best: BestName) -> NameCalculation:
-    return explain(best.query, best.listed, entry.entity_type, is_weak=best.is_weak)
-
-
-def closeness(query: PreparedName, listed: PreparedName) -> float:
-    """Return how closely the names are spelt, order of words included."""
-    return jellyfish.jaro_winkler_similarity(" ".join(query.tokens), " ".join(listed.tokens))
-
-
-def _sound(query: PreparedName, listed: PreparedName) -> float:
-    """Return the share of words that sound the same in English."""
-    mine = {jellyfish.metaphone(token) for token in query.tokens}
-    theirs = {jellyfish.metaphone(token) for token in listed.tokens}
-    return len(mine & theirs) / max(len(mine | theirs), 1)
+def most_alike(names: Iterable[BestName]) -> BestName | None:
+    """Return the name that counts: of equals the first."""
+    return max(names, key=lambda name: name.rank, default=None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -130,29 +130,6 @@ class Part:
     part: float
     takes: float = 0.0
     of: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """An entry whose score reached the threshold, with the reasons.
-
-    `match_type` is "name" or "identifier". `explanations` holds, for every feature both sides
-    know something about, how well they agree in [0, 1]. `calculation` is how the name's score comes
-    about, None where no name was compared; `parts` add up to the score of the match.
-    """
-
-    entry: Entry
-    score: float
-    match_type: str
-    matched_name: str
-    matched_fields: tuple[str, ...]
-    explanations: Mapping[str, float] = field(default_factory=dict)
-    calculation: NameCalculation | None = None
-    parts: tuple[Part, ...] = ()
-
-    @property
-    def tokens(self) -> tuple[TokenPair, ...]:
-        return () if self.calculation is None else self.calculation.pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from anyascii import anyascii
 
@@ -57,6 +57,7 @@ MOST_ACRONYM_LETTERS = 8
 _UNSPOKEN = frozenset(
     {"the", "of", "and", "for", "de", "la", "und", "et", "y", "e", "to", "in", "al"}
 )
+_NOTHING: frozenset[str] = frozenset()
 _SON_OF = frozenset({"bin", "ibn", "ben", "ould"})
 
 #: "zhang" is a word of its own in Chinese, though nothing separates it from the next.
@@ -68,13 +69,19 @@ _ROMANISED = (
     (re.compile("[\u0370-\u03ff]"), greek.romanise),
     (re.compile("[\u4e00-\u9fff]"), japanese.romanise),
 )
+#: Latin letters with marks, which most names that are not ASCII have and nothing else.
+_BEYOND_LATIN = "\u0250"
+_LATIN = {
+    code: " " if unicodedata.category(chr(code)) == "So" else anyascii(chr(code))
+    for code in range(0x80, ord(_BEYOND_LATIN))
+}
 _APOSTROPHES = re.compile(r"['’`ʼʻ´ʿʾ‘\"]+")  # all of them, on purpose
 _ACRONYM = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b\.?)?")
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
+#: What is no letter and no digit parts words.
+_SEPARATORS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedName:
+class PreparedName(NamedTuple):
     """A name ready to be compared with names of the same entity type.
 
     `strong` counts the tokens that weigh enough to identify; `weight` is the sum of all;
@@ -110,15 +117,28 @@ def fold(name: str) -> str:
     if not text.isascii():
         # Compatibility forms may grow ("ﷺ" becomes eighteen letters), hence the second cut.
         text = unicodedata.normalize("NFKC", text)[: 2 * MAX_LETTERS]
-        for script, romanise in _ROMANISED:
-            if script.search(text):
-                text = romanise(text)
-        # The name of a pictogram ("slight smile") is nobody's name.
-        text = "".join(" " if unicodedata.category(c) == "So" else c for c in text)
-        text = anyascii(_spaced(text))
-    text = _APOSTROPHES.sub("", text.lower())
-    text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)
-    return _SEPARATORS.sub(" ", text.replace("&", " and ").replace("%", " percent ")).strip()
+        if max(text) >= _BEYOND_LATIN:
+            text = _from_other_scripts(text)
+        else:
+            text = text.translate(_LATIN)
+    text = text.lower()
+    if not text.isascii() or "'" in text or '"' in text or "`" in text:
+        text = _APOSTROPHES.sub("", text)
+    if "." in text:
+        text = _ACRONYM.sub(lambda found: found[0].replace(".", "") + " ", text)
+    text = text.replace("&", " and ").replace("%", " percent ")
+    return " ".join(text.translate(_SEPARATORS).split())
+
+
+def _from_other_scripts(text: str) -> str:
+    for script, romanise in _ROMANISED:
+        if script.search(text):
+            text = romanise(text)
+    # The name of a pictogram ("slight smile") is nobody's name.
+    pictograms = [c for c in set(text) if unicodedata.category(c) == "So"]
+    for each in pictograms:
+        text = text.replace(each, " ")
+    return anyascii(_spaced(text))
 
 
 def _spaced(text: str) -> str:
@@ -137,6 +157,8 @@ def _spaced(text: str) -> str:
 @lru_cache(maxsize=8)
 def _words(name: str) -> tuple[str, ...]:
     words = [word[:MAX_TOKEN_LETTERS] for word in fold(name).split()[: 8 * MAX_TOKENS]]
+    if len(words) <= MAX_TOKENS and len(set(words)) == len(words):
+        return tuple(words)
     seen: Counter[str] = Counter()
     kept = []
     for word in words:
@@ -151,30 +173,45 @@ def prepare(name: str, entity_type: EntityType) -> PreparedName:
     """Split the name and weigh its words by the rules of its entity type."""
     words = _words(name)
     tokens: Sequence[str]
-    told_apart = COUNTRY_WORDS if entity_type is EntityType.ORGANISATION else frozenset()
-    legal_forms: frozenset[str] = frozenset()
+    numbers: frozenset[str] = _NOTHING
+    acronyms: tuple[str, ...] = ()
+    legal_forms: frozenset[str] = _NOTHING
     if entity_type is EntityType.PERSON:
-        tokens = _without_honorifics(part(join(words)))
+        tokens = _cut(_without_honorifics(part(join(words))))
         weights = [_person_weight(token) for token in tokens]
     elif entity_type is EntityType.ORGANISATION:
         tokens, legal_forms = _without_legal_forms(unify(words))
+        tokens = _cut(tokens)
         weights = [_organisation_weight(token) for token in tokens]
+        acronyms = _acronyms(words, tokens)
     else:
         tokens = numbers_in_digits(words)
         tokens = [word for word in tokens if word not in CRAFT_PREFIXES] or tokens
         weights = [ORDINARY] * len(tokens)
+    told_apart = [token for token in tokens if token.isdigit()]
+    if entity_type is EntityType.ORGANISATION:
+        told_apart += [token for token in tokens if token in COUNTRY_WORDS]
+    if told_apart:
+        numbers = frozenset(told_apart)
     return PreparedName(
         tokens=tuple(tokens),
         weights=tuple(weights),
         legal_forms=legal_forms,
-        numbers=frozenset(token for token in tokens if token.isdigit() or token in told_apart),
+        numbers=numbers,
         weight=sum(weights),
-        strong=sum(weight >= STRONG for weight in weights),
+        strong=sum([weight >= STRONG for weight in weights]),
         personal=entity_type is EntityType.PERSON,
         takes_acronyms=entity_type is EntityType.ORGANISATION,
-        acronyms=_acronyms(words, tokens) if entity_type is EntityType.ORGANISATION else (),
+        acronyms=acronyms,
         father_at=_father_at(tokens) if entity_type is EntityType.PERSON else None,
     )
+
+
+def _cut(tokens: Sequence[str]) -> Sequence[str]:
+    """Return the tokens within their limits, which rules that part and join words can leave."""
+    if len(tokens) <= MAX_TOKENS and max(map(len, tokens), default=0) <= MAX_TOKEN_LETTERS:
+        return tokens
+    return [token[:MAX_TOKEN_LETTERS] for token in tokens[:MAX_TOKENS]]
 
 
 def _acronyms(words: Sequence[str], tokens: Sequence[str]) -> tuple[str, ...]:
@@ -197,6 +234,8 @@ def is_acronym_like(token: str) -> bool:
 
 def _without_honorifics(words: Sequence[str]) -> Sequence[str]:
     """Return a person's words without titles, as far as that leaves a name."""
+    if HONORIFICS.isdisjoint(words):
+        return words
     kept = [
         word
         for at, word in enumerate(words)
@@ -210,6 +249,8 @@ def _without_honorifics(words: Sequence[str]) -> Sequence[str]:
 
 def _father_at(tokens: Sequence[str]) -> int | None:
     """Return where the father's name stands: "yusuf bin tariq" is not "tariq bin yusuf"."""
+    if _SON_OF.isdisjoint(tokens):
+        return None
     for at in range(1, len(tokens) - 1):
         if tokens[at] in _SON_OF:
             return at + 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.screening.features import WEAK_ALIAS, plain_identifiers
-from app.screening.match import BestName, closeness, make_match
-from app.screening.model import EntityType, Entry, Match, Subject
+from app.screening.match import BestName, Match, make_match, most_alike
+from app.screening.model import EntityType, Entry, Subject
 from app.screening.names import PreparedName, prepare
 from app.screening.scorer import score
 from app.screening.shelf import names_of
@@ -38,10 +38,15 @@ def prepared_names(entry: Entry) -> list[Listed]:
 
 def best_of(query: PreparedName, names: Iterable[Listed], kind: EntityType) -> BestName | None:
     """Return the name that is most like the query."""
-    found: BestName | None = None
-    for text, listed, is_weak in names:
-        value = score(query, listed, kind) * (WEAK_ALIAS if is_weak else 1.0)
-        name = BestName(value, closeness(query, listed), text, is_weak, query, listed)
-        if found is None or name.rank > found.rank:
-            found = name
-    return found
+    return most_alike(
+        BestName(
+            score(query, listed, kind) * (WEAK_ALIAS if is_weak else 1.0),
+            text,
+            is_weak,
+            kind,
+            query,
+            listed.tokens,
+            listed.legal_forms,
+        )
+        for text, listed, is_weak in names
+    )

@@ -13,6 +13,8 @@ _PATRONYMIC = re.compile(
 #: What the suffix may have swallowed: "Yuri" in "Yurievich", "Pavlo" in "Pavlovych".
 _ENDS = ("", "i", "y", "ii", "iy", "o", "a", "ei", "ey")
 _SHORTEST = 6
+#: How every one of them ends.
+_LAST = ("ch", "tj", "na")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -31,7 +33,9 @@ def fathers(word: str) -> tuple[int, ...]:
     >>> set(fathers("nikolaevich")) & set(fathers("mykolayovych")) != set()
     True
     """
-    found = _PATRONYMIC.fullmatch(word) if len(word) >= _SHORTEST else None
+    if len(word) < _SHORTEST or not word.endswith(_LAST):
+        return ()
+    found = _PATRONYMIC.fullmatch(word)
     if found is None:
         return ()
     return tuple(

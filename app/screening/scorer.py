@@ -76,7 +76,7 @@ RUN_ON_SKELETON = 7
 ACRONYM = 0.86
 SHORT_ACRONYM = 0.845
 
-_CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
+CRAFT = frozenset({EntityType.VESSEL, EntityType.AIRCRAFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _factor(query: PreparedName, listed: PreparedName, entity_type: EntityType) 
     factor = 1.0
     if query.numbers and listed.numbers and not query.numbers & listed.numbers:
         factor *= NUMBERS_DIFFER
-    if entity_type in _CRAFT and query.numbers != listed.numbers:
+    if entity_type in CRAFT and query.numbers != listed.numbers:
         factor *= NUMBERS_DIFFER
     if query.legal_forms and listed.legal_forms and not query.legal_forms & listed.legal_forms:
         factor *= LEGAL_FORMS_DIFFER

@@ -2,90 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.screening.arrays import Array, pack_texts, text_at
+from app.screening.arrays import Array, TextPacker, text_at
 from app.screening.candidates import Names
 from app.screening.features import WEAK_ALIAS
+from app.screening.match import BestName
 from app.screening.model import EntityType, Entry
 from app.screening.names import PreparedName, prepare
-from app.screening.scorer import score
 
+if TYPE_CHECKING:
+    from app.screening.compiled.names import CompiledNames
+
+#: By so much a score may be under a threshold that it reaches when it is rounded to six decimals.
+ROUNDING = 1e-6
 #: How many listed names are kept prepared, about 1 kB each.
 REMEMBERED = 30_000
 
 
-@dataclass(frozen=True, slots=True)
-class NameFound:
-    """A name of entry `entry` that is alike; `text` is as published, `score` with `is_weak`."""
+class NameFound(NamedTuple):
+    """Name `number`, of entry `entry`, scores the threshold; `score` has that of a weak alias."""
 
+    query: int
     entry: int
-    text: str
-    prepared: PreparedName
+    number: int
     score: float
-    is_weak: bool
 
 
 class Shelf:
-    def __init__(self, entity_type: EntityType, arrays: Mapping[str, Array], names: Names) -> None:
+    """Names are numbered in the order of the list; an entry's own stand together."""
+
+    def __init__(
+        self, entity_type: EntityType, arrays: Mapping[str, Array], names: Names | CompiledNames
+    ) -> None:
         self.entity_type = entity_type
-        self.names = names
+        self._names = names
         self._arrays = arrays
         self._entries = arrays["entries"]
         self._weak = arrays["weak"]
         self._remembered: dict[int, PreparedName] = {}
 
     @classmethod
-    def build(cls, entity_type: EntityType, entries: Sequence[tuple[int, Entry]]) -> Shelf:
-        """Put up the names of numbered entries."""
-        listed = [
-            (number, name, weak) for number, entry in entries for name, weak in names_of(entry)
-        ]
-        texts = pack_texts([name for _, name, _ in listed])
+    def build(
+        cls,
+        entity_type: EntityType,
+        entries: Iterator[tuple[int, Entry]],
+        *,
+        compiled: bool,
+        each: Callable[[], None] = lambda: None,
+    ) -> Shelf:
+        """Put up the names of numbered entries, calling `each` after every entry."""
+        numbers = array("i")
+        weak = array("b")
+        texts = TextPacker()
+
+        # One after the other: all of a long list, prepared, would fill the memory.
+        def prepared() -> Iterator[PreparedName]:
+            for number, entry in entries:
+                for name, is_weak in names_of(entry):
+                    numbers.append(number)
+                    weak.append(is_weak)
+                    texts.add(name)
+                    yield prepare(name, entity_type)
+                each()
+
+        names: Names | CompiledNames
+        if compiled:
+            from app.screening.compiled.warm import ensure
+
+            names = ensure().build(prepared(), entity_type)
+        else:
+            names = Names.build(prepared(), entity_type)
+        packed = texts.packed()
         arrays = {
-            "entries": np.array([number for number, _, _ in listed], np.int32),
-            "weak": np.array([weak for _, _, weak in listed], bool),
-            "text_bytes": texts["bytes"],
-            "text_ends": texts["ends"],
+            "entries": np.array(numbers, np.int32),
+            "weak": np.array(weak, bool),
+            "text_bytes": packed["bytes"],
+            "text_ends": packed["ends"],
         }
-        return cls(entity_type, arrays, Names.build([name for _, name, _ in listed], entity_type))
+        return cls(entity_type, arrays, names)
 
     def arrays(self) -> dict[str, Array]:
-        return {**self._arrays, **self.names.arrays()}
+        return {**self._arrays, **self._names.arrays()}
 
     @classmethod
-    def open(cls, entity_type: EntityType, arrays: Mapping[str, Array]) -> Shelf:
-        return cls(entity_type, arrays, Names.open(arrays, entity_type))
+    def open(cls, entity_type: EntityType, arrays: Mapping[str, Array], *, compiled: bool) -> Shelf:
+        names: Names | CompiledNames
+        if compiled:
+            from app.screening.compiled.warm import ensure
 
-    def find(self, query: PreparedName, threshold: float) -> Iterator[NameFound]:
-        """Yield every name that scores the threshold, in the order of the list."""
-        for number in self.names.reaching(query, threshold).tolist():
-            listed = self._prepared(number)
-            found = score(query, listed, self.entity_type)
+            names = ensure().open(arrays, entity_type)
+        else:
+            names = Names.open(arrays, entity_type)
+        return cls(entity_type, arrays, names)
+
+    def find(self, queries: Sequence[PreparedName], threshold: float) -> Iterator[NameFound]:
+        """Yield every name that scores the threshold, in the order of the queries and the list."""
+        # Scores are rounded before they are compared: one may be a little under the threshold.
+        lowest = threshold - ROUNDING
+        for query, number, value in self._names.find(queries, lowest, self._prepared):
             if self._weak[number]:
-                found *= WEAK_ALIAS
-            if round(found, 6) >= threshold:
-                yield NameFound(
-                    int(self._entries[number]),
-                    self._text(number),
-                    listed,
-                    found,
-                    bool(self._weak[number]),
-                )
+                value *= WEAK_ALIAS
+            if round(value, 6) >= threshold:
+                yield NameFound(query, int(self._entries[number]), number, value)
+
+    def best_name(self, found: NameFound, query: PreparedName) -> BestName:
+        """Return what a match has to know of a name that was found."""
+        words, legal_forms = self._names.words_of(found.number, self._prepared)
+        return BestName(
+            found.score,
+            self.text(found.number),
+            bool(self._weak[found.number]),
+            self.entity_type,
+            query,
+            words,
+            legal_forms,
+        )
+
+    def forget(self) -> None:
+        self._names.forget()
+        self._remembered.clear()
 
     def _prepared(self, number: int) -> PreparedName:
         found = self._remembered.get(number)
         if found is None:
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
-            found = prepare(self._text(number), self.entity_type)
+            found = prepare(self.text(number), self.entity_type)
             self._remembered[number] = found
         return found
 
-    def _text(self, number: int) -> str:
+    def text(self, number: int) -> str:
         return text_at(self._arrays["text_bytes"], self._arrays["text_ends"], number)
 
 

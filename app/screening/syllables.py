@@ -13,7 +13,7 @@ from functools import lru_cache
 
 #: Longest first: what a syllable may begin with -> what stands for all spellings of it. Wade-Giles
 #: without its apostrophes cannot tell p from b, and Korean spelling does not either.
-_INITIALS = {
+INITIALS = {
     "zh": "j", "ch": "j", "ts": "j", "tz": "j", "tc": "j", "hs": "s", "sh": "s", "kk": "g",
     "tt": "d", "pp": "b", "ss": "s", "jj": "j", "kh": "g", "th": "d", "ph": "b", "hw": "hw",
     "b": "b", "p": "b", "d": "d", "t": "d", "g": "g", "k": "g", "j": "j", "q": "j", "z": "j",
@@ -21,7 +21,7 @@ _INITIALS = {
     "w": "w", "y": "y", "": "",
 }  # fmt: skip
 #: What it may end with. Vowels that romanisations confuse are one.
-_FINALS = {
+FINALS = {
     "iang": "iang", "yang": "iang", "iong": "ong", "yong": "ong", "yeong": "yong", "young": "yong",
     "uang": "uang", "wang": "uang", "ang": "ang", "eng": "eng", "ing": "ing", "ong": "ong",
     "ung": "ong", "eong": "ong", "oong": "ong", "eung": "ong", "yung": "yong", "aeng": "eng",
@@ -44,8 +44,8 @@ _FINALS = {
 
 _SPELLING = re.compile(
     "({})({})".format(
-        "|".join(sorted(_INITIALS, key=len, reverse=True)),
-        "|".join(sorted(_FINALS, key=len, reverse=True)),
+        "|".join(sorted(INITIALS, key=len, reverse=True)),
+        "|".join(sorted(FINALS, key=len, reverse=True)),
     )
 )
 _MOST = 3
@@ -92,5 +92,5 @@ def _parse(word: str, most: int) -> tuple[str, ...] | None:
         if found and length > 1:
             rest = _parse(word[length:], most - 1)
             if rest is not None:
-                return (_INITIALS[found[1]] + _FINALS[found[2]], *rest)
+                return (INITIALS[found[1]] + FINALS[found[2]], *rest)
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
@@ -55,7 +56,7 @@ JOINED_LETTERS = 4
 JOINED_LONGER = 1
 
 #: Spellings of one sound in the romanisations of Arabic, Russian, Persian and Chinese names.
-_SPELLINGS = (
+SPELLINGS = (
     ("sch", "s"), ("sh", "s"), ("ch", "k"), ("kh", "k"), ("gh", "g"), ("dh", "d"), ("th", "t"),
     ("ph", "f"), ("zh", "z"), ("ts", "s"), ("tz", "s"), ("cz", "s"), ("ck", "k"), ("dj", "j"),
     ("ks", "x"), ("ou", "u"), ("oo", "u"), ("ee", "i"), ("ie", "i"), ("ei", "i"), ("ii", "i"),
@@ -63,7 +64,7 @@ _SPELLINGS = (
 )  # fmt: skip
 _VOWEL = re.compile("[aeiouy]")
 _FEMININE = re.compile("[ae]h?$")
-_LETTERS = str.maketrans({"q": "k", "c": "k", "w": "v", "y": "i", "z": "s", "x": "ks"})
+LETTERS = str.maketrans({"q": "k", "c": "k", "w": "v", "y": "i", "z": "s", "x": "ks"})
 
 
 def edits_allowed(shorter: int, longer: int, floor: float = FLOOR) -> int:
@@ -81,10 +82,10 @@ def skeleton(token: str) -> str:
     True
     """
     text = token
-    for spelling, sound in _SPELLINGS:
+    for spelling, sound in SPELLINGS:
         if spelling in text:
             text = text.replace(spelling, sound)
-    text = text.translate(_LETTERS)
+    text = text.translate(LETTERS)
     kept = "A" if text[:1] in "aeiou" else text[:1]
     before = text[:1]
     for letter in text[1:]:
@@ -113,10 +114,10 @@ def ending(token: str) -> str:
 
 
 #: What tables of transliteration write differently, in the order in which it is made one.
-_TABLES = tuple(
+TABLES = tuple(
     (re.compile(pattern), letters)
     for pattern, letters in (
-        ("[ao]u$", "ov"), ("^(?:y|j)e", "e"), ("ie", "e"), ("sch", "sh"), ("tch", "ch"),
+        ("[ao]u$", "ov"), ("^[yj]e", "e"), ("ie", "e"), ("sch", "sh"), ("tch", "ch"),
         ("dzh|dj", "j"), ("ck|q|c(?!h)", "k"), ("ph", "f"), ("gh", "g"), ("dh", "d"), ("th", "t"),
         ("kh", "h"), ("w", "v"), ("x", "ks"), ("ou|oo", "u"), ("ee", "i"), ("o", "u"),
         ("[yj](?=[aeiu])|(?<=[aeiu])[yj]|[yj]$", "i"), ("y", "i"), ("ie", "e"),
@@ -137,14 +138,14 @@ def spelt(token: str) -> str | None:
         return None
     text = token
     # A word of two letters has none to spare, and is only met by what shrinks to it.
-    for pattern, letters in _TABLES if len(token) > SPELT_LETTERS else ():
+    for pattern, letters in TABLES if len(token) > SPELT_LETTERS else ():
         text = pattern.sub(letters, text)
     return text if len(text) >= SPELT_LETTERS else None
 
 
 #: Consonants that one script writes for the other, or one tongue says for the other: Ukrainian h
 #: for Russian g, Arabic b for p and j for g, Spanish j for h, v for w and f.
-_CONFUSED = str.maketrans({"p": "b", "t": "d", "g": "k", "j": "k", "h": "k", "x": "k", "f": "v"})
+CONFUSED = str.maketrans({"p": "b", "t": "d", "g": "k", "j": "k", "h": "k", "x": "k", "f": "v"})
 
 
 @lru_cache(maxsize=1 << 16)
@@ -153,7 +154,7 @@ def loose_sound(token: str) -> str | None:
     if len(token) < LOOSE_LETTERS or token.isdigit():
         return None
     kept = ""
-    for letter in skeleton(token).translate(_CONFUSED):
+    for letter in skeleton(token).translate(CONFUSED):
         if letter != kept[-1:]:
             kept += letter
     return kept + ending(token) if len(kept) >= LOOSE_SKELETON else None
@@ -239,10 +240,19 @@ def spelling(left: str, right: str) -> float:
 similarity = lru_cache(maxsize=1 << 17)(compare)
 
 
+def joins(tokens: tuple[str, ...]) -> list[str | None]:
+    """Return what each token and the next make as one, or None; the last has no next."""
+    found: list[str | None] = [
+        left + right
+        if (len(left) <= JOINED_PART_LETTERS or len(right) <= JOINED_PART_LETTERS)
+        and len(left) + len(right) >= JOINED_LETTERS
+        else None
+        for left, right in pairwise(tokens)
+    ]
+    found.append(None)
+    return found[: len(tokens)]
+
+
 def joined(tokens: tuple[str, ...], at: int) -> str | None:
     """Return this token and the next as one, or None where they are too long or too short."""
-    left, right = tokens[at], tokens[at + 1]
-    if min(len(left), len(right)) > JOINED_PART_LETTERS:
-        return None
-    both = left + right
-    return both if len(both) >= JOINED_LETTERS else None
+    return joins(tokens[at : at + 2])[0]

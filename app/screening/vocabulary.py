@@ -103,6 +103,9 @@ class Vocabulary:
             found = self._remembered[token, joined]
         return found
 
+    def forget(self) -> None:
+        self._remembered.clear()
+
     def learn(self, asked: Iterable[tuple[str, bool]]) -> None:
         """Find the neighbours of many tokens together, which costs far less than one by one."""
         unknown = [each for each in dict.fromkeys(asked) if each not in self._remembered]

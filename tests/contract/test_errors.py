@@ -48,6 +48,7 @@ PINNED = {
     "DatabaseUnavailable": ("database_unavailable", 503),
     "TimedOut": ("timed_out", 503),
     "ListUnavailable": ("list_unavailable", 503),
+    "IndexNotReady": ("index_not_ready", 503),
     "ItemError": ("internal_error", 500),
     "JobError": ("internal_error", 500),
     "RateLimited": ("rate_limited", 500),

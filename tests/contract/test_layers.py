@@ -51,6 +51,7 @@ DOORS = {
     ),
     "psycopg2": ("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
     "numpy": ("app/screening/",),
+    "numba": ("app/screening/compiled/jit.py",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
     "ahocorasick": ("app/tagging/matching.py", "app/tagging/engine.py"),
     "regex": ("app/tagging/matching.py", "app/tagging/taxonomy.py", "app/tagging/engine.py"),

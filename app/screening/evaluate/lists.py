@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from app.screening.evaluate.labelled import LabelledQuery
 from app.screening.evaluate.measure import Asked
 from app.screening.index import Index, Without
-from app.screening.model import Match
+from app.screening.match import Match
 
 #: Screened in one call.
 _TOGETHER = 250

@@ -6,11 +6,11 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from app.db import Cursor, Database
 from app.errors import WatchlistRejected
@@ -33,8 +33,14 @@ log = logging.getLogger(__name__)
 LEAST_SHARE = 0.8
 MAX_BYTES = 512 * 1024 * 1024
 
-#: Called with how many entries have been read.
-Progress = Callable[[int], None]
+
+class Progress(Protocol):
+    """Somebody who looks on: told how many entries have been read, and then filed."""
+
+    def read(self, entries: int) -> None: ...
+
+    def filed(self, done: int, total: int) -> None: ...
+
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -111,7 +117,9 @@ def load_list(
             validators=validators or {},
             topics=topics or topics_of(name),
         )
-        difference = put_in_force(db, new, entries, lines, allow_shrink, index_dir)
+        difference = put_in_force(
+            db, new, entries, lines, allow_shrink, index_dir, progress=progress
+        )
     return report_of(new, entries, difference)
 
 
@@ -194,12 +202,12 @@ def spool(
         seen.add(entry.id)
         lines.write(store.copy_line(version_id, entry))
         if progress and len(seen) % 1000 == 0:
-            progress(len(seen))
+            progress.read(len(seen))
     if not seen:
         raise WatchlistRejected(f"there is not one entry in these files. {KEEP}")
     lines.seek(0)
     if progress:
-        progress(len(seen))
+        progress.read(len(seen))
     return len(seen)
 
 
@@ -212,6 +220,7 @@ def put_in_force(
     index_dir: Path | None,
     *,
     based_on: int | None = None,
+    progress: Progress | None = None,
 ) -> Difference:
     """Store the spooled entries as a version, and put it in force.
 
@@ -236,16 +245,20 @@ def put_in_force(
         store.copy_entries(tx, lines)
         store.analyze_entries(tx)
         difference = store.compare_versions(tx, before.id if before else None, new.id)
-        store.finish_version(tx, new.id, entries, difference, _calibrate(tx, new, index_dir))
+        seconds = _calibrate(tx, new, index_dir, progress)
+        store.finish_version(tx, new.id, entries, difference, seconds)
         store.retire_current(tx, new.name)
         store.make_current(tx, new.id)
         store.note_refresh(tx, new.name)
     return difference
 
 
-def _calibrate(tx: Cursor, new: NewVersion, index_dir: Path | None) -> float:
+def _calibrate(
+    tx: Cursor, new: NewVersion, index_dir: Path | None, progress: Progress | None
+) -> float:
     """Build the index, which the workers will want anyway, and see how fast it is."""
-    index = Index.build(list(store.load_entries(tx, new.id)))
+    entries = list(store.load_entries(tx, new.id))
+    index = Index.build(entries, progress.filed if progress else None)
     if index_dir is not None:
         resident.share(index, resident.folder_of(index_dir, new.id, new.sha256))
     return seconds_per_entity(index)

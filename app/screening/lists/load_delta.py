@@ -99,7 +99,14 @@ def load_delta(
             topics=current.topics,
         )
         difference = put_in_force(
-            db, new, entries, lines, allow_shrink, index_dir, based_on=current.id
+            db,
+            new,
+            entries,
+            lines,
+            allow_shrink,
+            index_dir,
+            based_on=current.id,
+            progress=progress,
         )
     return report_of(new, entries, difference)
 

@@ -19,7 +19,7 @@ from app.errors import Unavailable, WatchlistRejected
 from app.screening import store
 from app.screening.lists import catalogue
 from app.screening.lists.catalogue import KnownList
-from app.screening.lists.load import LoadReport, load_list
+from app.screening.lists.load import LoadReport, Progress, load_list
 from app.settings import Settings
 from app.version import VERSION
 
@@ -43,6 +43,7 @@ def update(
     *,
     allow_shrink: bool = False,
     known: KnownList | None = None,
+    progress: Progress | None = None,
 ) -> LoadReport:
     """Fetch the list and load it, unless the publisher says that it has not changed.
 
@@ -85,6 +86,7 @@ def update(
                 address: dict(file.validators)
                 for address, file in zip(known.addresses, whole, strict=True)
             },
+            progress=progress,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from app.screening.features import WEAK_ALIAS
-from app.screening.match import BestName, closeness, make_match
+from app.screening.match import BestName, make_match
 from app.screening.model import Entry, Subject
 from app.screening.names import prepare
 from app.screening.scorer import score
@@ -33,7 +33,15 @@ class Exhaustive:
                 query = queries[entry.entity_type]
                 found = score(query, name, entry.entity_type) * (WEAK_ALIAS if weak else 1.0)
                 if found >= lowest - 1e-6:
-                    new = BestName(found, closeness(query, name), text, weak, query, name)
+                    new = BestName(
+                        found,
+                        text,
+                        weak,
+                        entry.entity_type,
+                        query,
+                        name.tokens,
+                        name.legal_forms,
+                    )
                     if entry.id not in best or new.rank > best[entry.id][1].rank:
                         best[entry.id] = entry, new
             for entry, its in best.values():

@@ -71,10 +71,11 @@ def test_the_index_finds_exactly_what_comparing_with_everything_finds(entries, q
         subjects.append(Subject(misspelt, entry.entity_type))
 
     exhaustive = Exhaustive(entries, subjects, lowest=0.5)
-    index = Index.build(entries)
 
-    for threshold in (0.5, 0.7, 0.85, 0.95, 0.985, 1.0):
-        assert found_by(index, subjects, threshold) == exhaustive.matches(threshold)
+    for compiled in (False, True):
+        index = Index.build(entries, compiled=compiled)
+        for threshold in (0.5, 0.7, 0.85, 0.95, 0.985, 1.0):
+            assert found_by(index, subjects, threshold) == exhaustive.matches(threshold)
 
 
 _DATES = st.none() | st.sampled_from(["1970", "1971", "1970-03-02", "1970-02-03"])
@@ -96,15 +97,16 @@ def _known(draw) -> list[Entry]:
     ]  # fmt: skip
 
 
-@given(_known(), st.data())
+@pytest.mark.parametrize("compiled", [False, True])
+@given(entries=_known(), data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_what_the_index_finds_is_what_comparing_one_by_one_says_of_it(entries, data):
+def test_what_the_index_finds_is_what_comparing_one_by_one_says_of_it(compiled, entries, data):
     """The whole match: which name of the entry it was, every reason, the rank."""
     name = data.draw(st.sampled_from([entry.name for entry in entries]) | _NAMES)
     kind = data.draw(st.none() | _TYPES)
     subject = Subject(name, kind, data.draw(_DATES), data.draw(_COUNTRIES))
     compared = [compare_entry(subject, entry) for entry in entries]
-    index = Index.build(entries)
+    index = Index.build(entries, compiled=compiled)
 
     for threshold in (0.5, 0.85, 0.95, 0.98, 1.0):
         (found,) = index.screen([subject], threshold)
@@ -114,10 +116,11 @@ def test_what_the_index_finds_is_what_comparing_one_by_one_says_of_it(entries, d
         assert scores == sorted(scores, reverse=True)
 
 
-@pytest.fixture(scope="module")
-def index() -> Index:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "compiled"])
+def index(request) -> Index:
     return Index.build(
-        [
+        compiled=request.param,
+        entries=[
             person("putin", "Vladimir Vladimirovich PUTIN", birth_dates=("1952-10-07",)),
             person("maduro", "MADURO MOROS, Nicolas", countries=("VE",)),
             person("reordered", "Karim Yusuf Haddad"),
@@ -128,7 +131,7 @@ def index() -> Index:
                 "storm1", VESSEL, "SNOW STORM 1", identifiers=(Identifier("IMO", "IMO 9187629"),)
             ),
             Entry("storm2", VESSEL, "SNOW STORM 2"),
-        ]
+        ],
     )
 
 
@@ -215,6 +218,46 @@ def test_a_name_of_a_million_letters_takes_no_longer_than_a_long_one(index):
     assert index.screen([Subject(name) for name in hostile], 0.5) == [[]] * len(hostile)
 
 
+#: Names that rules make longer than they were: words parted, words joined, phrases, x for ks.
+_GROWING = (
+    " ".join(["abdulahad", "abdelahad", "abdurrahman", "abdalkarim", "abdulaziz"] * 8),
+    "x" * 24 + " ullah ollah allah ulla olla ellah ullo alah" * 2,
+    "y" * 24 + " din deen dine eddin eddine uddin addin aldin udin" * 2,
+    "xxxx " + "x" * 24 + " uddin ullah " + "x" * 24,
+    " ".join("x" * 23 + letter for letter in "abcdefghijklmnopqrstuvwxyzabcdef"),
+    "dprk td akb jscb pjscb " * 2 + " ".join(f"bank{n} of iran" for n in range(20)),
+    " ".join("abcdefghijklmnopqrstuvwxyz"),
+)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_names_that_rules_make_longer_are_listed_asked_about_and_found(compiled):
+    entries = [
+        Entry(f"{kind}-{n}", kind, name)
+        for kind in (PERSON, ORGANISATION, VESSEL)
+        for n, name in enumerate(_GROWING)
+    ]
+    subjects = [Subject(entry.name, entry.entity_type) for entry in entries]
+
+    index = Index.build(entries, compiled=compiled)
+
+    assert found_by(index, subjects, 0.7) == Exhaustive(entries, subjects, 0.5).matches(0.7)
+    assert all(ids(matches) for matches in index.screen(subjects, 0.9))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@given(words=st.lists(_WORDS, min_size=6, max_size=16), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_score_that_only_rounding_lifts_to_the_threshold_is_found(compiled, words, data):
+    kept = data.draw(st.lists(st.sampled_from(words), min_size=4, max_size=len(words)))
+    entry = Entry("e", ORGANISATION, " ".join(words))
+    subject = Subject(" ".join(kept), ORGANISATION)
+    match = compare_entry(subject, entry)
+    if match is not None and match.score >= 0.5:
+        index = Index.build([entry], compiled=compiled)
+        assert ids(index.screen([subject], match.score)[0]) == ["e"]
+
+
 def test_an_index_opened_from_disk_is_the_index_that_was_saved(index, tmp_path):
     index.save(tmp_path / "index")
 
@@ -227,8 +270,9 @@ def test_an_index_opened_from_disk_is_the_index_that_was_saved(index, tmp_path):
     assert opened.screen(subjects, 0.6) == index.screen(subjects, 0.6)
 
 
-def test_a_list_of_nobody_makes_an_index_of_nobody(tmp_path):
-    Index.build([]).save(tmp_path / "index")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_list_of_nobody_makes_an_index_of_nobody(tmp_path, compiled):
+    Index.build([], compiled=compiled).save(tmp_path / "index")
 
     assert Index.open(tmp_path / "index").screen([Subject("Anybody")], 0.5) == [[]]
 
@@ -237,7 +281,7 @@ def test_a_list_of_nobody_makes_an_index_of_nobody(tmp_path):
 def test_a_damaged_index_is_noticed(index, tmp_path, harm):
     folder = tmp_path / "index"
     index.save(folder)
-    victim = folder / "person_names.npy"
+    victim = folder / "person_entries.npy"
     content = victim.read_bytes()
     if harm == "cut short":
         victim.write_bytes(content[:-1])

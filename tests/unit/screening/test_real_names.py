@@ -53,11 +53,12 @@ def test_the_index_misses_nobody_on_real_lists(shared_data, entries):
     ]
 
     exhaustive = Exhaustive(entries, subjects, lowest=0.7)
-    index = Index.build(entries)
 
     assert len(exhaustive.matches(0.7)) >= QUERIES / 2
-    for threshold in (0.7, 0.85):
-        assert found_by(index, subjects, threshold) == exhaustive.matches(threshold)
+    for compiled in (False, True):
+        index = Index.build(entries, compiled=compiled)
+        for threshold in (0.7, 0.85):
+            assert found_by(index, subjects, threshold) == exhaustive.matches(threshold)
 
 
 def test_mutated_names_find_their_originals_and_strangers_do_not(shared_data):

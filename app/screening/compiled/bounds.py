@@ -1,0 +1,243 @@
+"""Which words of a query need not be looked up, and which names cannot reach the threshold.
+
+The reasons stand in `app.screening.candidates`, and the bounds are the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.screening.arrays import Array
+from app.screening.candidates import SLACK
+from app.screening.compiled.filed import WORDS, Filed, Paper, bits_of, row_of
+from app.screening.compiled.jit import inner
+from app.screening.compiled.matching import Prepared, Rules
+from app.screening.compiled.vocabulary import Neighbours
+from app.screening.names import MAX_TOKENS, STRONG
+
+_SLACK = SLACK
+
+#: Noting a name is so much cheaper than looking at it: names are far apart in memory.
+_WORTH_SKIPPING = 10
+
+
+@inner
+def weigh(
+    asked: Prepared,
+    query: int,
+    neighbours: Neighbours,
+    filed: Filed,
+    threshold: float,
+    rules: Rules,
+    paper: Paper,
+) -> np.uint32:
+    """Write what each word of the query can bring, and in how many names something like it stands.
+
+    Return the words that can be one of a strong pair, as bits: heavy enough beside a word of the
+    list, or one with a neighbour on either side.
+    """
+    start = asked.starts[query]
+    size = asked.starts[query + 1] - start
+    capable = np.uint32(0)
+    for at in range(size):
+        paper.gain[at] = 0.0
+        paper.reach[at] = 0.0
+        paper.cost[at] = 0
+        if (asked.weights[start + at] + 1) / 2 >= STRONG:
+            capable |= np.uint32(1) << np.uint32(at)
+    for unit in range(2 * size):
+        row = row_of(asked, start, size, unit)
+        if row < 0 or neighbours.starts[row] == neighbours.starts[row + 1]:
+            continue
+        best = 0.0
+        names = 0
+        joins = unit >= size
+        for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
+            word = neighbours.numbers[at]
+            best = max(best, neighbours.alike[at])
+            names += filed.starts[word + 1] - filed.starts[word]
+            joins |= word >= filed.word_count
+        if joins:
+            capable |= bits_of(unit, size)
+        # A pair covers at most two words of the listed name, none heavier than 1, and those are
+        # no longer left over.
+        listed = 2 * max(0.0, best / 2 - threshold / 2)
+        first = unit if unit < size else unit - size
+        for at in range(first, first + (1 if unit < size else 2)):
+            gain = asked.weights[start + at] * (best / 2 + threshold * (rules.query_leftover - 0.5))
+            paper.gain[at] = max(paper.gain[at], gain)
+            paper.reach[at] = max(paper.reach[at], gain + listed)
+            paper.cost[at] += names
+    return capable
+
+
+@inner
+def too_little(
+    asked: Prepared, query: int, threshold: float, rules: Rules, paper: Paper
+) -> np.uint32:
+    """Return the commonest words that even together cannot bring what is needed, as bits."""
+    size = asked.starts[query + 1] - asked.starts[query]
+    needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
+    skipped = np.uint32(0)
+    tried = np.uint32(0)
+    spent = 0.0
+    for _ in range(size):
+        dearest = _dearest(paper.cost, size, ~tried)
+        tried |= np.uint32(1) << np.uint32(dearest)
+        if spent + paper.reach[dearest] < needed:
+            spent += paper.reach[dearest]
+            skipped |= np.uint32(1) << np.uint32(dearest)
+    return skipped
+
+
+@inner
+def all_but_one(asked: Prepared, query: int, capable: np.uint32, paper: Paper) -> np.uint32:
+    """Return words of which a name cannot have two strong pairs, as bits.
+
+    Those that can be in none, and of the others the commonest.
+    """
+    size = asked.starts[query + 1] - asked.starts[query]
+    every = ~(~np.uint32(0) << np.uint32(size)) if size < MAX_TOKENS else ~np.uint32(0)
+    dearest = _dearest(paper.cost, size, capable)
+    if dearest < 0:
+        return every
+    return (every & ~capable) | (np.uint32(1) << np.uint32(dearest))
+
+
+@inner
+def _dearest(cost: Array, size: int, among: np.uint32) -> int:
+    dearest = -1
+    for at in range(size):
+        if (among >> np.uint32(at)) & np.uint32(1) and (dearest < 0 or cost[at] > cost[dearest]):
+            dearest = at
+    return dearest
+
+
+@inner
+def is_worth(cost: Array, size: int, skipped: np.uint32, every: int) -> bool:
+    """Say whether skipping these words saves more than having to look at the names costs."""
+    left_out = cost_of(cost, size, skipped)
+    return left_out > _WORTH_SKIPPING * (every - left_out)
+
+
+@inner
+def cost_of(cost: Array, size: int, bits: np.uint32) -> int:
+    total = 0
+    for at in range(size):
+        if (bits >> np.uint32(at)) & np.uint32(1):
+            total += cost[at]
+    return total
+
+
+@inner
+def narrow(
+    asked: Prepared,
+    query: int,
+    listed: Prepared,
+    slot_of: Array,
+    most: Array,
+    bits: Array,
+    threshold: float,
+    rules: Rules,
+    paper: Paper,
+    skipped: np.uint32,
+    capable: np.uint32,
+    two: bool,
+    met: int,
+) -> int:
+    """Keep the names whose words may be enough; return how many of the `met` those are.
+
+    One look at each name: as if every word of the query were as much alike to what stands for it
+    here as it is to anything on the list. `two` says that one strong pair is not enough, where the
+    listed name has a strong word (`scorer.strength_factor`); `capable` words can be in one.
+    """
+    size = asked.starts[query + 1] - asked.starts[query]
+    needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
+    leftover = threshold * rules.listed_leftover
+    least = threshold * (0.5 - rules.listed_leftover)
+    mine = asked.strong[query]
+    starts, words, joins, weights = listed.starts, listed.words, listed.joins, listed.weights
+    touched, gain = paper.touched, paper.gain
+    count = 0
+    for each in range(met):
+        name = touched[each]
+        theirs = listed.strong[name]
+        asks_for_two = two and theirs >= 1 and (theirs >= 2 or mine >= 2)
+        maybe = (np.uint32(paper.met[name] & WORDS) | skipped) & capable
+        if asks_for_two and not maybe & (maybe - np.uint32(1)):
+            continue
+        found = np.uint32(0)
+        reached = 0.0
+        for at in range(starts[name], starts[name + 1]):
+            slot = slot_of[words[at]]
+            if slot:
+                found |= bits[slot]
+                reached += weights[at] * max(0.0, most[slot] / 2 - least)
+            join = joins[at]
+            if join >= 0:
+                slot = slot_of[join]
+                if slot:
+                    found |= bits[slot]
+                    both = weights[at] + weights[at + 1]
+                    reached += both * max(0.0, most[slot] / 2 - least)
+        matched = np.uint32(0)
+        for at in range(size):
+            if (found >> np.uint32(at)) & np.uint32(1):
+                reached += gain[at]
+                matched += (capable >> np.uint32(at)) & np.uint32(1)
+        if reached < needed + leftover * listed.weight[name]:
+            continue
+        if asks_for_two and matched < 2:
+            continue
+        touched[count] = name
+        count += 1
+    return count
+
+
+@inner
+def is_bounded(
+    asked: Prepared,
+    query: int,
+    listed: Prepared,
+    name: int,
+    alike: Array,
+    threshold: float,
+    rules: Rules,
+    slot_of: Array,
+    best: Array,
+) -> bool:
+    """Say whether the bound of `candidates` on this very pair is under the threshold."""
+    start, first = asked.starts[query], listed.starts[name]
+    size = asked.starts[query + 1] - start
+    width = 2 * size
+    for at in range(size):
+        best[at] = 0.0
+    listed_side = 0.0
+    for place in range(2 * (listed.starts[name + 1] - first)):
+        single = place % 2 == 0
+        at = first + place // 2
+        word = listed.words[at] if single else listed.joins[at]
+        if word < 0 or slot_of[word] == 0:
+            continue
+        row = slot_of[word] * width
+        most = 0.0
+        for unit in range(width):
+            value = alike[row + unit]
+            if value > 0:
+                most = max(most, value)
+                if unit < size:
+                    best[unit] = max(best[unit], value)
+                else:
+                    best[unit - size] = max(best[unit - size], value)
+                    best[unit - size + 1] = max(best[unit - size + 1], value)
+        weight = listed.weights[at] if single else listed.weights[at] + listed.weights[at + 1]
+        listed_side += weight * max(0.0, most / 2 - threshold * (0.5 - rules.listed_leftover))
+    query_side = 0.0
+    for at in range(size):
+        if best[at] > 0:
+            gain = best[at] / 2 + threshold * (rules.query_leftover - 0.5)
+            query_side += asked.weights[start + at] * max(0.0, gain)
+    needed = threshold * (
+        rules.query_leftover * asked.weight[query] + rules.listed_leftover * listed.weight[name]
+    )
+    return query_side + listed_side < needed - _SLACK

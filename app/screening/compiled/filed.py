@@ -1,0 +1,87 @@
+"""By what listed names are filed, and the scratch paper on which a query is worked out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.screening.arrays import Array
+from app.screening.compiled.buckets import Buckets
+from app.screening.compiled.jit import inner
+from app.screening.compiled.matching import Pairs, Prepared, pairs_paper
+from app.screening.names import MAX_TOKENS
+
+#: What stands in `Paper.met` above the bits of the words: that the name is to be looked at, and
+#: from here on the number of the query.
+CHOSEN = np.uint64(1) << np.uint64(32)
+STAMP = np.uint64(33)
+WORDS = np.uint64(0xFFFFFFFF)
+
+
+class Filed(NamedTuple):
+    """By what listed names are found: their words, and what they are as a whole."""
+
+    #: The names with word n (joined ones too) are `names[starts[n]:starts[n + 1]]`.
+    starts: Array
+    names: Array
+    #: The same of those names alone that have no strong word, and at most one.
+    weak_starts: Array
+    weak_names: Array
+    single_starts: Array
+    single_names: Array
+    unspaced: Buckets
+    run_on: Buckets
+    acronyms: Buckets
+    #: The words of the list, by their hashes.
+    words: Buckets
+    word_count: int
+
+
+class Paper(NamedTuple):
+    """Scratch paper, clean between two queries."""
+
+    #: Where each listed word stands in the table of likenesses, or 0.
+    slot_of: Array
+    #: Of each listed name, the words of the last query that it may have, as bits, and which query
+    #: that was (`STAMP`).
+    met: Array
+    #: The names to look at.
+    touched: Array
+    #: The last query that compared the name.
+    compared: Array
+    #: Of each word of the query: what it can bring at the most, to a bound and with what stands
+    #: for it on the list, and in how many names something like it stands.
+    gain: Array
+    reach: Array
+    cost: Array
+    pairs: Pairs
+
+
+def paper_for(words: int, names: int) -> Paper:
+    return Paper(
+        slot_of=np.zeros(words, np.int32),
+        met=np.zeros(names, np.uint64),
+        touched=np.empty(names, np.int32),
+        compared=np.full(names, -1, np.int32),
+        gain=np.zeros(MAX_TOKENS),
+        reach=np.zeros(MAX_TOKENS),
+        cost=np.zeros(MAX_TOKENS, np.int64),
+        pairs=pairs_paper(),
+    )
+
+
+@inner
+def row_of(asked: Prepared, start: int, size: int, unit: int) -> int:
+    """Return which word asked about a unit is: a word of the query, or two as one; -1 for none."""
+    if unit < size:
+        return asked.words[start + unit]
+    return asked.joins[start + unit - size]
+
+
+@inner
+def bits_of(unit: int, size: int) -> np.uint32:
+    """Return the words of the query that a unit is made of, as bits."""
+    if unit < size:
+        return np.uint32(1) << np.uint32(unit)
+    return np.uint32(3) << np.uint32(unit - size)

@@ -1,0 +1,225 @@
+"""The listed names that can reach a threshold, and their scores, of many queries in one call.
+
+Nothing is missed; the reasons stand in `app.screening.candidates`, and the bounds are the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.screening.arrays import Array
+from app.screening.candidates import SLACK
+from app.screening.compiled.bounds import (
+    all_but_one,
+    cost_of,
+    is_bounded,
+    is_worth,
+    narrow,
+    too_little,
+    weigh,
+)
+from app.screening.compiled.buckets import Buckets
+from app.screening.compiled.filed import CHOSEN, STAMP, Filed, Paper, bits_of, row_of
+from app.screening.compiled.jit import inner, jit
+from app.screening.compiled.likeness import clear, fill, slots_for
+from app.screening.compiled.matching import MOST_ACRONYMS, Prepared, Rules, score
+from app.screening.compiled.vocabulary import Neighbours
+from app.screening.names import MAX_TOKENS
+
+_SLACK = SLACK
+_NONE = np.uint64(0)
+
+
+class Found(NamedTuple):
+    """Query `queries[n]` and listed name `names[n]` have score `scores[n]`."""
+
+    queries: Array
+    names: Array
+    scores: Array
+
+
+@inner
+def _walk(
+    asked: Prepared,
+    query: int,
+    neighbours: Neighbours,
+    starts: Array,
+    names: Array,
+    skipped: np.uint32,
+    among: np.uint32,
+    paper: Paper,
+    count: int,
+) -> int:
+    """Note which words each name may have; return how many names are now to be looked at.
+
+    Words that are skipped are left out. Names are chosen that have two of the words `among` the
+    words of the query; all, where that is none.
+    """
+    start = asked.starts[query]
+    size = asked.starts[query + 1] - start
+    fresh = np.uint64(query + 1) << STAMP
+    two = np.uint64(among)
+    for unit in range(2 * size):
+        row = row_of(asked, start, size, unit)
+        if row < 0:
+            continue
+        bits = bits_of(unit, size)
+        if not bits & ~skipped:
+            continue
+        for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
+            word = neighbours.numbers[at]
+            for place in range(starts[word], starts[word + 1]):
+                name = names[place]
+                before = paper.met[name]
+                if before < fresh:
+                    before = fresh
+                now = before | np.uint64(bits)
+                if not now & CHOSEN:
+                    has = now & two
+                    if two == _NONE or has & (has - np.uint64(1)):
+                        now |= CHOSEN
+                        paper.touched[count] = name
+                        count += 1
+                paper.met[name] = now
+    return count
+
+
+@inner
+def _note_all(table: Buckets, hash_: np.uint64, paper: Paper, query: int, count: int) -> int:
+    """Note the names filed under the hash that have not been compared with this query."""
+    bucket = int(hash_ >> np.uint64(table.shift))
+    for at in range(table.starts[bucket], table.starts[bucket + 1]):
+        name = table.numbers[at]
+        if table.marks[at] == hash_ and paper.compared[name] != query:
+            paper.compared[name] = query
+            paper.touched[count] = name
+            count += 1
+    return count
+
+
+@inner
+def _note_whole(asked: Prepared, query: int, filed: Filed, acronyms: bool, paper: Paper) -> int:
+    """Note the names to compare whatever the bound says (`candidates.whole_questions`)."""
+    count = _note_all(filed.unspaced, asked.unspaced[query], paper, query, 0)
+    if asked.run_on[query] != _NONE:
+        count = _note_all(filed.run_on, asked.run_on[query], paper, query, count)
+    if not acronyms:
+        return count
+    for at in range(asked.starts[query], asked.starts[query + 1]):
+        hash_ = asked.hashes[asked.words[at]]
+        count = _note_all(filed.acronyms, hash_, paper, query, count)
+    for which in range(MOST_ACRONYMS):
+        hash_ = asked.acronyms[query, which]
+        if hash_ == _NONE:
+            continue
+        bucket = int(hash_ >> np.uint64(filed.words.shift))
+        for at in range(filed.words.starts[bucket], filed.words.starts[bucket + 1]):
+            word = filed.words.numbers[at]
+            if filed.words.marks[at] != hash_ or word >= filed.word_count:
+                continue
+            for place in range(filed.starts[word], filed.starts[word + 1]):
+                name = filed.names[place]
+                if paper.compared[name] != query:
+                    paper.compared[name] = query
+                    paper.touched[count] = name
+                    count += 1
+    return count
+
+
+@jit
+def find(
+    asked: Prepared,
+    neighbours: Neighbours,
+    listed: Prepared,
+    filed: Filed,
+    acronyms: bool,
+    rules: Rules,
+    threshold: float,
+    paper: Paper,
+) -> Found:
+    """Return every listed name that scores the threshold, or less by a rounding error at most.
+
+    Ordered by query. `acronyms` says that names of this type are known by their first letters.
+    """
+    queries = np.empty(256, np.int32)
+    names = np.empty(256, np.int32)
+    scores = np.empty(256, np.float64)
+    alike = np.empty(4096, np.float64)
+    most = np.empty(1024, np.float64)
+    bits = np.empty(1024, np.uint32)
+    best = np.empty(MAX_TOKENS, np.float64)
+    kept = 0
+    paper.compared[:] = -1
+    paper.met[:] = 0
+    for query in range(len(asked.starts) - 1):
+        size = asked.starts[query + 1] - asked.starts[query]
+        if size == 0:
+            continue
+        slots = min(slots_for(asked, query, neighbours), len(paper.slot_of) + 1)
+        if slots > len(most):
+            most = np.empty(2 * slots, np.float64)
+            bits = np.empty(2 * slots, np.uint32)
+        if slots * 2 * size > len(alike):
+            alike = np.empty(2 * slots * size, np.float64)
+        fill(asked, query, neighbours, paper.slot_of, alike, most, bits)
+        capable = weigh(asked, query, neighbours, filed, threshold, rules, paper)
+        skipped = too_little(asked, query, threshold, rules, paper)
+        mine = asked.strong[query]
+        kept_of_one = rules.one_word_query if mine == 1 else rules.one_strong_pair
+        two = mine > 0 and kept_of_one < threshold - _SLACK
+        but_one = all_but_one(asked, query, capable, paper)
+        every = cost_of(paper.cost, size, ~np.uint32(0))
+        if two and mine >= 2 and is_worth(paper.cost, size, but_one, every):
+            skipped = but_one
+        elif not is_worth(paper.cost, size, skipped, every):
+            skipped = np.uint32(0)
+        among = capable if two and not skipped else np.uint32(0)
+        met = _walk(asked, query, neighbours, filed.starts, filed.names, skipped, among, paper, 0)
+        if two and (among or skipped == but_one):
+            # For a name with so few strong words one pair can be enough.
+            starts = filed.weak_starts if mine >= 2 else filed.single_starts
+            names_ = filed.weak_names if mine >= 2 else filed.single_names
+            met = _walk(
+                asked, query, neighbours, starts, names_, np.uint32(0), np.uint32(0), paper, met
+            )
+        met = narrow(
+            asked, query, listed, paper.slot_of, most, bits, threshold, rules, paper,
+            skipped, capable, two, met,
+        )  # fmt: skip
+        worth_it = 0
+        for at in range(met):
+            name = paper.touched[at]
+            if not is_bounded(
+                asked, query, listed, name, alike, threshold, rules, paper.slot_of, best
+            ):
+                paper.compared[name] = query
+                paper.touched[worth_it] = name
+                worth_it += 1
+        for whole in range(2):
+            count = worth_it if whole == 0 else _note_whole(asked, query, filed, acronyms, paper)
+            for at in range(count):
+                name = paper.touched[at]
+                value = score(
+                    asked, query, listed, name, paper.slot_of, alike, 2 * size, rules, paper.pairs
+                )
+                if value < threshold - _SLACK:
+                    continue
+                if kept == len(scores):
+                    queries = _longer_ints(queries)
+                    names = _longer_ints(names)
+                    longer = np.empty(2 * kept, np.float64)
+                    longer[:kept] = scores
+                    scores = longer
+                queries[kept], names[kept], scores[kept] = query, name, value
+                kept += 1
+        clear(asked, query, neighbours, paper.slot_of)
+    return Found(queries[:kept].copy(), names[:kept].copy(), scores[:kept].copy())
+
+
+@inner
+def _longer_ints(some: Array) -> Array:
+    longer = np.empty(2 * len(some), np.int32)
+    longer[: len(some)] = some
+    return longer
