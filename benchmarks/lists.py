@@ -87,6 +87,11 @@ def _ordinary() -> list[Subject]:
     return [Subject(row["query"]["name"], PERSON) for row in rows if row["expect"] is None]
 
 
+def ordinary(count: int) -> list[Subject]:
+    """Return people who are on no list."""
+    return list(_some(_ordinary(), random.Random(9), count))
+
+
 def mixed(count: int) -> list[Subject]:
     """Return ordinary people, and names of people and companies that are listed: half and half."""
     dice = random.Random(3)

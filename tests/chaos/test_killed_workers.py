@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from app.jobs import service
+from app.jobs import service, store
 from tests.integration.conftest import until
 from tests.integration.engine import assert_whole, in_hand, kill, queued
 
@@ -14,6 +14,11 @@ SLACK_SECONDS = 4.0
 
 #: Clocks by which nothing comes back before the test has ended.
 PATIENT = {"chunk_seconds": 30.0, "claim_seconds": 60.0, "visibility_timeout": 90.0}
+
+
+def begun(resources, job) -> int:
+    with resources.db.transaction() as tx:
+        return store.live_claims(tx, job)
 
 
 def test_a_killed_workers_chunks_are_finished_by_another_within_the_visibility_timeout(
@@ -69,11 +74,12 @@ def test_a_worker_told_to_stop_hands_its_chunks_back_at_once(
 def test_what_a_stopping_worker_can_end_within_its_grace_it_ends_and_hands_nothing_back(
     start, resources, submit, reload, redis_client
 ):
-    """A second of work, five of grace, and no other worker that could have done it."""
-    leaver = start("leaver", beat=False, worker_grace_seconds=5.0, **PATIENT)
+    """Two seconds of work, eight of grace, and no other worker that could have done it."""
+    leaver = start("leaver", beat=False, worker_grace_seconds=8.0, **PATIENT)
     leaver.wait_until_ready()
-    job = submit("slow", [{"sleep": 0.05}] * 40, chunk_size=20)
-    until(lambda: in_hand(redis_client) == 2 and reload(job).done >= 2, 20, "both are in hand")
+    job = submit("slow", [{"sleep": 0.1}] * 40, chunk_size=20)
+    # In hand is not enough: a chunk that no process has begun goes back at once.
+    until(lambda: begun(resources, job) == 2, 20, "both have been begun")
 
     leaver.process.terminate()
     leaver.process.wait(20)
