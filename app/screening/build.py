@@ -67,17 +67,23 @@ def ended(version_id: int) -> None:
         del _started[version_id]
 
 
-def main(version_id: int) -> None:
+def main(version_id: int) -> int:
     settings = Settings.from_env()
     logs.configure(settings.log_level)
     # The jobs that run meanwhile come first.
     os.nice(5)
-    build_here(Database(settings.database_url), settings.index_dir, version_id)
-    if can_compile():
-        from app.screening.compiled.warm import ensure
+    try:
+        build_here(Database(settings.database_url), settings.index_dir, version_id)
+        if can_compile():
+            from app.screening.compiled.warm import ensure
 
-        ensure()
+            ensure()
+    except Exception as error:
+        # Through the log, which leaves out an exception's text: a customer's own list holds names.
+        log.error("index.build_crashed", exc_info=error, extra={"version_id": version_id})
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    sys.exit(main(int(sys.argv[1])))

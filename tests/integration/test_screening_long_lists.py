@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from app.screening import build, resident, store
 from app.screening.index import COMPILED_FROM
 from app.screening.lists.load import load_list
 from app.screening.model import EntityType, Subject
-from tests.integration.conftest import until
+from tests.integration.conftest import ROOT, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -97,3 +100,17 @@ def test_a_list_that_cannot_be_built_fails_the_job_and_keeps_nobody_waiting(
             return error
 
     assert until(failure, 60, "building is given up").code == resident.INDEX_FAILED
+
+
+def test_a_builder_that_fails_logs_no_text_of_an_exception(settings):
+    given = {**os.environ, **settings.to_env()}
+    env = {name: value for name, value in given.items() if value}
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "app.screening.build", "4711"],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert ran.returncode == 1
+    assert "index.build_crashed" in ran.stderr
+    assert "is not loaded" not in ran.stderr + ran.stdout
