@@ -12,7 +12,7 @@ from flask import Response, request
 
 from app.api import documents_render
 from app.api.context import resources
-from app.api.jobs_results import CSV, JSON, NDJSON, media
+from app.api.formats import CSV, JSON, NDJSON, media_type
 from app.api.paging import read_limit, read_position
 from app.api.spreadsheets import cell
 from app.jobs import service
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 def respond(job: Job) -> Response:
     """Answer in the format asked for: `?format=`, else the Accept header, else NDJSON."""
-    wanted = media()
+    wanted = media_type()
     headers = {
         "X-Job-Status": documents_render.STATUS_WORDS[job.state],
         "X-Job-Complete": "true" if job.state.is_final else "false",

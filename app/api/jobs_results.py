@@ -12,16 +12,12 @@ from flask import Response, request
 
 from app.api import jobs_render
 from app.api.context import resources
+from app.api.formats import CSV, JSON, NDJSON, media_type
 from app.api.paging import read_limit, read_position
 from app.api.spreadsheets import cell
 from app.errors import InvalidParameter
 from app.jobs import service
 from app.jobs.model import ItemStatus, Job
-
-NDJSON = "application/x-ndjson"
-CSV = "text/csv"
-JSON = "application/json"
-FORMATS = {"ndjson": NDJSON, "csv": CSV, "json": JSON}
 
 _COLUMNS = (
     *("index", "ref", "status", "attempts", "finished_at"),
@@ -31,7 +27,7 @@ _COLUMNS = (
 
 def respond(job: Job) -> Response:
     """Answer in the format asked for: `?format=`, else the Accept header, else NDJSON."""
-    wanted, statuses = media(), _statuses()
+    wanted, statuses = media_type(), _statuses()
     headers = {
         "X-Job-Status": str(job.state),
         # Whether more will come: a reader of a running job comes back for the rest.
@@ -50,16 +46,6 @@ def respond(job: Job) -> Response:
     name = f"muster-{job.id}.{'csv' if wanted == CSV else 'ndjson'}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(lines, mimetype=wanted, headers=headers)
-
-
-def media() -> str:
-    """Return the media type asked for, or raise InvalidParameter."""
-    wanted = request.args.get("format")
-    if wanted is not None:
-        if wanted not in FORMATS:
-            raise InvalidParameter(f"format must be one of: {', '.join(FORMATS)}.")
-        return FORMATS[wanted]
-    return request.accept_mimetypes.best_match([NDJSON, CSV, JSON], default=NDJSON)
 
 
 def _statuses() -> Sequence[ItemStatus]:

@@ -12,6 +12,7 @@ from flask import Response, request
 
 from app.api import kyc_render
 from app.api.context import resources
+from app.api.formats import CSV, JSON, NDJSON, media_type
 from app.api.paging import read_limit, read_position
 from app.api.spreadsheets import cell
 from app.errors import InvalidParameter
@@ -19,10 +20,6 @@ from app.jobs import service
 from app.jobs.model import ItemStatus, Job
 from app.kinds import kyc_explained
 
-NDJSON = "application/x-ndjson"
-CSV = "text/csv"
-JSON = "application/json"
-FORMATS = {"ndjson": NDJSON, "csv": CSV, "json": JSON}
 _STATUSES = {"completed": ItemStatus.SUCCEEDED, "failed": ItemStatus.FAILED}
 
 _COLUMNS = (
@@ -49,7 +46,7 @@ _COLUMNS = (
 
 def respond(job: Job) -> Response:
     """Answer in the format asked for: `?format=`, else the Accept header, else NDJSON."""
-    media = _media()
+    media = media_type()
     statuses = _statuses()
     headers = {
         "X-Job-Status": kyc_render.STATUS_WORDS[job.state],
@@ -66,15 +63,6 @@ def respond(job: Job) -> Response:
     name = f"muster-{job.external_id}.{'csv' if media == CSV else 'ndjson'}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(lines, mimetype=media, headers=headers)
-
-
-def _media() -> str:
-    wanted = request.args.get("format")
-    if wanted is not None:
-        if wanted not in FORMATS:
-            raise InvalidParameter(f"format must be one of: {', '.join(FORMATS)}.")
-        return FORMATS[wanted]
-    return request.accept_mimetypes.best_match([NDJSON, CSV, JSON], default=NDJSON)
 
 
 def _statuses() -> Sequence[ItemStatus]:

@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import kyc_lists, kyc_results, openapi_documents, openapi_events, openapi_jobs
+from app.api import formats, kyc_lists, openapi_documents, openapi_events, openapi_jobs
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.version import VERSION
@@ -36,7 +36,7 @@ bp = Blueprint("openapi", __name__)
 JSON = "application/json"
 
 
-_FORMATS: Shape = {"type": "string", "enum": list(kyc_results.FORMATS)}
+_FORMATS: Shape = {"type": "string", "enum": list(formats.FORMATS)}
 _UPLOAD = (
     query("title", TEXT, "What people call the list."),
     query("version", TEXT, "What to call this version; without it, the time."),
@@ -62,7 +62,7 @@ OPERATIONS: dict[str, Operation] = {
             LIMIT,
             CURSOR,
         ),
-        media=(kyc_results.NDJSON, kyc_results.CSV),
+        media=(formats.NDJSON, formats.CSV),
     ),
     "kyc.cancel": Operation("Cancelled", more=CONFLICT),
     "kyc.retry": Operation("Created", body="Retry", optional_body=True, more=CONFLICT),

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from marshmallow import Schema
 
-from app.api import jobs_results
+from app.api import formats
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import (
     CURSOR as NEXT_CURSOR,
@@ -42,7 +42,7 @@ SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (
     ("Logout", LogoutSchema),
 )
 
-_FORMATS: Shape = {"type": "string", "enum": list(jobs_results.FORMATS)}
+_FORMATS: Shape = {"type": "string", "enum": list(formats.FORMATS)}
 _WORDS: Shape = {
     "type": "string",
     "enum": ["pending", "processing", "completed", "failed", "cancelled", "paused"],
@@ -73,7 +73,7 @@ OPERATIONS: dict[str, Operation] = {
     "documents.results": Operation(
         "TaggedPage",
         query=(query("format", _FORMATS, "Stronger than the Accept header."), LIMIT, CURSOR),
-        media=(jobs_results.NDJSON, jobs_results.CSV),
+        media=(formats.NDJSON, formats.CSV),
     ),
     "documents.retry": Operation("Started", more=(*CONFLICT, *_BAD)),
     "documents_single.process": Operation("Single", body="SingleDocument"),

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from marshmallow import Schema
 
-from app.api import jobs, jobs_results
+from app.api import formats, jobs
 from app.api.openapi_model import AFTER, CONFLICT, LIMIT, Operation, query
 from app.api.openapi_shapes import (
     CURSOR,
@@ -30,7 +30,7 @@ MEDIA = "application/problem+json"
 
 SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("RetryJob", RetryJobSchema),)
 
-_FORMATS: Shape = {"type": "string", "enum": list(jobs_results.FORMATS)}
+_FORMATS: Shape = {"type": "string", "enum": list(formats.FORMATS)}
 _NOT_MODIFIED = (HTTPStatus.NOT_MODIFIED,)
 
 OPERATIONS: dict[str, Operation] = {
@@ -64,7 +64,7 @@ OPERATIONS: dict[str, Operation] = {
             LIMIT,
             AFTER,
         ),
-        media=(jobs_results.NDJSON, jobs_results.CSV),
+        media=(formats.NDJSON, formats.CSV),
     ),
     "jobs.pause": Operation("JobRecord", more=CONFLICT),
     "jobs.resume": Operation("JobRecord", more=CONFLICT),
