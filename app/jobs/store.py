@@ -328,6 +328,11 @@ def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     tx.execute(QUERIES["count_attempt"], {**_of(job), "positions": list(positions)})
 
 
+def take_attempt_back(tx: Cursor, job: Job, positions: Collection[int]) -> None:
+    """Undo count_attempt for items that did not get their turn after all."""
+    tx.execute(QUERIES["take_attempt_back"], {**_of(job), "positions": list(positions)})
+
+
 def suspect(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     """Hold it against each of the items that one of them, unknown which, took a worker down."""
     tx.execute(QUERIES["suspect"], {**_of(job), "positions": list(positions)})
