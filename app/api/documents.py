@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -20,7 +19,7 @@ from app.api import (
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
-from app.documents import uploads
+from app.db import Cursor
 from app.errors import InvalidDocuments, InvalidParameter, JobExists, JobNotFound
 from app.jobs import service
 from app.jobs.model import Job
@@ -48,11 +47,7 @@ def start() -> Response:
     else:
         body, storable = read_json()
     asked = documents_start.read(body, storable=storable, max_documents=limit)
-    uses = documents.uploads_of(enumerate(asked.documents))
-    check_uploads(uses)
     job, is_new = _submitted(asked)
-    if is_new:
-        documents.keep(resources(), job, uses)
     response = _started(job)
     if not is_new:
         response.headers["Idempotent-Replayed"] = "true"
@@ -129,23 +124,29 @@ def retry(job_id: str) -> Response:
     return _started(job)
 
 
-def check_uploads(uses: list[tuple[int, UUID]]) -> None:
-    """Raise InvalidDocuments that names uploads which are not there."""
-    missing = uploads.missing(
-        resources().db, caller().tenant_id, list(dict.fromkeys(each for _, each in uses))
-    )
-    if missing:
-        raise InvalidDocuments(
-            "Some uploads are not there.",
-            problems=[
-                {
-                    "path": f"documents.{position}.file_path",
-                    "message": f"names the upload {upload_id}, which is not there or has expired",
-                }
-                for position, upload_id in uses
-                if upload_id in missing
-            ],
-        )
+def uploads_held(asked: documents_start.Start) -> service.Hold:
+    """Return what keeps the uploads that the documents name for the job that is made of them.
+
+    It raises InvalidDocuments that names those which are not there: then there is no job.
+    """
+    uses = documents.uploads_of(enumerate(asked.documents))
+
+    def hold(tx: Cursor, job: Job) -> None:
+        if missing := documents.keep(tx, job, uses):
+            raise InvalidDocuments(
+                "Some uploads are not there.",
+                problems=[
+                    {
+                        "path": f"documents.{position}.file_path",
+                        "message": f"names the upload {upload_id}, which is not there or has"
+                        " expired",
+                    }
+                    for position, upload_id in uses
+                    if upload_id in missing
+                ],
+            )
+
+    return hold
 
 
 def _submitted(asked: documents_start.Start) -> tuple[Job, bool]:
@@ -161,7 +162,7 @@ def _submitted(asked: documents_start.Start) -> tuple[Job, bool]:
         allowed_seconds=asked.allowed_seconds,
     )
     try:
-        return service.submit(resources(), plan), True
+        return service.submit(resources(), plan, hold=uploads_held(asked)), True
     except JobExists:
         known = _find(plan.external_id or "")
         same = known.options.get("fingerprint") == asked.fingerprint

@@ -15,7 +15,7 @@ from app.api import documents_render, documents_start, waiting
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
-from app.api.documents import check_uploads
+from app.api.documents import uploads_held
 from app.api.jobs_render import stamp
 from app.documents import uploads
 from app.errors import AppError, InvalidParameter, ItemError, JobError
@@ -54,8 +54,6 @@ def process() -> Response:
     asked = documents_start.read(
         {"documents": [given], "config": config}, storable=storable, max_documents=1
     )
-    uses = documents.uploads_of(enumerate(asked.documents))
-    check_uploads(uses)
     (document,) = asked.documents
     job = service.submit(
         resources(),
@@ -67,6 +65,7 @@ def process() -> Response:
             config=asked.config,
             interactive=True,
         ),
+        hold=uploads_held(asked),
     )
     try:
         waiting.finished(job)

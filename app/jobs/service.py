@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -32,15 +32,24 @@ log = logging.getLogger(__name__)
 #: Rows of one read when results are streamed. A row with many matches holds tens of kilobytes.
 RESULT_PAGE = 100
 
+#: Holds what a new job needs besides its items, in the transaction that makes the job. If it
+#: raises, there is no job.
+Hold = Callable[[Cursor, Job], None]
 
-def submit(resources: Resources, new_job: NewJob) -> Job:
+
+def hold_nothing(tx: Cursor, job: Job) -> None:
+    """Most jobs need nothing but their items."""
+
+
+def submit(resources: Resources, new_job: NewJob, *, hold: Hold = hold_nothing) -> Job:
     """Record the job and all its items, then hand it to the workers.
 
     Once this returns nothing is lost any more, whether or not the broker could be reached.
-    Raises JobExists if the tenant has used the name before.
+    Raises JobExists if the tenant has used the name before, and what `hold` raises.
     """
     with resources.db.transaction() as tx:
         job = _inserted(tx, new_job, len(new_job.items))
+        hold(tx, job)
         store.copy_items(tx, job, new_job.items)
         job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
@@ -243,12 +252,13 @@ def retry(
     created_by: str,
     external_id_of_new: str | None = None,
     calibrated_seconds: float = 0.0,
+    hold: Hold = hold_nothing,
 ) -> Job:
     """Make a new job of items of this one, which stays as it is.
 
     `statuses` are of `succeeded`, `failed` and `cancelled`, the last for all that were never
-    begun; `positions` chooses among them. Raises JobNotFound, IllegalTransition if the job still
-    runs, or NothingToRetry.
+    begun; `positions` chooses among them; `hold` finds the new job with its items. Raises
+    JobNotFound, IllegalTransition if the job still runs, or NothingToRetry.
     """
     with resources.db.transaction() as tx:
         old = store.find_job(tx, tenant_id, dialect, external_id)
@@ -277,6 +287,7 @@ def retry(
         )
         copied = store.copy_items_of(tx, job, old, statuses, positions)
         assert copied == total, "the counts of a final job are exact"
+        hold(tx, job)
         job = store.set_estimate(tx, job, calibrated_seconds)
     log.info("job.retried", extra={"job_id": str(job.id), "retry_of": str(old.id)})
     launch(resources, job, range(job.chunk_count))
