@@ -18,6 +18,7 @@ from app.api.context import caller, resources
 from app.api.documents import uploads_held
 from app.api.jobs_render import stamp
 from app.documents import uploads
+from app.documents.model import Upload
 from app.errors import AppError, InvalidParameter, ItemError, JobError
 from app.jobs import service
 from app.jobs.model import NewItem
@@ -84,8 +85,14 @@ def upload() -> tuple[Response, HTTPStatus]:
         raise InvalidParameter("No files provided: send them as multipart/form-data, in `files`.")
     if len(files) > FILES:
         raise InvalidParameter(f"At most {FILES} files may be sent at once.")
-    kept = [_kept(file) for file in files]
-    return jsonify(files=kept), HTTPStatus.CREATED
+    made = uploads.save_all(
+        resources().db,
+        resources().settings,
+        caller().tenant_id,
+        [(file.filename or "", file.read()) for file in files],
+        created_by=caller().uid,
+    )
+    return jsonify(files=[_kept(each) for each in made]), HTTPStatus.CREATED
 
 
 @bp.post("/batch/validate-paths")
@@ -135,15 +142,7 @@ def _files() -> list[FileStorage]:
     ]
 
 
-def _kept(file: FileStorage) -> dict[str, Any]:
-    made = uploads.save(
-        resources().db,
-        resources().settings,
-        caller().tenant_id,
-        name=file.filename or "",
-        data=file.read(),
-        created_by=caller().uid,
-    )
+def _kept(made: Upload) -> dict[str, Any]:
     return {
         "file_path": f"upload://{made.id}",
         "file_source_type": "upload",

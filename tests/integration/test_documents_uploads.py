@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from app.documents import uploads
+from app.factory import create_app
 from app.jobs import service
 from app.kinds import documents
 from tests.integration.conftest import until
@@ -158,3 +160,30 @@ def test_a_single_document_whose_upload_is_not_there_is_refused(client, resource
 
     assert error["detail"].startswith("documents.0.file_path names the upload")
     assert _singles(resources, tenant) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "detail"),
+    [
+        ({}, 400, "Document 3 of 3 is empty: it has no bytes."),
+        ({"document_max_bytes": 5}, 413, "Request too large"),
+        ({"uploads_max_bytes": 9}, 413, None),
+    ],
+)
+def test_of_files_that_come_together_all_are_kept_or_none(
+    settings, token, database, changes, status, detail
+):
+    client = create_app(replace(settings, **changes)).test_client()
+    last = b"The third." if changes else b""
+    files = [(io.BytesIO(data), "a.txt") for data in (b"One.", b"Two.", last)]
+
+    answer = client.post(
+        "/api/batch/upload",
+        data={"files": files},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+    assert_detail(answer, status, detail)
+    with database.transaction() as tx:
+        tx.execute("SELECT count(*) AS n FROM uploads")
+        assert tx.fetchone()["n"] == 0
