@@ -1,8 +1,9 @@
 """Live progress in Redis: what a poll needs, as absolute values. Cheap to write, safe to lose.
 
 Postgres holds the truth. Nothing in Redis means "ask Postgres", never "zero"; the newer version
-wins, so that writing twice or late changes nothing; and what is shown of a job that still moves
-goes by itself after a few seconds, so that a write which never arrived cannot mislead for longer.
+wins, and of two jobs that had the same name the newer job, so that writing twice or late changes
+nothing; and what is shown of a job that still moves goes by itself after a few seconds, so that a
+write which never arrived cannot mislead for longer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources as package
 from typing import Any, Self
 from uuid import UUID
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 #: How long the picture of a job that still moves may be trusted, and one that has ended.
 LIVE_MS = 5_000
 FINAL_MS = 3_600_000
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 #: Where it is said that a job has changed, as `<id> <version>`: for those who watch (app/live).
 CHANNEL = "job_changes"
@@ -107,7 +110,7 @@ class Progress:
         self._resting_until = 0.0
 
     def show(self, job: Job) -> bool:
-        """Show the job as it is in this row, unless a newer one is shown.
+        """Show the job as it is in this row, unless a newer row of it, or a newer job, is shown.
 
         Return False if Redis is away, as far as this process knows.
         """
@@ -119,6 +122,8 @@ class Progress:
             self._show(
                 keys=[_key(job.tenant_id, job.dialect, job.external_id)],
                 args=[
+                    str(job.id),
+                    (job.created_at - _EPOCH) // timedelta(microseconds=1),
                     job.version,
                     snapshot.to_json(),
                     keep,
@@ -146,11 +151,11 @@ class Progress:
             # Written by another version of this program, in the middle of a deployment.
             return None
 
-    def forget(self, job: Job) -> None:
+    def forget(self, tenant_id: UUID, dialect: str, external_id: str) -> None:
         """Show a job no longer that is no longer there."""
         if not self.is_away:
             try:
-                self._client.delete(_key(job.tenant_id, job.dialect, job.external_id))
+                self._client.delete(_key(tenant_id, dialect, external_id))
             except redis.RedisError as error:
                 self._rest(error)
 

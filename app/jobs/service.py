@@ -18,6 +18,7 @@ from app.errors import (
     IllegalTransition,
     JobError,
     JobExists,
+    JobNotFound,
     NothingToRetry,
 )
 from app.jobs import store
@@ -81,13 +82,27 @@ def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
 
 
 def watch(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot:
-    """Return how far the job has come: from Redis, or from Postgres when Redis does not know."""
+    """Return how far the job has come: from Redis, or from Postgres when Redis does not know.
+
+    Of a job that has ended, which may have been deleted since, from Postgres if that can be asked.
+    """
     snapshot = resources.progress.read(tenant_id, dialect, external_id)
-    if snapshot is None:
+    if snapshot is not None and not snapshot.state.is_final:
+        return snapshot
+    try:
         job = find(resources, tenant_id, dialect, external_id)
+    except JobNotFound:
+        # Whoever deleted it could not reach Redis, or a worker was late to show its end.
+        resources.progress.forget(tenant_id, dialect, external_id)
+        raise
+    except DatabaseUnavailable:
+        if snapshot is None:
+            raise
+        return snapshot
+    current = Snapshot.of(job)
+    if current != snapshot:
         resources.progress.show(job)
-        snapshot = Snapshot.of(job)
-    return snapshot
+    return current
 
 
 def find(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
@@ -415,7 +430,7 @@ def delete(resources: Resources, job: Job) -> None:
         store.delete_events(tx, now)
         if not store.delete_job(tx, now):
             raise _refused(now, f"A {now.state} job cannot be deleted: cancel it first.")
-    resources.progress.forget(job)
+    resources.progress.forget(job.tenant_id, job.dialect, job.external_id)
     log.info("job.deleted", extra={"job_id": str(job.id)})
 
 
