@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  hash   progress:<tenant>:<dialect>:<external id>   id, born, version, job
 -- ARGV     the job's id, when it was made (microseconds), version, the job as JSON (ids, counts,
---          times), milliseconds to keep, a channel, what to say there (an id and the version)
+--          times) or nothing, milliseconds to keep, a channel, what to say there (an id and the
+--          version)
 -- Returns  1 if it is shown now, 0 if a newer version, or a newer job of that name, was there
 
 local id, born, version = unpack(redis.call("HMGET", KEYS[1], "id", "born", "version"))

@@ -146,6 +146,21 @@ def test_redis_holds_ids_counts_and_times_and_nothing_of_the_items(resources, su
     assert not any(b"Secretname" in each for each in held)
 
 
+def test_the_warnings_of_a_job_which_quote_the_caller_stay_in_postgres(
+    resources, submit, redis_client
+):
+    warnings = [{"code": "unknown_config", "message": "config.Secretname is not known here."}]
+    job = submit("slow", [{}] * 3, warnings=warnings)
+
+    for _ in range(2):
+        seen = service.watch(resources, job.tenant_id, job.dialect, job.external_id)
+        assert (seen, seen.warnings) == (Snapshot.of(job), warnings)
+
+    held = redis_client.hgetall(key_of(redis_client))
+    assert held[b"version"] == b"%d" % job.version, "who watches hears of it none the less"
+    assert not any(b"Secretname" in each for each in held.values())
+
+
 def test_nothing_in_redis_means_ask_postgres_and_never_zero(resources, job, redis_client):
     redis_client.flushall()
 
@@ -217,6 +232,7 @@ snapshots = st.builds(
     retry_of=st.uuids() | st.none(),
     error_code=st.text() | st.none(),
     error_message=st.text() | st.none(),
+    warnings=st.just([]),
 )
 
 
