@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -178,8 +179,10 @@ def _started(job: Job) -> Response:
         "message": "Batch processing started",
     }
     if job.retry_of is not None:
-        old = service.get(resources(), job.tenant_id, job.retry_of)
-        body["retry_of"] = old.external_id
+        # The old one may have been deleted since.
+        with suppress(JobNotFound):
+            old = service.get(resources(), job.tenant_id, job.retry_of)
+            body["retry_of"] = old.external_id
     if job.warnings:
         body["warnings"] = job.warnings
     response = jsonify(body)

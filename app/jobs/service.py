@@ -276,7 +276,8 @@ def retry(
     JobNotFound, IllegalTransition if the job still runs, or NothingToRetry.
     """
     with resources.db.transaction() as tx:
-        old = store.find_job(tx, tenant_id, dialect, external_id)
+        # Locked: whoever deletes it meanwhile waits, or has been here before.
+        old = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
         if not old.state.is_final:
             raise _refused(
                 old, f"A {old.state} job cannot be retried: wait for its end, or cancel it first."

@@ -14,6 +14,7 @@ from app.factory import create_app
 from app.jobs import service
 from app.kinds import documents
 from tests.integration.conftest import until
+from tests.integration.engine import waits_for_a_lock
 from tests.tagging import CONFIG, TEXT, assert_detail, ended, start
 
 pytestmark = pytest.mark.integration
@@ -92,18 +93,12 @@ def test_an_upload_that_goes_while_its_job_is_made_leaves_no_job(client, databas
         with database.transaction() as tx:
             tx.execute("DELETE FROM uploads")
             answer = threads.submit(client.post, "/api/batch/start", json=body)
-            until(lambda: _waits_for_a_lock(database), 20, "the submission waits")
+            until(lambda: waits_for_a_lock(database), 20, "the submission waits")
         refused = answer.result(20)
 
     error = assert_detail(refused, 400)
     assert error["detail"].startswith("documents.1.file_path names the upload")
     assert_detail(client.get("/api/batch/jobs/mine/status"), 404)
-
-
-def _waits_for_a_lock(database) -> bool:
-    with database.transaction() as tx:
-        tx.execute("SELECT FROM pg_locks WHERE NOT granted")
-        return tx.fetchone() is not None
 
 
 def test_a_request_that_comes_again_is_answered_when_its_upload_is_gone(
