@@ -558,6 +558,21 @@ class TestWithAWorker:
         assert stranger.get("/api/history/stats").json["total_jobs"] == 0
 
 
+def test_a_page_behind_the_last_says_how_many_there_are(client):
+    start(client, [inline(1), inline(2)])
+    start(client, [inline(3)])
+
+    for path, name, total in (
+        ("/api/history/jobs?", "jobs", 2),
+        ("/api/history/jobs?status=failed&", "jobs", 0),
+        ("/api/history/documents?", "documents", 3),
+        ("/api/history/documents/search?q=note%202&", "documents", 1),
+        ("/api/history/documents/search?q=nothing&", "documents", 0),
+    ):
+        page = client.get(f"{path}offset=50").json
+        assert (path, page[name], page["total"]) == (path, [], total)
+
+
 def test_a_job_that_has_not_ended_is_not_deleted(client):
     job_id = start(client, [inline(1)]).json["job_id"]
 
