@@ -172,6 +172,12 @@ def find_key(tx: Cursor, key_hash: bytes) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
+def load_key(tx: Cursor, key_id: UUID) -> ApiKey | None:
+    tx.execute(QUERIES["load_key"], {"id": key_id})
+    row = tx.fetchone()
+    return None if row is None else _key(row)
+
+
 def touch_key(tx: Cursor, key_id: UUID) -> None:
     tx.execute(QUERIES["touch_key"], {"id": key_id})
 

@@ -97,6 +97,12 @@ SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at,
   FROM api_keys
  WHERE key_hash = %(key_hash)s;
 
+-- name: load_key
+SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
+       created_at
+  FROM api_keys
+ WHERE id = %(id)s;
+
 -- name: touch_key
 UPDATE api_keys SET last_used_at = now() WHERE id = %(id)s;
 

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -704,16 +705,94 @@ class TestTheWeb:
         stream.until("state")
         stream.close()
 
-    def test_a_ticket_is_good_for_nothing_else(self, live, settings, token, waiting, tenant):
+    @pytest.fixture
+    def sent(self, live, settings, token):
+        """Return the path with a ticket to which the web sends whoever asks for a job's stream."""
         from app.factory import create_app
 
         web = create_app(replace(settings, live_url=live.url)).test_client()
-        job = waiting()
-        sent = web.get(path(job), headers={"Authorization": f"Bearer {token}"})
-        ticket = sent.headers["Location"].rpartition("token=")[2]
 
-        answer = web.get("/kyc/jobs", headers={"Authorization": f"Bearer {ticket}"})
-        assert answer.status_code == 403
+        def run(where: str, credential: str = token, **environ: str) -> str:
+            answer = web.get(
+                where, headers={"Authorization": f"Bearer {credential}"}, environ_overrides=environ
+            )
+            assert answer.status_code == 307
+            return answer.headers["Location"].removeprefix(live.url)
+
+        return run
+
+    def test_a_ticket_is_no_token_of_the_api(self, web, sent, waiting):
+        job, other = waiting(), waiting("documents")
+        ticket = sent(path(job)).rpartition("token=")[2]
+
+        for where in (
+            "/v1/jobs",
+            path(job),
+            path(job).removesuffix("/events"),
+            path(job).replace("/events", "/results"),
+            f"/v1/jobs/{ids.render(other.id)}/results",
+            f"/api/batch/jobs/{other.external_id}/results",
+            "/kyc/jobs",
+            "/api/auth/me",
+        ):
+            for given in (ticket, ticket.removeprefix(tokens.TICKET_PREFIX)):
+                asked = {"Authorization": f"Bearer {given}"}
+                assert web.test_client().get(where, headers=asked).status_code == 401, where
+            assert web.test_client().get(f"{where}?token={ticket}").status_code == 401, where
+
+    def test_a_ticket_is_for_one_job_and_one_way_to_watch_it(self, live, sent, waiting):
+        job, other, document = waiting(), waiting(), waiting("documents")
+        ticket = sent(path(job)).rpartition("token=")[2]
+
+        for where in (path(other), documents_path(document)):
+            refused = live.get(f"{where}?token={ticket}", None)
+            assert refused.status_code == 401, where
+        for given in (ticket, ticket.removeprefix(tokens.TICKET_PREFIX)):
+            assert live.get(path(job), given).status_code == 401, "as a header it is none"
+        of_document = sent(documents_path(document)).rpartition("token=")[2]
+        with live.socket(document.external_id, None, f"?token={of_document}") as wire:
+            assert json.loads(wire.recv())["error"] == "Authentication required"
+        stream = live.watch(f"{documents_path(document)}?token={of_document}", None)
+        stream.until("catchup")
+        stream.close()
+
+    def test_a_ticket_that_was_tampered_with_or_is_old_is_none(
+        self, live, settings, sent, waiting, tenant, monkeypatch
+    ):
+        job, other = waiting(), waiting()
+        ticket = sent(path(job)).rpartition("token=")[2]
+        head, claims, signature = ticket.split(".")
+        read = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        assert 0 < read["exp"] - time.time() <= 60
+        claims = urlsafe_b64encode(json.dumps({**read, "path": path(other)}).encode()).decode()
+        forgery = f"{head}.{claims.rstrip('=')}.{signature}"
+        for forged in (forgery, tokens.TICKET_PREFIX, f"{tokens.TICKET_PREFIX}a.b.c"):
+            assert live.get(f"{path(other)}?token={forged}", None).status_code == 401
+
+        monkeypatch.setattr(tokens, "_TICKET", timedelta(seconds=-1))
+        old = sent(path(job)).rpartition("token=")[2]
+        assert live.get(f"{path(job)}?token={old}", None).status_code == 401
+
+    def test_a_ticket_of_a_key_ends_with_the_key_and_holds_in_its_networks(
+        self, live, resources, tenant, sent, waiting
+    ):
+        where = path(waiting())
+        key, secret = accounts.create_key(resources.db, tenant.id, "reader", ["jobs:read"])
+        _, bound = accounts.create_key(
+            resources.db, tenant.id, "bound", ["jobs:read"], allowed_ips=["192.0.2.0/24"]
+        )
+
+        far = live.get(sent(where, bound, REMOTE_ADDR="192.0.2.7"), None)
+        assert (far.status_code, far.json()["type"]) == (
+            403,
+            "urn:muster:problem:insufficient-permissions",
+        )
+        place = sent(where, secret)
+        stream = live.watch(place, None)
+        stream.until("state")
+        stream.close()
+        accounts.revoke_key(resources.db, tenant.id, key.id)
+        assert live.get(place, None).status_code == 401
 
     def test_without_one_it_says_where_to_ask(self, client, waiting):
         job = waiting()
