@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Flask
+from gevent import Timeout
 from gevent.event import Event as Flag
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -165,15 +166,17 @@ class _Wire:
 
     def close(self, code: int) -> None:
         self._client.sendall(self._protocol.send(CloseConnection(code)))
+        # The client's own goodbye, or it would find the connection reset under its reading.
+        patience = Timeout.start_new(_GOODBYE_SECONDS, TimeoutError)
         try:
-            # The client's own goodbye, or it would find the connection reset under its reading.
-            self._client.settimeout(_GOODBYE_SECONDS)
             while data := self._client.recv(4096):
                 self._protocol.receive_data(data)
                 if any(isinstance(each, CloseConnection) for each in self._protocol.events()):
                     return
         except (OSError, ProtocolError):
             return
+        finally:
+            patience.close()
 
     def attend(self, flag: Flag) -> None:
         self._attention = Attention(self._client.fileno(), flag)
@@ -211,5 +214,5 @@ class _Wire:
             self._attention.close()
 
 
-#: For the client's goodbye.
+#: For the client's goodbye, whatever else it sends meanwhile.
 _GOODBYE_SECONDS = 1.0

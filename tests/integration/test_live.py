@@ -621,6 +621,91 @@ class TestWhoMayWatch:
         assert b"application/problem+json" in answer
 
 
+class TestSlowClients:
+    """Nobody without a token keeps a place that a watcher could have."""
+
+    def test_a_request_that_comes_a_byte_at_a_time_is_not_waited_for(self, live):
+        line = b"GET /healthz" + b"x" * 2000
+        headers = b"GET /healthz HTTP/1.1\r\n" + b"X-One: 1\r\n" * 200
+        clients = [_Dripping(live, line), _Dripping(live, headers, at_once=40)]
+        began = time.monotonic()
+
+        until(lambda: all(each.is_over() for each in clients), 40, "both are let go")
+
+        assert time.monotonic() - began > 10, "who is only slow is waited for"
+        # Of a whole line that was no whole request, it is said.
+        assert clients[0].said == b""
+        assert clients[1].said.startswith(b"HTTP/1.1 400 ")
+
+    @pytest.mark.parametrize("length", ["Content-Length: 4000", "Transfer-Encoding: chunked"])
+    def test_nobody_waits_for_the_body_of_a_request(self, live, length):
+        head = f"POST /v1/jobs/x/events HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode()
+        body = b"f" * 4 + b"\r\n" + b"x" * 4000
+        client = _Dripping(live, head + body, at_once=len(head))
+
+        until(client.is_over, 10, "it is answered and let go")
+
+        assert client.said.startswith(b"HTTP/1.1 405 ")
+
+    def test_whoever_is_refused_and_does_not_say_goodbye_is_not_waited_for(self, live):
+        head = (
+            b"GET /api/batch/ws/x HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        # An empty pong each time, masked: nothing that anybody answers.
+        client = _Dripping(live, head + b"\x8a\x80\0\0\0\0" * 1000, at_once=len(head), size=6)
+
+        until(client.is_over, 10, "it is let go")
+
+        assert b"Authentication required" in client.said
+
+    def test_a_client_in_good_time_may_ask_again_on_its_connection(self, live):
+        with socket.create_connection(("127.0.0.1", live.port), timeout=10) as sock:
+            for _ in range(3):
+                sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                said = b""
+                while b"watchers" not in said:
+                    part = sock.recv(4096)
+                    assert part, said
+                    said += part
+                assert said.startswith(b"HTTP/1.1 200 ")
+
+
+class _Dripping:
+    """A client that sends a little each time it is asked whether it has been let go."""
+
+    def __init__(self, live: Live, text: bytes, *, at_once: int = 1, size: int = 1) -> None:
+        self.said = b""
+        self._rest = text[at_once:]
+        self._size = size
+        self._next = 0.0
+        self._socket = socket.create_connection(("127.0.0.1", live.port), timeout=10)
+        self._socket.sendall(text[:at_once])
+        self._socket.setblocking(False)
+
+    def is_over(self) -> bool:
+        if self._socket.fileno() < 0:
+            return True
+        try:
+            while data := self._socket.recv(4096):
+                self.said += data
+        except BlockingIOError:
+            return self._drip()
+        except OSError:
+            pass
+        self._socket.close()
+        return True
+
+    def _drip(self) -> bool:
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + 0.2
+            with suppress(OSError):
+                self._socket.send(self._rest[: self._size])
+            self._rest = self._rest[self._size :]
+        return False
+
+
 class TestManyWatchers:
     def test_they_share_a_subscription_and_few_connections_and_leave_nothing(
         self, live, resources, redis_client, exits, waiting, token
