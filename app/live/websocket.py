@@ -29,8 +29,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError
 
 from app.api import auth, streams
-from app.api.context import resources
-from app.api.documents_events import DIALECT, PERMISSION, WORDING
+from app.api.documents_events import PERMISSION, WORDING, find
 from app.errors import (
     AppError,
     Forbidden,
@@ -39,7 +38,6 @@ from app.errors import (
     Unauthenticated,
     Unavailable,
 )
-from app.jobs import service
 from app.jobs.model import Job
 from app.live.following import Attention, Following
 from app.live.hub import Hub
@@ -104,7 +102,9 @@ class DocumentsSocket:
             token = query.get("token", [""])[-1]
         caller = auth.whose(token.strip(), environ.get("REMOTE_ADDR"))
         auth.allow(caller, PERMISSION)
-        job = service.find(resources(), caller.tenant_id, DIALECT, job_id)
+        if not job_id:
+            raise JobNotFound("No id was given.")
+        job = find(caller.tenant_id, job_id)
         return job, streams.parse_after(query.get("after", [None])[-1])
 
     def _tell(self, wire: _Wire, following: Following) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
@@ -516,9 +517,13 @@ class TestWhoMayWatch:
         assert {answer.json()["type"] for answer in answers} == {"urn:muster:problem:job-not-found"}
         foreign = live.get(documents_path(document), stranger)
         assert (foreign.status_code, foreign.json()) == (404, {"detail": "Job not found"})
-        for job_id in (document.external_id, "batch-1-abc", "é"):
+        for place in ("/api/batch/jobs/%00/events", "/v1/jobs/a%00b/events"):
+            assert live.get(place, stranger).status_code == 404
+        for job_id in (document.external_id, "batch-1-abc", "é", "", "%00", "a%00b", "%ff"):
             with live.socket(job_id, stranger) as wire:
-                assert json.loads(wire.recv())["error"] == "Job not found"
+                said = json.loads(wire.recv())
+                assert said["error"] == "Job not found"
+                assert said["job_id"] == unquote(job_id)
                 with pytest.raises(ConnectionClosed):
                     wire.recv()
             assert wire.close_code == 1008
