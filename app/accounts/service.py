@@ -162,9 +162,16 @@ def grant_role(db: Database, tenant_id: UUID, email: str, role: Role) -> User:
 
 
 def set_password(db: Database, email: str, password: str) -> User:
+    """Replace the password, and end all sessions: the old one may have been known to somebody.
+
+    Access tokens, and the refresh tokens of dialect A, live until they expire. Raises
+    InvalidParameter or NotFound.
+    """
     password_hash = hash_password(password)
     with db.transaction() as tx:
+        # From here on the user's row is locked, as whoever renews a session locks it.
         user = _found(store.set_password(tx, read_email(email), password_hash))
+        store.revoke_sessions(tx, user.id)
     log.info("user.password_set", extra={"user_id": str(user.id)})
     return user
 
