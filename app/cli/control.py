@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from app.cli.http import Api, api_options
+from app.cli.native import job_path, uuid_of
 from app.cli.output import counted, note, print_json
 from app.cli.values import job_argument
-from app.jobs import ids
 
 #: How long to wait until what is in hand is finished, before saying that it still is.
 PATIENCE_SECONDS = 20.0
@@ -81,16 +81,12 @@ def retry(api: Api, job_id: str, as_json: bool) -> None:
     Example:
       muster show $(muster retry 550e8400-e29b-41d4-a716-446655440000)
     """
-    job = api.post_json(_path(job_id, "/retry"), {"items": "unfinished"})
+    job = api.post_json(job_path(job_id, "/retry"), {"items": "unfinished"})
     if as_json:
         print_json(job)
         return
-    click.echo(str(ids.parse(job["id"]) or job["id"]))
+    click.echo(uuid_of(job))
     note(f"To be done again: {counted(job['counts']['total'], 'item', 'items')}.")
-
-
-def _path(job_id: str, action: str = "") -> str:
-    return f"/v1/jobs/{job_id}{action}"
 
 
 def _tell(
@@ -106,11 +102,11 @@ def _tell(
 
     The braces in a sentence are for how far the job is. Returns the status.
     """
-    job = api.post_json(_path(job_id, f"/{action}"))
+    job = api.post_json(job_path(job_id, f"/{action}"))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while job["status"] == passing and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-        job = api.get_json(_path(job["id"]))
+        job = api.get_json(job_path(job["id"]))
     status = str(job["status"])
     if as_json:
         print_json(job)
