@@ -44,6 +44,11 @@ def fold(text: str) -> str:
     return lower.translate(_ALIKE)
 
 
+def spelling(term: str) -> str:
+    """Return the term as it is looked for: folded, with one space between its words."""
+    return fold(" ".join(term.split()))
+
+
 class Page:
     """Title and text as one string, of which at most MAX_CHARS characters."""
 

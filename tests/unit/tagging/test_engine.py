@@ -247,6 +247,16 @@ def test_a_hostile_text_ends(text):
     json.dumps(found.to_json())
 
 
+def test_a_taxonomy_that_takes_too_long_is_cut_short_and_the_result_says_so(monkeypatch):
+    monkeypatch.setattr(matching, "FIND_SECONDS", 0.0)
+
+    shown = tagger().tag(Document(ARTICLE)).to_json()
+
+    assert shown["truncated"] is True
+    assert [each["code"] for each in shown["warnings"]] == [matching.TAXONOMY_CUT_SHORT]
+    assert shown["tags"], "the rest of the engine does its work"
+
+
 def test_a_pattern_that_never_ends_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr(matching, "PATTERN_SECONDS", 0.05)
     taxonomy = {
