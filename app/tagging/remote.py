@@ -28,6 +28,7 @@ from app.tagging.backoff import later, pause, retry_after
 from app.tagging.model import Tag
 from app.tagging.providers import Provider
 from app.tagging.text import Page
+from app.tagging.timed import Adapter, watched
 from app.tagging.words import Words
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class Endpoint:
         self._http = requests.Session()
         # No proxy and no .netrc of the machine: its password would go out in place of the key.
         self._http.trust_env = False
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, Adapter())
         self._http.headers["content-type"] = "application/json"
         self._http.headers["user-agent"] = "muster"
         if provider.key:
@@ -175,30 +178,30 @@ class Endpoint:
         left = deadline - time.monotonic()
         if left <= 0:
             raise _Passing(MODEL_TIMEOUT)
-        try:
-            with self._http.post(
-                f"{self._provider.base_url}/chat/completions",
-                data=body,
-                timeout=(min(_CONNECT_SECONDS, left), left),
-                # An address that nobody configured gets neither the key nor the document.
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                raw = bytearray()
-                # What is there, and not a full buffer: an endpoint that sends a byte a second would
-                # otherwise never be found out.
-                while part := response.raw.read1(_BUFFER, decode_content=True):
-                    raw += part
-                    if len(raw) > _MAX_BYTES:
-                        raise BadAnswer("it is too long")
-                    if time.monotonic() > deadline:
+        with watched(left) as watch:
+            try:
+                with self._http.post(
+                    f"{self._provider.base_url}/chat/completions",
+                    data=body,
+                    timeout=(min(_CONNECT_SECONDS, left), left),
+                    # An address that nobody configured gets neither the key nor the document.
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    raw = bytearray()
+                    while part := response.raw.read1(_BUFFER, decode_content=True):
+                        raw += part
+                        if len(raw) > _MAX_BYTES:
+                            raise BadAnswer("it is too long")
+                    # A connection that was cut looks like an answer that ends.
+                    if watch.is_up:
                         raise _Passing(MODEL_TIMEOUT)
-                return response.status_code, response.headers, bytes(raw)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise _Passing(MODEL_TIMEOUT) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            # A connection that breaks off, also in the middle of the answer.
-            raise _Passing(MODEL_UNAVAILABLE) from None
+                    return response.status_code, response.headers, bytes(raw)
+            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                raise _Passing(MODEL_TIMEOUT) from None
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+                # A connection that breaks off, also in the middle of the answer.
+                raise _Passing(MODEL_TIMEOUT if watch.is_up else MODEL_UNAVAILABLE) from None
 
 
 @cache

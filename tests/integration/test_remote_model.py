@@ -224,13 +224,28 @@ def test_nobody_listening_fails_the_document(ask):
     assert caught.value.code == remote.MODEL_UNAVAILABLE
 
 
-@pytest.mark.parametrize("step", [{"delay": 10}, {**says(TAG), "drip": 0.1}], ids=["mute", "drip"])
+@pytest.mark.parametrize(
+    "step",
+    [{"delay": 10}, *({**says(TAG), "drip": part} for part in ("head", "chunk", "body"))],
+    ids=["mute", "head", "chunk", "body"],
+)
 def test_an_endpoint_that_takes_too_long_is_given_up(ask, step):
+    began = time.monotonic()
     with serving(step) as model, pytest.raises(ItemError) as caught:
         ask(model, seconds=0.5)
 
+    # It would drip for half a minute, and each byte comes in good time.
+    assert time.monotonic() - began < 10
     assert caught.value.code == remote.MODEL_TIMEOUT
     assert len(model.asked) == 1
+
+
+def test_a_connection_is_kept_for_the_next_document(ask):
+    with serving(says(TAG)) as model:
+        ask(model)
+        ask(model)
+
+        assert len({asked.client for asked in model.asked}) == 1
 
 
 @pytest.mark.parametrize(
