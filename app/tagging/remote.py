@@ -51,8 +51,10 @@ _REST_SECONDS = 30.0
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 1_000_000
 _BUFFER = 16_384
-#: Words by which providers say that no money is left.
-_NO_QUOTA = ("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached")
+#: Codes and types of errors by which providers say that no money is left.
+_NO_QUOTA = frozenset(
+    {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"}
+)
 
 _AGAIN = frozenset({408, 409, 425, 429})
 
@@ -144,21 +146,25 @@ class Endpoint:
 
     def _ask(self, page: Page, num_tags: int, deadline: float) -> bytes:
         """Return the body of a good answer; ask in a plainer way where this one is not known."""
+        mode = self._mode
         while True:
-            body = answers.question(page, self._model, num_tags, self.mode)
+            body = answers.question(page, self._model, num_tags, MODES[mode])
             status, headers, raw = self._post(json.dumps(body).encode(), deadline)
             if status == 200:
-                return raw
+                break
             knows_not = status in (400, 422) and b"response_format" in raw
-            if knows_not and self._mode + 1 < len(MODES):
-                self._mode += 1
-                log.info("model.mode_changed", extra={"mode": self.mode})
-                continue
-            self._refuse(status, headers, raw)
+            if not knows_not or mode + 1 == len(MODES):
+                self._refuse(status, headers, raw)
+            mode += 1
+        # Only now: that the word is in an error may have to do with this document alone.
+        if mode != self._mode:
+            self._mode = mode
+            log.info("model.mode_changed", extra={"mode": self.mode})
+        return raw
 
     def _refuse(self, status: int, headers: CaseInsensitiveDict[str], raw: bytes) -> NoReturn:
         """Raise what the status means. Of what the endpoint said nothing is repeated."""
-        if status == 402 or any(word.encode() in raw for word in _NO_QUOTA):
+        if status == 402 or (status in (403, 429) and _says_no_quota(raw)):
             raise JobError(
                 MODEL_QUOTA_EXHAUSTED,
                 f"The quota of {self.name} is used up. Raise it, then retry the job.",
@@ -202,6 +208,15 @@ class Endpoint:
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
                 # A connection that breaks off, also in the middle of the answer.
                 raise _Passing(MODEL_TIMEOUT if watch.is_up else MODEL_UNAVAILABLE) from None
+
+
+def _says_no_quota(raw: bytes) -> bool:
+    """The error is one of money. What else the body holds may be the document, sent back."""
+    try:
+        error = json.loads(raw)["error"]
+        return any(error.get(key) in _NO_QUOTA for key in ("code", "type"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 @cache
