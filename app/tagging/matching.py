@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ class Matcher:
             if not _stands_alone(text, start, end):
                 continue
             for name in ids:
-                if budget.take(name) and not self._is_excluded(name, text, start):
+                if budget.take(name) and not self._is_excluded(name, page, start):
                     hits[name].append(Hit(start, end, term))
 
     def _find_patterns(
@@ -171,15 +171,12 @@ class Matcher:
             # All of a pattern's hits or none: what it found until then would depend on the clock.
             found: list[Hit] = []
             try:
-                if left <= 0:
-                    raise TimeoutError
-                for match in pattern.finditer(page.full, timeout=left):
-                    start, end = match.span()
+                for start, end in _places(pattern, page, left):
                     if start == end:
                         continue
                     if not budget.take(name):
                         break
-                    if not self._is_excluded(name, page.folded, start):
+                    if not self._is_excluded(name, page, start):
                         found.append(Hit(start, end, pattern.pattern))
             except TimeoutError:
                 message = "A pattern took too long on this document and was left out."
@@ -206,7 +203,7 @@ class Matcher:
                 for start, end in (place for choice, _, _ in alike for place in windows[choice]):
                     if not budget.take(category.id):
                         break
-                    if not self._is_excluded(category.id, page.folded, start):
+                    if not self._is_excluded(category.id, page, start):
                         hits[category.id].append(Hit(start, end, term))
 
     def _counting(
@@ -234,11 +231,13 @@ class Matcher:
                 kept[category.id] = counting
         return kept
 
-    def _is_excluded(self, name: str, text: str, start: int) -> bool:
+    def _is_excluded(self, name: str, page: Page, start: int) -> bool:
         endings = self._excluding.get(name)
-        return endings is not None and endings.end(
-            text[max(0, start - _BEFORE) : start].rstrip(" -")
-        )
+        if endings is None:
+            return False
+        # What the title ends in is not before what the text begins with.
+        first = max(page.begins(start), start - _BEFORE)
+        return endings.end(page.folded[first:start].rstrip(" -"))
 
 
 class _Endings:
@@ -338,12 +337,26 @@ def _longest(hits: Iterable[Hit]) -> list[Hit]:
     return kept
 
 
+def _places(pattern: Any, page: Page, seconds: float) -> Iterator[tuple[int, int]]:
+    """Yield where the pattern stands in the title and in the text, or raise TimeoutError.
+
+    Each is looked through by itself: a pattern may be of anything, the end of the title too.
+    """
+    ends = time.monotonic() + seconds
+    for begins, field in page.fields:
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        for match in pattern.finditer(field, timeout=left):
+            yield begins + match.start(), begins + match.end()
+
+
 def _windows(page: Page, size: int, longest: int) -> dict[str, list[tuple[int, int]]]:
-    """Return where each run of so many words stands, but for those of more characters."""
+    """Return where each run of so many words stands, in one field and of so many characters."""
     spans = [match.span() for match in page.words]
     windows: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for (start, _), (_, end) in zip(spans, spans[size - 1 :], strict=False):
-        if end - start <= longest:
+        if end - start <= longest and not page.crosses(start, end):
             windows[page.folded[start:end]].append((start, end))
     return windows
 

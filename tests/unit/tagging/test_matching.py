@@ -132,6 +132,34 @@ def test_no_term_reaches_from_the_title_into_the_text():
     assert find("fraud", {"id": "x", "terms": ["wire fraud"]}, title="wire") == {}
 
 
+@pytest.mark.parametrize(
+    ("category", "expected"),
+    [
+        ({"match": "fuzzy", "threshold": 80, "terms": ["wire frauds"]}, []),
+        ({"match": "regex", "terms": [r"wire\s+fraud"]}, []),
+        ({"match": "regex", "terms": [r"wire\s*"]}, [("title", "wire")]),
+        ({"match": "regex", "terms": [r"(^|\s)fraud"]}, [("text", "fraud")]),
+        ({"match": "regex", "terms": [r"\s+"]}, [("title", " "), ("text", " ")]),
+        ({"match": "regex", "terms": [r"\A\w+|\w+\Z"]}, ["a", "wire", "fraud", "case"]),
+        ({"match": "regex", "terms": [r"(?s).+"]}, ["a wire", "fraud case"]),
+        ({"terms": ["fraud"], "exclude_before": ["wire"]}, [("text", "fraud")]),
+    ],
+    ids=range(8),
+)
+def test_a_hit_is_in_the_title_or_in_the_text_and_knows_of_no_other(category, expected):
+    fields = {"title": "a wire", "text": "fraud case"}
+    test = taxonomy.read({"categories": [{"id": "x", **category}]}, "taxonomy")
+    page = Page(Document(**fields))
+    found = matching.tags(page, test, Matcher(test).find(page).hits)
+
+    places = [
+        (each.field, fields[each.field][each.start : each.end])
+        for tag in found
+        for each in tag.offsets
+    ]
+    assert expected in (places, [surface for _, surface in places])
+
+
 def test_scripts_without_spaces_need_no_end_of_a_word():
     found = find(
         "ผู้ต้องหาฟอกเงินแล้ว 은행이 돈세탁을 했다", {"id": "ml", "terms": ["ฟอกเงิน", "돈세탁"]}
