@@ -93,6 +93,8 @@ _PEOPLES = word_set(
 _JOINS = word_set("of de la del van von der den bin al el da di dos du for the ibn abu le y")
 #: Words of one name; a longer run of capitals is a headline.
 _LONGEST = 8
+#: Letters of one name; what is longer was written by a machine, and is no tag for anybody.
+_LONGEST_LETTERS = 200
 
 
 @cache
@@ -269,7 +271,7 @@ def tags(page: Page, mentions: Sequence[Mention], types: Collection[str], source
     """Return a tag for each entity of the types, best first; a surname counts for its full name."""
     spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for mention in mentions:
-        if mention.label in types:
+        if mention.label in types and len(mention.name) <= _LONGEST_LETTERS:
             spans[mention.name, mention.label].append((mention.start, mention.end))
     full_names: dict[str, str] = {}
     for name, label in sorted(spans):

@@ -37,6 +37,8 @@ _ENDS_IN_ED, _BEGINS_WITH_ING = 0.5, 0.7
 _COVERED, _COVERS = 1.0, 3.0
 #: Words of a run; longer ones are tables and lists, not phrases.
 _RUN = 40
+#: Fewest and most characters of a phrase; marks between its words may be any number.
+_LETTERS = (3, 200)
 
 #: Where every noun has a capital letter, it tells no name.
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
@@ -88,7 +90,7 @@ def find(page: Page, words: Words, *, max_words: int, limit: int) -> list[Keyphr
     is_english = words.language == "en"
     for stems, phrase in found.items():
         start, end = phrase.places[0]
-        if end - start < 3:
+        if not _LETTERS[0] <= end - start <= _LETTERS[1]:
             continue
         single = len(stems) == 1
         frequency = often[stems[0]] if single else sum([often[s] for s in stems]) / len(stems)
