@@ -63,7 +63,7 @@ def start() -> Response:
 @requires("documents:read")
 def status(job_id: str) -> Response:
     """Say how far the job is."""
-    snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, known(job_id))
     if request.if_none_match.contains_weak(str(snapshot.version)):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
@@ -188,7 +188,7 @@ def _started(job: Job) -> Response:
 
 
 def _controlled(act: Callable[..., Job], job_id: str, message: str) -> Response:
-    job = act(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    job = act(resources(), caller().tenant_id, documents.NAME, known(job_id))
     response = jsonify(
         message=message,
         job_id=job.external_id,
@@ -198,10 +198,11 @@ def _controlled(act: Callable[..., Job], job_id: str, message: str) -> Response:
 
 
 def _find(job_id: str) -> Job:
-    return service.find(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    return service.find(resources(), caller().tenant_id, documents.NAME, known(job_id))
 
 
-def _known(job_id: str) -> str:
+def known(job_id: str) -> str:
+    """Return the id of a job as it stands in a path. Raises InvalidParameter or JobNotFound."""
     if not job_id:
         raise InvalidParameter("Invalid job ID")
     if not JOB_ID.match(job_id):

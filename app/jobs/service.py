@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -311,15 +312,7 @@ def results(
 
     Each page is a transaction of its own: a slow reader holds no connection.
     """
-    while True:
-        page = result_page(
-            resources, job, statuses=statuses, first=first, end=end, limit=RESULT_PAGE
-        )
-        if page:
-            yield page
-        if len(page) < RESULT_PAGE:
-            return
-        first = page[-1]["position"] + 1
+    return _pages(partial(result_page, resources, job, statuses=statuses, end=end), first)
 
 
 def result_page(
@@ -341,15 +334,7 @@ def worked(
     resources: Resources, job: Job, *, finished: bool, first: int = 0, end: int | None = None
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield items with payload and result, page by page; `finished` leaves the others out."""
-    while True:
-        page = worked_page(
-            resources, job, finished=finished, first=first, end=end, limit=RESULT_PAGE
-        )
-        if page:
-            yield page
-        if len(page) < RESULT_PAGE:
-            return
-        first = page[-1]["position"] + 1
+    return _pages(partial(worked_page, resources, job, finished=finished, end=end), first)
 
 
 def worked_page(
@@ -365,6 +350,16 @@ def worked_page(
     end = job.total if end is None else end
     with resources.db.transaction() as tx:
         return store.list_worked(tx, job, first=first, end=end, limit=limit, finished=finished)
+
+
+def _pages(read: Callable[..., list[dict[str, Any]]], first: int) -> Iterator[list[dict[str, Any]]]:
+    while True:
+        page = read(first=first, limit=RESULT_PAGE)
+        if page:
+            yield page
+        if len(page) < RESULT_PAGE:
+            return
+        first = page[-1]["position"] + 1
 
 
 def list_history(

@@ -173,7 +173,7 @@ def test_3_a_paused_job_stays_paused_and_goes_on_with_the_next_document(
     until(lambda: status(client, job_id)["results_count"] >= 3, 30, "a few are tagged")
 
     client.post(f"/api/batch/jobs/{job_id}/pause")
-    until(lambda: status(client, job_id)["status"] == "paused", 5, "it is paused")
+    until(lambda: status(client, job_id)["status"] == "paused", 30, "it is paused")
     standing = status(client, job_id)
     assert standing["results_count"] < 400
     stops = time.monotonic() + 5
