@@ -1,9 +1,13 @@
 """Whatever happens to a job, and in whatever order: only what the table of states allows.
 
 A machine of hypothesis does to one job what callers, workers, the sweep and chance do: requests,
-deliveries (also twice, late, of a stale pass, and with a request in the middle of a chunk),
-callbacks, deaths, deadlines. Postgres itself notes every change of the row; what it noted is held
-against the table.
+deliveries (also twice, late, of a stale pass, and with a request or a rate limit in the middle of
+a chunk), callbacks, deaths, deadlines. Postgres itself notes every change of the row; what it noted
+is held against the table.
+
+Which rule may come next never depends on what became of the job: there are no preconditions, and a
+rule returns when there is nothing to do. Of two callers at once either may be first; hypothesis,
+which replays what it drew, would take the other order for a broken test.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.errors import IllegalTransition, ItemError
+from app.errors import IllegalTransition, ItemError, RateLimited
 from app.jobs import service, store
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import NEXT, JobState
@@ -175,6 +179,15 @@ class LifeOfAJob(RuleBasedStateMachine):
                 self.ask(request)
 
         _interruption.append(interrupt)
+        self.deliver(number, self.now().pass_no)
+        _interruption.clear()
+
+    @rule(number=chunk_numbers, seconds=st.sampled_from((0.0, 3600.0)))
+    def a_message_comes_and_what_the_kind_asks_wants_to_be_left_alone(self, number, seconds):
+        def refuse() -> None:
+            raise RateLimited(seconds, "Not now.")
+
+        _interruption.append(refuse)
         self.deliver(number, self.now().pass_no)
         _interruption.clear()
 
