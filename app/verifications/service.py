@@ -98,7 +98,11 @@ def get_run(resources: Resources, tenant_id: UUID, trace: str, type_: str, run_i
         except VerificationNotFound:
             # Whatever is missing on the way to a job, the same is said of it.
             raise JobNotFound("This verification has no such job.") from None
-        found = store.list_runs(tx, verification.id, type_=type_, run_id=run_id, limit=1)
+        found = (
+            store.list_runs(tx, verification.id, type_=type_, run_id=run_id, limit=1)
+            if ids.is_like_one(run_id)
+            else []
+        )
     if not found:
         raise JobNotFound("This verification has no such job.")
     return found[0]

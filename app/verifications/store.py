@@ -15,6 +15,7 @@ from app.db import Cursor, load_queries, one
 from app.errors import VerificationNotFound
 from app.jobs.model import Job
 from app.jobs.states import JobState
+from app.verifications import ids
 from app.verifications.model import Actor, AuditEntry, Run, Screening, Stakeholder, Verification
 
 QUERIES = load_queries("app.verifications")
@@ -68,6 +69,8 @@ def insert_stakeholders(tx: Cursor, verification_id: UUID, given: Sequence[Stake
 
 def find_verification(tx: Cursor, tenant_id: UUID, trace: str) -> Verification:
     """Return the tenant's verification. Somebody else's is as good as none."""
+    if not ids.is_like_one(trace):
+        raise _unknown()
     tx.execute(QUERIES["find_verification"], {"tenant_id": tenant_id, "trace": trace})
     return _one(tx)
 
@@ -81,8 +84,12 @@ def load_verification(tx: Cursor, verification_id: UUID) -> Verification:
 def _one(tx: Cursor) -> Verification:
     row = tx.fetchone()
     if row is None:
-        raise VerificationNotFound("No such verification exists for this tenant.")
+        raise _unknown()
     return _with_stakeholders(tx, [row])[0]
+
+
+def _unknown() -> VerificationNotFound:
+    return VerificationNotFound("No such verification exists for this tenant.")
 
 
 def list_stakeholders(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, list[Stakeholder]]:

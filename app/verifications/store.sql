@@ -125,17 +125,19 @@ SELECT screening_id, %(verification_id)s, %(job_id)s, stakeholder_id, subject, t
                  screened_at timestamptz);
 
 -- name: list_screenings
--- The newest first. `whose` NULL: of everybody; '': of the entity alone; else of a stakeholder.
+-- Those of the newest run first, and of a run the entity before the stakeholders. `whose` NULL: of everybody; '': of the entity alone; else of a stakeholder.
 SELECT each.screening_id, jobs.external_id AS run_id, each.stakeholder_id, each.subject,
        each.total_hits, each.matched_sources, each.sources_checked, each.is_complete, each.risk,
        each.screened_at, run.source_action, run.source_uid, run.source_email
   FROM screenings AS each
   JOIN verification_runs AS run USING (job_id)
   JOIN jobs ON jobs.id = each.job_id
+  LEFT JOIN stakeholders ON stakeholders.verification_id = each.verification_id
+                        AND stakeholders.stakeholder_id = each.stakeholder_id
  WHERE each.verification_id = %(verification_id)s
    AND (%(whose)s::text IS NULL OR coalesce(each.stakeholder_id, '') = %(whose)s)
    AND (%(job_id)s::uuid IS NULL OR each.job_id = %(job_id)s)
- ORDER BY run.requested_at DESC, each.job_id, each.screened_at, each.screening_id
+ ORDER BY run.requested_at DESC, each.job_id, stakeholders.position NULLS FIRST
  LIMIT %(limit)s;
 
 -- name: latest_completed
