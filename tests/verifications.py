@@ -11,6 +11,7 @@ from app.jobs import service as jobs
 from app.verifications import dispatch, service
 from app.verifications.model import KIND, Actor, Run, Verification
 from tests.integration.conftest import until
+from workers import chunk
 
 API = Actor("manual-api", "5qA5Hq0n1JQTY2TASItxYXSRyND3")
 
@@ -72,3 +73,21 @@ def ended(read) -> Callable[..., Run]:
         return read(run)
 
     return wait
+
+
+def work(resources, tenant, run_id: str, pass_no: int = 1) -> None:
+    """Do what workers would in one pass."""
+    job = jobs.find(resources, tenant.id, KIND, run_id)
+    for number in range(job.chunk_count):
+        chunk.run(resources, job.id, pass_no, number)
+
+
+def assert_enveloped(answer, status: int, code: str) -> dict[str, Any]:
+    """Every error of dialect B: in the envelope, its code in the details. Returns the error."""
+    body = answer.get_json()
+    assert answer.status_code == body["statusCode"] == status, body
+    assert (body["status"], body["data"], body["help"]) == ("error", None, None)
+    assert body["path"].startswith("/v5")
+    assert [each["code"] for each in body["error"]["details"]] == [code], body
+    error: dict[str, Any] = body["error"]
+    return error

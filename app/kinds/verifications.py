@@ -26,6 +26,7 @@ from app.resources import Resources
 from app.verifications import store
 from app.verifications.conclusion import conclude
 from app.verifications.findings import (
+    PASSING,
     Answer,
     Checked,
     Hit,
@@ -45,9 +46,6 @@ BACK_OFF = (2.0, 8.0)
 
 #: Of the claim on a chunk, what the sources of one subject may use; the rest is for saving it.
 _SHARE_OF_CLAIM = 0.8
-
-#: Codes of sources that may answer when the run is tried again (providers/remote.py).
-_PASSING = frozenset({"timeout", "unavailable", "rate_limited", "circuit_open"})
 
 
 def prepare(resources: Resources, job: Job) -> Process:
@@ -81,7 +79,7 @@ def _result(item: Item, answers: Sequence[Answer], attempt: int) -> Result:
 
 
 def _may_pass(answers: Sequence[Answer]) -> bool:
-    return any(each.error_code in _PASSING for answer in answers for each in answer.checked)
+    return any(each.error_code in PASSING for answer in answers for each in answer.checked)
 
 
 def _ask(

@@ -19,6 +19,9 @@ from typing import Any, Protocol
 OK = "ok"
 ERROR = "error"
 
+#: Codes of sources that may answer when they are asked again, the rest of providers/remote.py's.
+PASSING = frozenset({"timeout", "unavailable", "rate_limited", "circuit_open"})
+
 #: Hits of one source that are kept, best first; their number is exact all the same.
 SHOWN = 100
 

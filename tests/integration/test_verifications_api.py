@@ -14,12 +14,10 @@ from app.accounts import service as accounts
 from app.accounts.model import ALL_PERMISSIONS, PERMISSIONS, Role
 from app.api import auth, tokens
 from app.factory import create_app
-from app.jobs import service as jobs
 from app.verifications import dispatch, record
 from tests.integration.conftest import until
 from tests.kyc import house_list as house_list
-from tests.verifications import JANE, TRUST, ZEBULON
-from workers import chunk
+from tests.verifications import JANE, TRUST, ZEBULON, work
 
 #: In the order of the seed's example.
 ENVELOPE = [
@@ -83,13 +81,6 @@ def dispatched(client, trace: str) -> str:
     return assert_envelope(client.post(f"/v5/verifications/{trace}/watchlist"), 202)["data"][
         "jobId"
     ]
-
-
-def work(resources, tenant, job_id: str, passes: int = 1) -> None:
-    """Do what workers would."""
-    job = jobs.find(resources, tenant.id, "verifications", job_id)
-    for number in range(job.chunk_count):
-        chunk.run(resources, job.id, passes, number)
 
 
 def test_a_verification_is_made_and_read_back(service_client, uid):

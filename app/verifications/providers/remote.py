@@ -20,7 +20,7 @@ import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from app.tagging.backoff import later, pause, retry_after
-from app.verifications.findings import Answer, Checked, Hit
+from app.verifications.findings import PASSING, Answer, Checked, Hit
 from app.verifications.providers import generic, yente
 from app.verifications.providers.breaker import Breaker
 from app.verifications.providers.config import ProviderConfig
@@ -34,9 +34,6 @@ KEY_REFUSED = "key_refused"
 REFUSED = "refused"
 ANSWER_INVALID = "answer_invalid"
 CIRCUIT_OPEN = "circuit_open"
-
-#: What may go better when the whole run is tried again.
-PASSING = frozenset({TIMEOUT, UNAVAILABLE, RATE_LIMITED, CIRCUIT_OPEN})
 
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 5_000_000
