@@ -17,11 +17,11 @@ CREATE TABLE verifications (
     -- What the client calls it, once per tenant.
     user_id       text,
     on_behalf_uid text,
-    -- As it was sent, without the stakeholders.
-    entity        jsonb       NOT NULL,
+    -- As it was sent, without the stakeholders. json here and below: read back whole, and in order.
+    entity        json        NOT NULL,
     status        text        NOT NULL DEFAULT 'pending',
     -- As the last completed run left it (app/verifications/risk.py).
-    risk          jsonb       NOT NULL,
+    risk          json        NOT NULL,
     screened_at   timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
@@ -36,7 +36,7 @@ CREATE TABLE stakeholders (
     stakeholder_id  text    NOT NULL CHECK (stakeholder_id ~ '^[A-Za-z0-9_-]{21}$'),
     position        integer NOT NULL CHECK (position >= 0),
     role            text    NOT NULL,
-    entity          jsonb   NOT NULL,
+    entity          json    NOT NULL,
     PRIMARY KEY (verification_id, position),
     UNIQUE (verification_id, stakeholder_id)
 );
@@ -81,13 +81,13 @@ CREATE TABLE screenings (
     -- NULL: the entity itself.
     stakeholder_id  text,
     -- Who was looked for, as it was on that day.
-    subject         jsonb       NOT NULL,
+    subject         json        NOT NULL,
     total_hits      integer     NOT NULL CHECK (total_hits >= 0),
-    matched_sources jsonb       NOT NULL,
-    sources_checked jsonb       NOT NULL,
+    matched_sources json        NOT NULL,
+    sources_checked json        NOT NULL,
     -- Every source answered.
     is_complete     boolean     NOT NULL,
-    risk            jsonb       NOT NULL,
+    risk            json        NOT NULL,
     screened_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE NULLS NOT DISTINCT (job_id, stakeholder_id)
 );

@@ -9,8 +9,8 @@ RETURNING *;
 -- name: insert_stakeholders
 INSERT INTO stakeholders (verification_id, stakeholder_id, position, role, entity)
 SELECT %(verification_id)s, stakeholder_id, position, role, entity
-  FROM jsonb_to_recordset(%(rows)s)
-       AS given (stakeholder_id text, position integer, role text, entity jsonb);
+  FROM json_to_recordset(%(rows)s)
+       AS given (stakeholder_id text, position integer, role text, entity json);
 
 -- name: find_verification
 SELECT * FROM verifications WHERE tenant_id = %(tenant_id)s AND trace = %(trace)s;
@@ -119,9 +119,9 @@ INSERT INTO screenings (screening_id, verification_id, job_id, stakeholder_id, s
                         screened_at)
 SELECT screening_id, %(verification_id)s, %(job_id)s, stakeholder_id, subject, total_hits,
        matched_sources, sources_checked, is_complete, risk, screened_at
-  FROM jsonb_to_recordset(%(rows)s)
-       AS given (screening_id text, stakeholder_id text, subject jsonb, total_hits integer,
-                 matched_sources jsonb, sources_checked jsonb, is_complete boolean, risk jsonb,
+  FROM json_to_recordset(%(rows)s)
+       AS given (screening_id text, stakeholder_id text, subject json, total_hits integer,
+                 matched_sources json, sources_checked json, is_complete boolean, risk json,
                  screened_at timestamptz);
 
 -- name: list_screenings
