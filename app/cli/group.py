@@ -17,6 +17,7 @@ from app.cli import (
     serve,
     submit,
     users,
+    verify,
 )
 from app.cli.sentences import Sentences
 from app.version import VERSION
@@ -32,6 +33,7 @@ SECTIONS = {
         control.resume,
         control.cancel,
         control.retry,
+        verify.verify,
     ),
     "Running a server (needs its settings)": (
         admin.migrate,
