@@ -19,6 +19,7 @@ from app.api.paging import make_cursor, read_cursor, read_limit, read_position
 from app.api.verifications_auth import actor, identify
 from app.api.verifications_render import POLL_SECONDS, envelope
 from app.errors import InvalidParameter, InvalidVerification
+from app.jobs import ids
 from app.verifications import dispatch, record, record_html, service
 from app.verifications.model import TYPES, Run
 from schemas.texts import is_storable
@@ -98,6 +99,7 @@ def screen(trace: str) -> Response:
         data={"triggered": True, "jobId": run.run_id},
     )
     response.headers["Location"] = verifications_render.job_path(trace, run.type, run.run_id)
+    response.headers["Operation-Location"] = f"/v1/jobs/{ids.render(run.id)}"
     response.headers["Retry-After"] = str(POLL_SECONDS)
     return response
 

@@ -48,6 +48,10 @@ BACK_OFF = (2.0, 8.0)
 _SHARE_OF_CLAIM = 0.8
 
 
+#: Looks at a gate whose holders come and go.
+_TRIES = 5
+
+
 def prepare(resources: Resources, job: Job) -> Process:
     settings = resources.settings
     try:
@@ -188,9 +192,12 @@ class _BuiltIn:
 def admit(tx: Cursor, job: Job) -> bool:
     """Count the attempt, and take the gate for a run that has not got it yet."""
     store.count_attempt(tx, job.id, job.pass_no)
-    if store.take_gate(tx, job.id):
-        return True
-    store.note_conflict(tx, job.id)
+    for _ in range(_TRIES):
+        if store.take_gate(tx, job.id):
+            return True
+        if store.note_conflict(tx, job.id) is not None:
+            return False
+        # Whoever held it has ended between the two looks.
     return False
 
 

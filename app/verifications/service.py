@@ -94,12 +94,12 @@ def get_run(resources: Resources, tenant_id: UUID, trace: str, type_: str, run_i
     """Return a run, or raise JobNotFound: also where the verification is not the tenant's."""
     with resources.db.transaction() as tx:
         try:
-            verification = store.find_verification(tx, tenant_id, trace)
+            verification_id = store.find_id(tx, tenant_id, trace)
         except VerificationNotFound:
             # Whatever is missing on the way to a job, the same is said of it.
             raise JobNotFound("This verification has no such job.") from None
         found = (
-            store.list_runs(tx, verification.id, type_=type_, run_id=run_id, limit=1)
+            store.list_runs(tx, verification_id, type_=type_, run_id=run_id, limit=1)
             if ids.is_like_one(run_id)
             else []
         )
@@ -119,8 +119,8 @@ def list_runs(
 ) -> list[Run]:
     """Return a page of the verification's runs, newest first."""
     with resources.db.transaction() as tx:
-        verification = store.find_verification(tx, tenant_id, trace)
-        return store.list_runs(tx, verification.id, type_=type_, before=before, limit=limit)
+        verification_id = store.find_id(tx, tenant_id, trace)
+        return store.list_runs(tx, verification_id, type_=type_, before=before, limit=limit)
 
 
 def cancel(
@@ -164,5 +164,5 @@ def audit(
 ) -> list[AuditEntry]:
     """Return a page of what was done to the verification, and by whom; newest first."""
     with resources.db.transaction() as tx:
-        verification = store.find_verification(tx, tenant_id, trace)
-        return store.list_audit(tx, verification.id, before=before, limit=limit)
+        verification_id = store.find_id(tx, tenant_id, trace)
+        return store.list_audit(tx, verification_id, before=before, limit=limit)

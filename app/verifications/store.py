@@ -75,6 +75,18 @@ def find_verification(tx: Cursor, tenant_id: UUID, trace: str) -> Verification:
     return _one(tx)
 
 
+def find_id(tx: Cursor, tenant_id: UUID, trace: str) -> UUID:
+    """Return the id of the tenant's verification, without all that it holds."""
+    if not ids.is_like_one(trace):
+        raise _unknown()
+    tx.execute(QUERIES["find_id"], {"tenant_id": tenant_id, "trace": trace})
+    row = tx.fetchone()
+    if row is None:
+        raise _unknown()
+    found: UUID = row["id"]
+    return found
+
+
 def load_verification(tx: Cursor, verification_id: UUID) -> Verification:
     """Return any tenant's verification: for workers."""
     tx.execute(QUERIES["load_verification"], {"id": verification_id})

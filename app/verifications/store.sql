@@ -15,6 +15,9 @@ SELECT %(verification_id)s, stakeholder_id, position, role, entity
 -- name: find_verification
 SELECT * FROM verifications WHERE tenant_id = %(tenant_id)s AND trace = %(trace)s;
 
+-- name: find_id
+SELECT id FROM verifications WHERE tenant_id = %(tenant_id)s AND trace = %(trace)s;
+
 -- name: load_verification
 SELECT * FROM verifications WHERE id = %(id)s;
 

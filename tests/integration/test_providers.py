@@ -90,6 +90,21 @@ def test_yente_is_asked_in_its_words_and_understood():
     assert (checked.is_ok, checked.attempts, checked.provider) == (True, 1, "yente")
 
 
+def test_the_version_of_a_yentes_dataset_is_that_of_its_catalogue():
+    with serving(matched()) as server:
+        server.kept["/catalog"] = {
+            "datasets": [
+                {"name": "peps", "version": "old"},
+                {"name": "sanctions", "version": "20261126-x"},
+            ]
+        }
+        known = yente(server.url, dataset="sanctions").check(PERSON, 5)
+        unknown = yente(server.url, dataset="crime").check(PERSON, 5)
+
+    assert known.checked[0].version == "20261126-x"
+    assert unknown.checked[0].version is None
+
+
 def test_any_endpoint_is_understood_where_its_places_are_told():
     said = {
         "meta": {"as_of": "2026-11-01"},

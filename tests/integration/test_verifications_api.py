@@ -150,6 +150,7 @@ def test_a_dispatch_answers_as_the_contract_says(service_client, uid):
     assert ID.fullmatch(job_id)
     assert answer.headers["Location"] == f"/v5/verifications/{trace}/jobs/watchlist/{job_id}"
     assert answer.headers["Retry-After"] == "2"
+    assert answer.headers["Operation-Location"].startswith("/v1/jobs/job_")
 
 
 def test_a_job_is_pending_and_completed_in_the_seeds_words(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,9 @@ KEY_REFUSED = "key_refused"
 REFUSED = "refused"
 ANSWER_INVALID = "answer_invalid"
 CIRCUIT_OPEN = "circuit_open"
+
+#: A yente's catalogue is read again after this long.
+_VERSION_SECONDS = 600.0
 
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 5_000_000
@@ -89,6 +93,8 @@ class Remote:
         self._dialect = _DIALECTS[config.kind]
         self._breaker = breaker or Breaker()
         self._sleep = sleep
+        self._known_version: str | None = None
+        self._version_until = -math.inf
         self._http = requests.Session()
         # No proxy and no .netrc of the machine: its password would go out in place of the key.
         self._http.trust_env = False
@@ -169,8 +175,26 @@ class Remote:
                 self._sleep(wait)
             else:
                 self._breaker.report(succeeded=True)
-                return hits, version, tries
+                return hits, version or self._version(deadline), tries
         raise AssertionError("the last try returns or raises")
+
+    def _version(self, until: float) -> str | None:
+        """Return the version of a yente's dataset, looked up now and then; None if it is not told.
+
+        That an answer came counts more than from which version: this may fail without a word.
+        """
+        if self._config.kind != "yente" or time.monotonic() < self._version_until:
+            return self._known_version
+        self._version_until = time.monotonic() + _VERSION_SECONDS
+        left = min(_CONNECT_SECONDS, until - time.monotonic())
+        if left <= 0:
+            return self._known_version
+        try:
+            raw = self._call("GET", yente.catalogue(self._config), None, left)
+            self._known_version = yente.read_version(self._config, json.loads(raw))
+        except (ProviderError, ValueError, RecursionError):
+            self._known_version = None
+        return self._known_version
 
     def _understood(self, raw: bytes) -> tuple[list[Hit], str | None]:
         try:
@@ -186,9 +210,13 @@ class Remote:
         left = min(self._config.seconds, deadline - time.monotonic())
         if left <= 0:
             raise ProviderError(TIMEOUT)
+        return self._call("POST", url, raw, left)
+
+    def _call(self, method: str, url: str, raw: bytes | None, left: float) -> bytes:
         until = time.monotonic() + left
         try:
-            with self._http.post(
+            with self._http.request(
+                method,
                 url,
                 data=raw,
                 timeout=(min(_CONNECT_SECONDS, left), left),

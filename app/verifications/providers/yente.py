@@ -67,8 +67,22 @@ def read(config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]:
         hits = [_hit(config, each) for each in said["results"] if _counts(config, each)]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not an answer of /match") from error
-    # A match names the datasets it comes from, and no version of them.
+    # A match names the datasets it comes from, and no version of them: the catalogue does.
     return hits, None
+
+
+def catalogue(config: ProviderConfig) -> str:
+    """Return where the versions of the datasets stand."""
+    return f"{config.url}/catalog"
+
+
+def read_version(config: ProviderConfig, answer: Any) -> str | None:
+    """Return the version of the dataset that is asked, where the catalogue tells it."""
+    try:
+        found = [each for each in answer["datasets"] if each["name"] == config.dataset]
+        return str(found[0]["version"])[:100] if found and found[0].get("version") else None
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def _counts(config: ProviderConfig, result: Mapping[str, Any]) -> bool:
