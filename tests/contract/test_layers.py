@@ -28,7 +28,7 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "embedded", "factory", "live"}
+PROGRAMS = {"bootstrap", "demo", "demo_verifications", "embedded", "factory", "live"}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
@@ -71,10 +71,11 @@ DOORS = {
     "trafilatura": ("app/documents/formats/html.py",),
     "charset_normalizer": ("app/documents/formats/charset.py",),
     "argon2": ("app/accounts/passwords.py",),
-    "click": ("app/cli/", "app/demo.py"),
-    "rich": ("app/cli/", "app/demo.py"),
+    "click": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
+    "rich": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
     "requests": (
-        *("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
+        *("app/cli/http.py", "app/demo.py", "app/demo_verifications.py"),
+        "app/screening/lists/update.py",
         *("app/tagging/remote.py", "app/verifications/providers/remote.py"),
     ),
 }
