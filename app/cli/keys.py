@@ -100,7 +100,9 @@ def list_keys(tenant: str, as_json: bool) -> None:
     from app.accounts import service
 
     with open_database() as db:
-        found = service.list_keys(db, service.get_tenant(db, tenant).id)
+        tenant_id = service.get_tenant(db, tenant).id
+        found = service.list_keys(db, tenant_id)
+        service_uid = service.service_uid(db, tenant_id)
     now = datetime.now(UTC)
     if as_json:
         print_json([_record(key) for key in found])
@@ -112,6 +114,7 @@ def list_keys(tenant: str, as_json: bool) -> None:
                 for k in found
             ],
         )
+        note(f"Under /v5 they go with the service uid of {tenant}: {service_uid}")
     else:
         note(
             f"No keys yet. Make one with: muster keys create NAME --tenant {tenant} --role operator"

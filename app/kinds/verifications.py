@@ -18,7 +18,7 @@ from typing import Any
 
 from app.db import Cursor
 from app.errors import IndexNotReady, JobError, Misconfigured, RateLimited, Unavailable
-from app.jobs.dispatch import VERIFICATIONS
+from app.jobs.dispatch import SCREENING, VERIFICATIONS
 from app.jobs.model import Item, Job, Result
 from app.kinds import kyc
 from app.kinds.base import Kind, Process
@@ -204,7 +204,7 @@ def admit(tx: Cursor, job: Job) -> bool:
 KIND = Kind(
     name=NAME,
     prepare=prepare,
-    queues=frozenset({VERIFICATIONS}),
+    queues=frozenset({VERIFICATIONS, SCREENING}),
     batch_size=1,
     load=kyc.load,
     warm=kyc.warm,

@@ -17,7 +17,7 @@ from uuid import UUID
 from app.db import Cursor
 from app.errors import RunInFlight
 from app.jobs import service
-from app.jobs.dispatch import VERIFICATIONS
+from app.jobs.dispatch import SCREENING, VERIFICATIONS
 from app.jobs.model import Job, NewItem, NewJob
 from app.resources import Resources
 from app.screening import citing
@@ -99,13 +99,17 @@ def _submit(
             detail={"type": type_, "listVersions": _versions(job.options)},
         )
 
-    job = service.submit(resources, plan(resources, verification, type_, by), also)
+    # Who asked for it polls; what the platform rescreens takes its turn among the batches.
+    queue = VERIFICATIONS if gated else SCREENING
+    job = service.submit(resources, plan(resources, verification, type_, by, queue), also)
     log.info("run.dispatched", extra={"job_id": str(job.id), "action": by.action})
     with resources.db.transaction() as tx:
         return store.load_run(tx, job.id)
 
 
-def plan(resources: Resources, verification: Verification, type_: str, by: Actor) -> NewJob:
+def plan(
+    resources: Resources, verification: Verification, type_: str, by: Actor, queue: str
+) -> NewJob:
     """Return the job of a run, against the list versions that are in force now."""
     with resources.db.transaction() as tx:
         loaded = citing.in_force(tx, resources.settings, verification.tenant_id)
@@ -122,7 +126,7 @@ def plan(resources: Resources, verification: Verification, type_: str, by: Actor
         tenant_id=verification.tenant_id,
         kind=KIND,
         dialect=KIND,
-        queue=VERIFICATIONS,
+        queue=queue,
         # One task for each where other servers are asked: they may all be slow at once.
         chunk_size=1
         if providers.are_there(resources.settings.screening_providers)

@@ -73,7 +73,7 @@ def client(web, token):
     return client
 
 
-_QUEUES = "control,interactive,screening,verifications,documents_interactive,documents"
+_QUEUES = "control,interactive,verifications,screening,documents_interactive,documents"
 
 
 class Worker:

@@ -197,12 +197,14 @@ def test_a_key_may_be_narrow_and_is_never_listed_whole(muster, database):
         ).stdout
     )
 
-    listed = muster("keys", "list", "--tenant", "acme").stdout
+    shown = muster("keys", "list", "--tenant", "acme")
+    listed = shown.stdout
     record = json.loads(muster("keys", "list", "--tenant", "acme", "--json").stdout)[0]
 
     assert made["key"].startswith(made["prefix"])
     assert made["prefix"] in listed
     assert made["key"] not in listed + json.dumps(record)
+    assert "service uid of acme" in shown.stderr
     assert record["scopes"] == ["kyc:read"]
     assert record["allowed_ips"] == ["10.1.0.0/16"]
     assert record["state"] == "active"

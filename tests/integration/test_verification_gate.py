@@ -5,13 +5,15 @@ No worker is about: what one would do is called here.
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from uuid import uuid4
 
 import psycopg2.errors
 import pytest
 
-from app.errors import RunInFlight, VerificationNotFound
+from app.errors import IllegalTransition, RunInFlight, VerificationNotFound
 from app.jobs import service as jobs
 from app.jobs import store as jobs_store
 from app.jobs.states import Event, JobState
@@ -173,3 +175,64 @@ def test_everybody_who_is_screened_is_told_page_by_page(resources, tenant, verif
     assert names == {"Ploughwright Family Trust", "Jane Ploughwright", "Zebulon Quartermain"}
     assert [each for page in subjects.every(resources, uuid4()) for each in page] == []
     assert KIND == "verifications"
+
+
+def standing(resources) -> dict[str, tuple[bool, bool, bool]]:
+    """Return, by run, whether it has ended, whether it was begun, and whether it holds a gate."""
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT jobs.external_id, finished_at IS NOT NULL AS ended,"
+            " started_at IS NOT NULL AS begun, gate.job_id IS NOT NULL AS holds"
+            " FROM jobs LEFT JOIN verification_gates AS gate ON gate.job_id = jobs.id"
+        )
+        return {
+            row["external_id"]: (row["ended"], row["begun"], row["holds"]) for row in tx.fetchall()
+        }
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_one_run_at_the_most_holds_the_gate_and_none_that_has_ended(
+    resources, tenant, house_list, verified, run, seed
+):
+    dice = random.Random(seed)
+    verification = verified(JANE)
+    runs = []
+
+    def request():
+        with suppress(RunInFlight):
+            runs.append(run(verification))
+
+    def schedule():
+        runs.append(dispatch.dispatch_background(resources, tenant.id, verification.trace))
+
+    def work():
+        chunk.run(resources, dice.choice(runs).id, 1, 0)
+
+    def cancel():
+        with suppress(IllegalTransition):
+            jobs.cancel(resources, tenant.id, KIND, dice.choice(runs).run_id)
+
+    def pause():
+        with suppress(IllegalTransition):
+            jobs.pause(resources, tenant.id, KIND, dice.choice(runs).run_id)
+
+    def resume():
+        with suppress(IllegalTransition):
+            jobs.resume(resources, tenant.id, KIND, dice.choice(runs).run_id)
+
+    def admit():
+        job = jobs.get(resources, tenant.id, dice.choice(runs).id)
+        with resources.db.transaction() as tx:
+            if jobs_store.lock_job(tx, job.id).state is JobState.QUEUED:
+                let_in = kind.admit(tx, job)
+                jobs_store.advance(tx, job.id, Event.CLAIM if let_in else Event.GATE_HELD)
+
+    schedule()
+    for _ in range(40):
+        dice.choice([request, schedule, work, cancel, pause, resume, admit])()
+
+        now = standing(resources).values()
+        assert sum(holds for _, _, holds in now) <= 1
+        assert not any(ended and holds for ended, _, holds in now)
+        assert all(holds for ended, begun, holds in now if begun and not ended)
+    assert any(ended for ended, _, _ in standing(resources).values())
