@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
 from typing import ParamSpec, TypeVar
+from uuid import UUID
 
 from flask import g, request
 
@@ -52,6 +54,8 @@ def requires(
 
 def identify() -> Caller:
     """Return who sent the request. Raises MissingToken, InvalidToken or ExpiredToken."""
+    if (ticket := g.get("ticket")) is not None:
+        return _by_ticket(ticket)
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
     token = token.strip()
@@ -79,6 +83,16 @@ def allow(caller: Caller, permission: str) -> None:
             f"This needs the permission {permission}, which your token does not carry.",
             required_permission=permission,
         )
+
+
+def _by_ticket(ticket: str) -> Caller:
+    """Return whom the ticket was made for, if it is for this path."""
+    caller = tokens.read_ticket(ticket, request.path)
+    if caller.source != "api_key":
+        return caller
+    # A key's networks, and its end, hold for the ticket that it got as well.
+    key = accounts.check_key(resources().db, UUID(caller.uid), request.remote_addr)
+    return replace(key, permissions=key.permissions & caller.permissions)
 
 
 def _by_key(key: str, address: str | None) -> Caller:

@@ -18,6 +18,7 @@ from app.cli import (
     submit,
     users,
     verify,
+    watch,
 )
 from app.cli.sentences import Sentences
 from app.version import VERSION
@@ -29,6 +30,7 @@ SECTIONS = {
         submit.submit,
         jobs.jobs,
         results.show,
+        watch.watch,
         control.pause,
         control.resume,
         control.cancel,

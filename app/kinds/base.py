@@ -33,7 +33,7 @@ def _nothing_to_settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
     """Most kinds hold nothing for an item."""
 
 
-def _nothing_of(resources: Resources, job: Job) -> None:
+def _nothing_of(tx: Cursor, job: Job) -> None:
     """Most kinds hold nothing outside of the job."""
 
 
@@ -65,8 +65,9 @@ class Kind:
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
     #: Called in the transaction that writes results: what an item no longer needs.
     settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
-    #: Called when a job has been made of the items of another: what has to be held for it too.
-    adopt: Callable[[Resources, Job], None] = _nothing_of
+    #: Called in the transaction that makes a job of the items of another: what has to be held for
+    #: it too.
+    adopt: Callable[[Cursor, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.
     external_id: Callable[[], str] | None = None
     #: Called in the transaction in which a worker claims a chunk. False for a job that is queued:

@@ -86,7 +86,7 @@ def _in_flight(type_: str, holder: str) -> RunInFlight:
 def _submit(
     resources: Resources, verification: Verification, type_: str, by: Actor, *, gated: bool
 ) -> Run:
-    def also(tx: Cursor, job: Job) -> None:
+    def hold(tx: Cursor, job: Job) -> None:
         store.insert_run(tx, job.id, verification.id, type_, by)
         if gated and not store.take_gate(tx, job.id):
             raise _GateHeldError(store.holder_of_gate(tx, verification.id, type_))
@@ -101,7 +101,7 @@ def _submit(
 
     # Who asked for it polls; what the platform rescreens takes its turn among the batches.
     queue = VERIFICATIONS if gated else SCREENING
-    job = service.submit(resources, plan(resources, verification, type_, by, queue), also)
+    job = service.submit(resources, plan(resources, verification, type_, by, queue), hold=hold)
     log.info("run.dispatched", extra={"job_id": str(job.id), "action": by.action})
     with resources.db.transaction() as tx:
         return store.load_run(tx, job.id)

