@@ -22,6 +22,7 @@ from app.api import (
     openapi,
     streams,
     tokens,
+    verifications,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -36,7 +37,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = _create(settings)
     dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
-    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialect_a, *dialect_d):
+    for blueprint in (
+        health.bp,
+        openapi.bp,
+        jobs.bp,
+        *_WATCHED,
+        *dialect_a,
+        verifications.bp,
+        *dialect_d,
+    ):
         app.register_blueprint(blueprint)
     return app
 

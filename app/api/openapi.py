@@ -17,7 +17,14 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import formats, kyc_lists, openapi_documents, openapi_events, openapi_jobs
+from app.api import (
+    formats,
+    kyc_lists,
+    openapi_documents,
+    openapi_events,
+    openapi_jobs,
+    openapi_verifications,
+)
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.version import VERSION
@@ -105,10 +112,15 @@ OPERATIONS: dict[str, Operation] = {
     **openapi_jobs.OPERATIONS,
     **openapi_documents.OPERATIONS,
     **openapi_events.OPERATIONS,
+    **openapi_verifications.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
-_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem"), "/api": (JSON, "Detail")}
+_ERRORS = {
+    "/v1": (openapi_jobs.MEDIA, "Problem"),
+    "/v5": (JSON, openapi_verifications.ERROR),
+    "/api": (JSON, "Detail"),
+}
 
 _SAYS = {
     HTTPStatus.OK: "Done.",
@@ -126,6 +138,7 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
+    HTTPStatus.TOO_MANY_REQUESTS: "One of the kind is in flight; poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -160,6 +173,7 @@ def document(app: Flask) -> dict[str, Any]:
         servers=[{"url": "/"}],
     )
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("service", {"type": "http", "scheme": "basic"})
     for name, schema in (
         ("Entity", EntitySchema),
         ("JobOptions", JobOptionsSchema),
@@ -169,12 +183,16 @@ def document(app: Flask) -> dict[str, Any]:
         ("TokenRequest", TokenSchema),
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
+        *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
-    parts = (SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES)
+    parts = (
+        *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
+        openapi_verifications.SHAPES,
+    )
     for name, shape in (each for part in parts for each in part.items()):
         spec.components.schema(name, shape)
     for rule in app.url_map.iter_rules():
@@ -203,7 +221,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     permission = getattr(view, "required_permission", None)
     path = [
         {"name": name, "in": "path", "required": True, "schema": _argument(rule, name)}
-        for name in sorted(rule.arguments)
+        for name in re.findall(r"{(\w+)}", _path(rule))
     ]
     doc: Shape = {
         "operationId": rule.endpoint.replace(".", "_"),
@@ -213,7 +231,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
             str(int(status)): _response(rule, known, status)
             for status in _statuses(rule, known, permission)
         },
-        "security": [{"token": [permission]}] if permission else [],
+        "security": _security(rule, permission),
     }
     if known.body is not None:
         doc["requestBody"] = {
@@ -228,6 +246,14 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     return doc
 
 
+def _security(rule: Rule, permission: str | None) -> list[Shape]:
+    if permission is None:
+        return []
+    # Dialect B takes the credentials of a service too.
+    service = [{"service": [permission]}] if rule.rule.startswith("/v5") else []
+    return [*service, {"token": [permission]}]
+
+
 def _argument(rule: Rule, name: str) -> Shape:
     # Only dialect A calls everything but a list by a UUID.
     return ID if rule.rule.startswith("/kyc") and name != "name" else TEXT
@@ -240,7 +266,8 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
     if rule.arguments:
         found.add(HTTPStatus.NOT_FOUND)
     if known.body or known.query:
-        found.add(HTTPStatus.BAD_REQUEST)
+        is_b = rule.rule.startswith("/v5")
+        found.add(HTTPStatus.UNPROCESSABLE_ENTITY if is_b else HTTPStatus.BAD_REQUEST)
     if known.body or known.uploads:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:
