@@ -16,11 +16,14 @@ from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
 from app.api.paging import make_cursor, read_cursor, read_limit, read_position
+from app.api.verifications_auth import actor
 from app.errors import InvalidParameter, JobNotFound, Unprocessable
 from app.jobs import ids, service
 from app.jobs.model import Job
 from app.jobs.states import JobState
 from app.kinds import retrying
+from app.verifications import service as verifications
+from app.verifications.model import KIND
 from schemas import texts
 from schemas.jobs import RetryJobSchema
 
@@ -123,21 +126,21 @@ def results(job_id: str) -> Response:
 @requires("jobs:control")
 def pause(job_id: str) -> Response:
     """Begin no more items: those in hand are finished, and then the job stands still."""
-    return _controlled(service.pause, job_id)
+    return _controlled(service.pause, job_id, "pause")
 
 
 @bp.post("/<job_id>/resume")
 @requires("jobs:control")
 def resume(job_id: str) -> Response:
     """Go on where the job paused."""
-    return _controlled(service.resume, job_id)
+    return _controlled(service.resume, job_id, "resume")
 
 
 @bp.post("/<job_id>/cancel")
 @requires("jobs:control")
 def cancel(job_id: str) -> Response:
     """Stop the job for good; what is finished stays."""
-    return _controlled(service.cancel, job_id)
+    return _controlled(service.cancel, job_id, "cancel")
 
 
 @bp.post("/<job_id>/retry")
@@ -163,9 +166,13 @@ def retry(job_id: str) -> tuple[Response, HTTPStatus]:
     return _polled(response, job), HTTPStatus.ACCEPTED
 
 
-def _controlled(act: Callable[..., Job], job_id: str) -> Response:
+def _controlled(act: Callable[..., Job], job_id: str, what: str) -> Response:
     known = find(job_id)
-    job = act(resources(), known.tenant_id, known.dialect, known.external_id)
+    hold = service.hold_nothing
+    if known.kind == KIND:
+        # Of a run it must be known who did what to it.
+        hold = verifications.asked_for(what, actor())
+    job = act(resources(), known.tenant_id, known.dialect, known.external_id, hold=hold)
     running = service.count_running(resources(), [job])[job.id]
     return _polled(jsonify(jobs_render.record(job, running, datetime.now(UTC))), job)
 

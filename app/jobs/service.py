@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 #: Rows of one read when results are streamed. A row with many matches holds tens of kilobytes.
 RESULT_PAGE = 100
 
-#: Holds what a new job needs besides its items, in the transaction that makes the job. If it
-#: raises, there is no job.
+#: Holds what a new job needs besides its items, in the transaction that makes the job: if it
+#: raises, there is no job. Or notes who wants a job paused, resumed or cancelled, in the transaction
+#: that does it, and before it is done.
 Hold = Callable[[Cursor, Job], None]
 
 
@@ -182,13 +183,21 @@ def list_jobs(
         return store.list_jobs(tx, tenant_id, dialect, states=states, before=before, limit=limit)
 
 
-def pause(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+def pause(
+    resources: Resources,
+    tenant_id: UUID,
+    dialect: str,
+    external_id: str,
+    *,
+    hold: Hold = hold_nothing,
+) -> Job:
     """Begin no more items: those in hand are finished, and then the job stands still.
 
     Asking again while it pauses is no error. Raises JobNotFound or IllegalTransition.
     """
     with resources.db.transaction() as tx:
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
+        hold(tx, job)
         # A job that rests, and would have gone on by itself, stays where it is.
         moved = store.stay_paused(tx, job) or _drained(tx, _moved(tx, job, Event.PAUSE, "paused"))
     log.info("job.pause_requested", extra={"job_id": str(job.id), "state": moved.state})
@@ -196,7 +205,14 @@ def pause(resources: Resources, tenant_id: UUID, dialect: str, external_id: str)
     return moved
 
 
-def resume(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+def resume(
+    resources: Resources,
+    tenant_id: UUID,
+    dialect: str,
+    external_id: str,
+    *,
+    hold: Hold = hold_nothing,
+) -> Job:
     """Go on where the job paused: with a new pass over the items that have no result.
 
     What is still in hand of a job that was pausing is finished by whoever has it. Raises
@@ -204,6 +220,7 @@ def resume(resources: Resources, tenant_id: UUID, dialect: str, external_id: str
     """
     with resources.db.transaction() as tx:
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
+        hold(tx, job)
         never_claimed = job.state is JobState.PAUSED and job.started_at is None
         event = Event.RESUME_NEVER_CLAIMED if never_claimed else Event.RESUME
         moved = _moved(tx, job, event, "resumed")
@@ -243,13 +260,21 @@ def _drained(tx: Cursor, job: Job) -> Job:
     return job
 
 
-def cancel(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
+def cancel(
+    resources: Resources,
+    tenant_id: UUID,
+    dialect: str,
+    external_id: str,
+    *,
+    hold: Hold = hold_nothing,
+) -> Job:
     """Stop the job: at once if nothing is in hand, else when the items in hand are finished.
 
     Asking again while it stops is no error. Raises JobNotFound or IllegalTransition.
     """
     with resources.db.transaction() as tx:
         job = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
+        hold(tx, job)
         moved = _drained(tx, _moved(tx, job, Event.CANCEL, "cancelled"))
     log.info("job.cancel_requested", extra={"job_id": str(job.id), "state": moved.state})
     resources.progress.show(moved)

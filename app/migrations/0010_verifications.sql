@@ -150,7 +150,7 @@ BEGIN
 END $$;
 
 -- Whatever ends the job of a run, and whoever: the gate opens in that very transaction, and the
--- audit says how it ended.
+-- audit says how it ended. The platform ends it; who wanted it cancelled has an entry of their own.
 CREATE FUNCTION end_verification_run() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     run verification_runs;
@@ -160,9 +160,13 @@ BEGIN
     IF FOUND THEN
         PERFORM audit_verification(
             run.verification_id, 'run.' || NEW.state, NEW.external_id,
-            jsonb_build_object('action', run.source_action, 'uid', run.source_uid,
-                               'email', run.source_email),
-            jsonb_build_object('type', run.type, 'requestedAt', epoch_ms(run.requested_at),
+            jsonb_build_object('action', 'system'),
+            jsonb_build_object('type', run.type,
+                               'dispatchedBy',
+                               jsonb_build_object('action', run.source_action,
+                                                  'uid', run.source_uid,
+                                                  'email', run.source_email),
+                               'requestedAt', epoch_ms(run.requested_at),
                                'startedAt', epoch_ms(NEW.started_at),
                                'completedAt', epoch_ms(NEW.finished_at),
                                'attemptCount', run.attempts,

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.db import Cursor
 from app.errors import (
     JobNotFound,
     ScreeningNotFound,
@@ -20,6 +21,7 @@ from app.errors import (
     VerificationNotFound,
 )
 from app.jobs import service as jobs
+from app.jobs.model import Job
 from app.resources import Resources
 from app.verifications import ids, risk, store
 from app.verifications.model import (
@@ -128,10 +130,20 @@ def cancel(
 ) -> Run:
     """Stop a run: at once if nothing is in hand. Raises JobNotFound or IllegalTransition."""
     run = get_run(resources, tenant_id, trace, type_, run_id)
-    jobs.cancel(resources, tenant_id, KIND, run.run_id)
+    jobs.cancel(resources, tenant_id, KIND, run.run_id, hold=asked_for("cancel", by))
     with resources.db.transaction() as tx:
-        store.add_audit(tx, run.verification_id, "run.cancel_requested", by, run_id=run.run_id)
         return store.load_run(tx, run.id)
+
+
+def asked_for(what: str, by: Actor) -> jobs.Hold:
+    """Return what names in the audit who wants a run to `cancel`, `pause` or `resume`."""
+
+    def note(tx: Cursor, job: Job) -> None:
+        verification_id = store.load_run(tx, job.id).verification_id
+        action = f"run.{what}_requested"
+        store.add_audit(tx, verification_id, action, by, run_id=job.external_id)
+
+    return note
 
 
 def latest(

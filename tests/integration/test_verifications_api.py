@@ -710,3 +710,48 @@ def test_a_run_is_never_retried_nor_deleted_but_dispatched_anew(
     assert client.post(f"/v1/jobs/{job['id']}/retry").status_code == 409
     assert client.delete(f"/v1/jobs/{job['id']}").status_code == 409
     until(lambda: service_client.get(f"/v5/verifications/{trace}").status_code == 200, 5)
+
+
+def test_the_audit_names_who_cancelled_a_run_and_not_who_dispatched_it(
+    web, settings, resources, tenant, service_client, uid
+):
+    user = accounts.create_user(
+        resources.db, tenant.id, "ops@example.com", "correct horse battery", Role.OPERATOR
+    )
+    token = tokens.mint_access(settings, tenant.id, str(user.id), PERMISSIONS[Role.OPERATOR])
+    trace = made(service_client)
+    job_id = dispatched(service_client, trace)
+
+    path = f"/v5/verifications/{trace}/jobs/watchlist/{job_id}/cancel"
+    web.test_client().post(path, headers={"Authorization": f"Bearer {token}"})
+
+    path = f"/v5/verifications/{trace}/watchlist/history"
+    ended, asked, *_ = assert_envelope(service_client.get(path), 200)["data"]["entries"]
+    person = {"action": "manual-portal", "uid": str(user.id), "email": "ops@example.com"}
+    assert (asked["action"], asked["by"]) == ("run.cancel_requested", person)
+    assert (ended["action"], ended["by"]) == ("run.cancelled", {"action": "system"})
+    assert ended["detail"]["dispatchedBy"] == {"action": "manual-api", "uid": uid}
+    assert asked["jobId"] == ended["jobId"] == job_id
+
+
+def test_the_audit_names_who_pauses_resumes_and_cancels_a_run_through_v1_too(
+    service_client, client, resources, tenant
+):
+    trace = made(service_client)
+    answer = service_client.post(f"/v5/verifications/{trace}/watchlist")
+    job_id, native = answer.get_json()["data"]["jobId"], answer.headers["Operation-Location"]
+
+    for what in ("resume", "pause", "resume", "cancel", "cancel"):
+        client.post(f"{native}/{what}")
+
+    path = f"/v5/verifications/{trace}/watchlist/history"
+    entries = assert_envelope(service_client.get(path), 200)["data"]["entries"]
+    # What could not be done, at first and at last, was not done, and is no part of it.
+    assert [(each["action"], each["by"]["action"]) for each in entries[:-2]] == [
+        ("run.cancelled", "system"),
+        ("run.cancel_requested", "manual-portal"),
+        ("run.resume_requested", "manual-portal"),
+        ("run.pause_requested", "manual-portal"),
+    ]
+    assert all(each["by"].get("uid") == "usr_test" for each in entries[1:-2])
+    assert {each["jobId"] for each in entries[:-1]} == {job_id}
