@@ -168,10 +168,9 @@ def retry(job_id: str) -> tuple[Response, HTTPStatus]:
 
 def _controlled(act: Callable[..., Job], job_id: str, what: str) -> Response:
     known = find(job_id)
-    hold = service.hold_nothing
-    if known.kind == KIND:
-        # Of a run it must be known who did what to it.
-        hold = verifications.asked_for(what, actor())
+    # Of a run it must be known who did what to it.
+    is_run = known.kind == KIND
+    hold = verifications.asked_for(what, actor()) if is_run else service.hold_nothing
     job = act(resources(), known.tenant_id, known.dialect, known.external_id, hold=hold)
     running = service.count_running(resources(), [job])[job.id]
     return _polled(jsonify(jobs_render.record(job, running, datetime.now(UTC))), job)

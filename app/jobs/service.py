@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 RESULT_PAGE = 100
 
 #: Holds what a new job needs besides its items, in the transaction that makes the job: if it
-#: raises, there is no job. Or notes who wants a job paused, resumed or cancelled, in the transaction
-#: that does it, and before it is done.
+#: raises, there is no job. Or notes who wants a job paused, resumed or cancelled, in the
+#: transaction that does it, and before it is done.
 Hold = Callable[[Cursor, Job], None]
 
 

@@ -123,6 +123,10 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON screenings
 CREATE TRIGGER dispatched_once BEFORE UPDATE OF verification_id, type, payload, source_action,
         source_uid, source_email, requested_at ON verification_runs
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER kept BEFORE DELETE ON verification_runs
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER kept_as_a_whole BEFORE TRUNCATE ON verification_runs
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION epoch_ms(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT floor(extract(epoch FROM at) * 1000)::bigint $$;

@@ -9,5 +9,7 @@
 * conclusion  what a run leaves behind when it completes
 * providers/  who else may be asked, over HTTP
 * record      a verification to be read without us, by an auditor
+* sealed      what a record shows, and the digests of it in the audit
+* checking    whether a record is as its audit says
 * store       the SQL
 """

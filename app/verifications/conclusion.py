@@ -6,14 +6,13 @@ leaves nothing behind but its entry in the audit.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from app.db import Cursor
 from app.jobs.model import Job
-from app.verifications import findings, ids, risk, store
+from app.verifications import findings, ids, risk, sealed, store
 from app.verifications.model import Verification
 from app.verifications.risk import Found
 
@@ -38,8 +37,13 @@ def conclude(tx: Cursor, job: Job) -> tuple[str, str] | None:
     )
     screenings = [_screening(row, each) for row, each in zip(rows, found, strict=True)]
     store.insert_screenings(tx, verification.id, job.id, screenings)
-    store.set_risk(tx, verification.id, assessed)
-    store.set_outcome(tx, job.id, _outcome(verification, found, screenings, assessed))
+    screened_at = store.set_risk(tx, verification.id, assessed)
+    outcome = _outcome(verification, found, screenings, assessed)
+    outcome["risk"]["sha256"] = sealed.digest(
+        {"idvRisk": assessed, "screenedAt": sealed.iso(screened_at)}
+    )
+    outcome["screenings"] = [_sealed(job, each) for each in screenings]
+    store.set_outcome(tx, job.id, outcome)
     return None
 
 
@@ -80,30 +84,6 @@ def _screening(row: Mapping[str, Any], found: Found) -> dict[str, Any]:
     }
 
 
-def digest(
-    *,
-    subject: Mapping[str, Any],
-    total_hits: int,
-    matched_sources: Sequence[Mapping[str, Any]],
-    sources_checked: Sequence[Mapping[str, Any]],
-) -> str:
-    """Return what the audit keeps of a screening: SHA-256 of its findings as JSON, in hex.
-
-    The keys are sorted, nothing stands between them, and what is not ASCII is escaped.
-    """
-    text = json.dumps(
-        {
-            "subject": subject,
-            "totalHits": total_hits,
-            "matchedSources": matched_sources,
-            "sourcesChecked": sources_checked,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _outcome(
     verification: Verification,
     found: Sequence[Found],
@@ -126,18 +106,16 @@ def _outcome(
             "score": assessed["score"],
             "rules": assessed["rules"],
         },
-        "screenings": [
-            {
-                "screeningId": each["screening_id"],
-                "stakeholderId": each["stakeholder_id"],
-                "totalHits": each["total_hits"],
-                "sha256": digest(
-                    subject=each["subject"],
-                    total_hits=each["total_hits"],
-                    matched_sources=each["matched_sources"],
-                    sources_checked=each["sources_checked"],
-                ),
-            }
-            for each in screenings
-        ],
+    }
+
+
+def _sealed(job: Job, screening: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit keeps of a screening: its digest, just as the record will show it."""
+    at = datetime.fromisoformat(screening["screened_at"])
+    shown = sealed.screening(run_id=job.external_id, **{**screening, "screened_at": at})
+    return {
+        "screeningId": screening["screening_id"],
+        "stakeholderId": screening["stakeholder_id"],
+        "totalHits": screening["total_hits"],
+        "sha256": sealed.digest(shown),
     }

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from app.resources import Resources
 from app.screening.model import ENGINE_VERSION
-from app.verifications import risk, store
-from app.verifications.conclusion import digest
-from app.verifications.model import Actor, AuditEntry, Run, Screening, Verification
+from app.verifications import checking, risk, sealed, store
+from app.verifications.model import Actor, AuditEntry, Run, Screening
 from app.version import VERSION
 
 FORMAT = "muster-verification-record/1"
 
-#: More than any verification has: a run an hour for over ten years.
-_ALL = 100_000
-
 HOW_TO_CHECK = (
     "Every entry of `audit` holds the digest of the entry before it, and the first one 64 zeros."
     " For each, SHA-256 of `previous`, a line feed and `text`, in UTF-8 and written in hex, must"
-    " be `digest`, and `previous` must be the `digest` of the entry before. The entry of a"
-    " completed run holds, under detail.outcome.screenings, a SHA-256 of every screening: of"
-    ' {"subject", "totalHits", "matchedSources", "sourcesChecked"} as JSON with sorted keys, no'
-    " spaces, and everything beyond ASCII escaped. Keep the last digest somewhere else: who has it"
-    " can tell later that nothing was changed or taken away."
+    " be `digest`, and `previous` must be the `digest` of the entry before. The entries hold"
+    " further SHA-256: detail.sha256 of `verification.created` that of"
+    f" {{{', '.join(sealed.SENT)}}} of `verification`; detail.outcome.screenings of a"
+    " completed run that of each of its documents in `screenings`; detail.outcome.risk.sha256 of"
+    f" the last completed run that of {{{', '.join(sealed.ASSESSED)}}} of `verification`: each of"
+    " the whole as JSON with sorted keys, no spaces, and everything beyond ASCII escaped. What"
+    " `runs` says of a run its entries `run.dispatched` and of its end say as well. Keep the last"
+    " digest somewhere else: who has it can tell later that nothing was changed or taken away."
 )
-
-#: The first entry has none before it.
-NONE_BEFORE = "0" * 64
 
 
 def make(resources: Resources, tenant_id: UUID, trace: str, *, by: Actor) -> dict[str, Any]:
@@ -42,85 +35,37 @@ def make(resources: Resources, tenant_id: UUID, trace: str, *, by: Actor) -> dic
     Times are ISO 8601 in UTC, but for those inside the audit, which are milliseconds since 1970.
     """
     with resources.db.transaction() as tx:
+        store.add_audit(tx, store.find_id(tx, tenant_id, trace), "record.exported", by)
+    with resources.db.transaction() as tx:
+        # As of one moment, and nobody who writes meanwhile has to wait.
+        store.read_one_moment(tx)
         verification = store.find_verification(tx, tenant_id, trace)
-        store.add_audit(tx, verification.id, "record.exported", by)
-        runs = store.list_runs(tx, verification.id, limit=_ALL)
-        screenings = store.list_screenings(tx, verification.id, limit=_ALL)
-        audit = store.list_audit(tx, verification.id, limit=_ALL)
-    entries = [_entry(each) for each in reversed(audit)]
+        runs = store.list_runs(tx, verification.id, limit=None)
+        screenings = store.list_screenings(tx, verification.id, limit=None)
+        audit = store.list_audit(tx, verification.id, limit=None)
     of_run: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for each in screenings:
         of_run[each.run_id].append(_screening(each))
-    documents = [shown for run in reversed(runs) for shown in of_run[run.run_id]]
-    return {
+    entries = [_entry(each) for each in reversed(audit)]
+    record = {
         "format": FORMAT,
-        "generatedAt": _iso(datetime.now(UTC)),
+        "generatedAt": sealed.iso(datetime.now(UTC)),
         "generatedBy": {"action": by.action, "uid": by.uid},
         "software": {"name": "muster", "version": VERSION, "engineVersion": ENGINE_VERSION},
-        "verification": _verification(verification),
+        "verification": sealed.verification(verification),
         "riskRules": _rules(),
         "runs": [_run(each) for each in reversed(runs)],
-        "screenings": documents,
+        "screenings": [shown for run in reversed(runs) for shown in of_run[run.run_id]],
         "audit": entries,
         "lastDigest": entries[-1]["digest"],
-        "isIntact": is_intact(entries) and covers(entries, documents),
         "howToCheck": HOW_TO_CHECK,
     }
-
-
-def is_intact(entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether no entry of an exported audit was changed, dropped, added or moved."""
-    before = NONE_BEFORE
-    for number, entry in enumerate(entries, start=1):
-        text = f"{entry['previous']}\n{entry['text']}"
-        if (
-            entry["previous"] != before
-            or hashlib.sha256(text.encode()).hexdigest() != entry["digest"]
-            or json.loads(entry["text"])["seq"] != number
-        ):
-            return False
-        before = entry["digest"]
-    return True
-
-
-def covers(entries: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether the audit knows every screening, just as it stands in the record."""
-    known = {
-        each["screeningId"]: each["sha256"]
-        for entry in entries
-        for each in json.loads(entry["text"])["detail"].get("outcome", {}).get("screenings", ())
-    }
-    found = {
-        each["screeningId"]: digest(
-            subject=each["subject"],
-            total_hits=each["totalHits"],
-            matched_sources=each["matchedSources"],
-            sources_checked=each["sourcesChecked"],
-        )
-        for each in documents
-    }
-    return known == found
+    problems = checking.problems(record)
+    return {**record, "isIntact": not problems, "problems": problems}
 
 
 def _entry(entry: AuditEntry) -> dict[str, Any]:
     return {"text": entry.entry, "previous": entry.previous, "digest": entry.digest}
-
-
-def _verification(verification: Verification) -> dict[str, Any]:
-    return {
-        "trace": verification.trace,
-        "userId": verification.user_id,
-        "onBehalfUid": verification.on_behalf_uid,
-        "status": verification.status,
-        "entity": verification.entity,
-        "stakeholders": [
-            {"stakeholderId": each.stakeholder_id, "role": each.role, "entity": each.entity}
-            for each in verification.stakeholders
-        ],
-        "idvRisk": verification.risk,
-        "createdAt": _iso(verification.created_at),
-        "screenedAt": _iso(verification.screened_at),
-    }
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -130,9 +75,9 @@ def _run(run: Run) -> dict[str, Any]:
         "sourceAction": run.source_action,
         "sourceUid": run.source_uid,
         "sourceEmail": run.source_email,
-        "requestedAt": _iso(run.requested_at),
-        "startedAt": _iso(run.started_at),
-        "completedAt": _iso(run.finished_at),
+        "requestedAt": sealed.iso(run.requested_at),
+        "startedAt": sealed.iso(run.started_at),
+        "completedAt": sealed.iso(run.finished_at),
         "state": str(run.state),
         "attemptCount": run.attempts,
         "errorSummary": run.error_message,
@@ -141,18 +86,18 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _screening(screening: Screening) -> dict[str, Any]:
-    return {
-        "screeningId": screening.screening_id,
-        "jobId": screening.run_id,
-        "stakeholderId": screening.stakeholder_id,
-        "screenedAt": _iso(screening.screened_at),
-        "subject": screening.subject,
-        "totalHits": screening.total_hits,
-        "isComplete": screening.is_complete,
-        "matchedSources": screening.matched_sources,
-        "sourcesChecked": screening.sources_checked,
-        "risk": screening.risk,
-    }
+    return sealed.screening(
+        screening_id=screening.screening_id,
+        run_id=screening.run_id,
+        stakeholder_id=screening.stakeholder_id,
+        screened_at=screening.screened_at,
+        subject=screening.subject,
+        total_hits=screening.total_hits,
+        is_complete=screening.is_complete,
+        matched_sources=screening.matched_sources,
+        sources_checked=screening.sources_checked,
+        risk=screening.risk,
+    )
 
 
 def _rules() -> dict[str, Any]:
@@ -170,9 +115,3 @@ def _rules() -> dict[str, Any]:
         "inputRisk": dict(risk.INPUT),
         "levels": [{"from": least, "description": word} for least, word in reversed(risk.LEVELS)],
     }
-
-
-def _iso(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -36,17 +36,16 @@ def render(record: Mapping[str, Any]) -> str:
         for each in verification["stakeholders"]
     }
     title = f"Verification {verification['trace']}"
-    intact = (
-        '<p class="good">The chain of the audit is intact, and covers every screening.</p>'
-        if record["isIntact"]
-        else '<p class="bad">The chain of the audit is broken: something was changed.</p>'
-    )
+    intact = [f'<p class="bad">{escape(each)}</p>' for each in record["problems"]] or [
+        '<p class="good">The chain of the audit is intact, and what is here is as it says: who is'
+        " verified, the risk, every run and every screening.</p>"
+    ]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Record of {escape(str(record['generatedAt']))}, by"
         f" {escape(record['software']['name'])} {escape(record['software']['version'])},"
         f" engine version {escape(record['software']['engineVersion'])}.</p>",
-        intact,
+        *intact,
         "<h2>Who is verified</h2>",
         _pairs(
             {

@@ -23,7 +23,7 @@ from app.errors import (
 from app.jobs import service as jobs
 from app.jobs.model import Job
 from app.resources import Resources
-from app.verifications import ids, risk, store
+from app.verifications import ids, risk, sealed, store
 from app.verifications.model import (
     KIND,
     WATCHLIST,
@@ -66,11 +66,12 @@ def create(
         if made is None:
             raise UserIdTaken("A verification with this userId exists already.")
         store.insert_stakeholders(tx, made.id, given)
-        store.add_audit(
-            tx, made.id, "verification.created", by, detail={"stakeholders": len(given)}
-        )
+        made = replace(made, stakeholders=tuple(given))
+        sent = sealed.only(sealed.verification(made), sealed.SENT)
+        detail = {"stakeholders": len(given), "sha256": sealed.digest(sent)}
+        store.add_audit(tx, made.id, "verification.created", by, detail=detail)
     log.info("verification.created", extra={"trace": made.trace, "stakeholders": len(given)})
-    return replace(made, stakeholders=tuple(given))
+    return made
 
 
 def get(resources: Resources, tenant_id: UUID, trace: str) -> Verification:

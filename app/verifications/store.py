@@ -148,8 +148,16 @@ def page_verifications(
     return _with_stakeholders(tx, tx.fetchall())
 
 
-def set_risk(tx: Cursor, verification_id: UUID, risk: Mapping[str, Any]) -> None:
+def set_risk(tx: Cursor, verification_id: UUID, risk: Mapping[str, Any]) -> datetime:
+    """Write the risk that a run has assessed; return when."""
     tx.execute(QUERIES["set_risk"], {"id": verification_id, "risk": Json(risk)})
+    at: datetime = one(tx)["screened_at"]
+    return at
+
+
+def read_one_moment(tx: Cursor) -> None:
+    """Let the whole transaction read as of one moment, and write nothing; its first statement."""
+    tx.execute(QUERIES["read_one_moment"])
 
 
 def insert_run(tx: Cursor, job_id: UUID, verification_id: UUID, type_: str, by: Actor) -> None:
@@ -211,9 +219,12 @@ def list_runs(
     type_: str | None = None,
     run_id: str | None = None,
     before: tuple[datetime, UUID] | None = None,
-    limit: int,
+    limit: int | None,
 ) -> list[Run]:
-    """Return runs of a verification, newest first, from before the given place on."""
+    """Return runs of a verification, newest first, from before the given place on.
+
+    Without a limit all of them, here and below.
+    """
     at, last = before or (_NOW, _LAST)
     tx.execute(
         QUERIES["list_runs"],
@@ -252,7 +263,7 @@ def list_screenings(
     *,
     whose: str | None = None,
     job_id: UUID | None = None,
-    limit: int,
+    limit: int | None,
 ) -> list[Screening]:
     """Return screenings, the newest first: of everybody, or of one stakeholder; '': the entity."""
     tx.execute(
@@ -293,7 +304,7 @@ def add_audit(
 
 
 def list_audit(
-    tx: Cursor, verification_id: UUID, *, before: int | None = None, limit: int
+    tx: Cursor, verification_id: UUID, *, before: int | None = None, limit: int | None
 ) -> list[AuditEntry]:
     """Return the audit, the newest entry first, from before the given number on."""
     tx.execute(

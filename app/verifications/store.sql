@@ -45,7 +45,11 @@ SELECT * FROM verifications
 -- name: set_risk
 UPDATE verifications
    SET risk = %(risk)s, screened_at = clock_timestamp(), updated_at = clock_timestamp()
- WHERE id = %(id)s;
+ WHERE id = %(id)s
+RETURNING screened_at;
+
+-- name: read_one_moment
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 
 -- name: insert_run
 INSERT INTO verification_runs (job_id, verification_id, type, source_action, source_uid,

@@ -14,10 +14,12 @@ from app.accounts import service as accounts
 from app.accounts.model import ALL_PERMISSIONS, PERMISSIONS, Role
 from app.api import auth, tokens
 from app.factory import create_app
-from app.verifications import dispatch, record
+from app.verifications import checking, dispatch, record
 from tests.integration.conftest import until
 from tests.kyc import house_list as house_list
-from tests.verifications import JANE, TRUST, ZEBULON, work
+from tests.verifications import API, JANE, TRUST, ZEBULON, work
+from tests.verifications import run as run
+from tests.verifications import verified as verified
 
 #: In the order of the seed's example.
 ENVELOPE = [
@@ -657,7 +659,7 @@ def test_a_record_can_be_checked_without_us_and_a_change_is_found_out(
     page = service_client.get(f"{path}?format=html")
 
     assert made_["isIntact"] is True
-    assert record.is_intact(made_["audit"])
+    assert made_["problems"] == checking.problems(made_) == []
     assert len(made_["screenings"]) == 2
     assert [each["state"] for each in made_["runs"]] == ["completed"]
     for harm in (
@@ -667,11 +669,8 @@ def test_a_record_can_be_checked_without_us_and_a_change_is_found_out(
     ):
         audit = json.loads(json.dumps(made_["audit"]))
         harm(audit)
-        assert not record.is_intact(audit)
-    forged = json.loads(json.dumps(made_["screenings"]))
-    forged[1]["matchedSources"] = []
-    assert not record.covers(made_["audit"], forged)
-    assert record.covers(made_["audit"], made_["screenings"])
+        assert not checking.is_intact(audit)
+        assert "chain" in checking.problems({**made_, "audit": audit})[0]
     assert page.mimetype == "text/html"
     assert page.headers["Content-Disposition"].startswith("attachment")
     text = page.get_data(as_text=True)
@@ -681,6 +680,113 @@ def test_a_record_can_be_checked_without_us_and_a_change_is_found_out(
     assert "http-equiv" not in text
     wrong = service_client.get(f"{path}?format=docx")
     assert_envelope(wrong, 422, "validation_error")
+
+
+@pytest.fixture
+def exported(service_client, resources, tenant, house_list):
+    """The record of a verification with one completed, one cancelled and one rejected run."""
+    trace = made(service_client, ZEBULON, documents=[{"kind": "deed", "data": "x"}])
+    work(resources, tenant, dispatched(service_client, trace))
+    holder = dispatched(service_client, trace)
+    work(resources, tenant, dispatch.dispatch_background(resources, tenant.id, trace).run_id)
+    service_client.post(f"/v5/verifications/{trace}/jobs/watchlist/{holder}/cancel")
+    waiting = dispatched(service_client, trace)
+    shown = service_client.get(f"/v5/verifications/{trace}/record").get_json()["data"]
+    assert shown["problems"] == []
+    assert [each["state"] for each in shown["runs"]] == [
+        *("completed", "cancelled", "rejected", "queued"),
+    ]
+    assert shown["runs"][-1]["jobId"] == waiting
+    return shown
+
+
+def _at(*path):
+    """Return what puts something else at a place of a record."""
+    *way, last = path
+
+    def put(value):
+        def forge(shown):
+            for step in way:
+                shown = shown[step]
+            assert shown[last] != value
+            shown[last] = value
+
+        return forge
+
+    return put
+
+
+LATER = "2031-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("forge", "says"),
+    [
+        (_at("verification", "entity", "name")("Somebody Else"), "entity or its stakeholders"),
+        (_at("verification", "entity", "documents")([]), "entity or its stakeholders"),
+        (_at("verification", "userId")("cust-9"), "entity or its stakeholders"),
+        (_at("verification", "createdAt")(LATER), "entity or its stakeholders"),
+        (_at("verification", "stakeholders")([]), "entity or its stakeholders"),
+        (_at("verification", "stakeholders", 0, "role")("x"), "entity or its stakeholders"),
+        (_at("verification", "stakeholders", 0, "stakeholderId")("x"), "entity or its stake"),
+        (_at("verification", "idvRisk", "description")("Low"), "The risk"),
+        (_at("verification", "idvRisk")({"description": "Undefined"}), "The risk"),
+        (_at("verification", "screenedAt")(LATER), "The risk"),
+        (_at("screenings", 1, "matchedSources")([]), "changed"),
+        (_at("screenings", 1, "stakeholderId")(None), "changed"),
+        (_at("screenings", 1, "isComplete")(False), "changed"),
+        (_at("screenings", 1, "risk", "points")(0.0), "changed"),
+        (_at("screenings", 1, "screenedAt")(LATER), "changed"),
+        (_at("screenings", 1, "jobId")("x"), "changed"),
+        (_at("screenings", 1, "subject")({}), "changed"),
+        (lambda shown: shown["screenings"].pop(), "missing"),
+        (_at("screenings", 0, "screeningId")("scr_x"), "not of the audit"),
+        (lambda shown: shown["screenings"].append(shown["screenings"][0]), "twice"),
+        (lambda shown: shown["runs"].pop(), "The runs"),
+        (lambda shown: shown["runs"].append({**shown["runs"][0], "jobId": "x"}), "The runs"),
+        (_at("runs", 0, "sourceAction")("scheduled"), "The run "),
+        (_at("runs", 0, "sourceUid")("x"), "The run "),
+        (_at("runs", 0, "sourceEmail")("x@example.com"), "The run "),
+        (_at("runs", 0, "type")("x"), "The run "),
+        (_at("runs", 0, "state")("failed"), "The run "),
+        (_at("runs", 0, "attemptCount")(9), "The run "),
+        (_at("runs", 0, "requestedAt")(LATER), "The run "),
+        (_at("runs", 0, "startedAt")(LATER), "The run "),
+        (_at("runs", 1, "completedAt")(None), "The run "),
+        (_at("runs", 1, "errorSummary")("It broke."), "The run "),
+        (_at("runs", 2, "conflictingJobId")(None), "The run "),
+        (_at("runs", 3, "completedAt")(LATER), "The run "),
+        (_at("runs", 3, "state")("completed"), "The run "),
+        (_at("lastDigest")("0" * 64), "lastDigest"),
+    ],
+)
+def test_whatever_of_a_record_is_not_as_its_audit_says_is_found_out(exported, forge, says):
+    forge(exported)
+
+    assert says in "\n".join(checking.problems(exported))
+
+
+def test_a_record_holds_all_there_is_however_much_that_is(
+    resources, tenant, database, house_list, verified, run
+):
+    verification = verified()
+    begun = run(verification)
+    work(resources, tenant, begun.run_id)
+    many = 100_001
+    with database.transaction() as tx:
+        tx.execute(
+            "INSERT INTO screenings (screening_id, verification_id, job_id, stakeholder_id,"
+            " subject, total_hits, matched_sources, sources_checked, is_complete, risk)"
+            " SELECT 'scr_' || n, %s, %s, n, '{}', 0, '[]', '[]', true, '{}'"
+            " FROM generate_series(1, %s) AS n",
+            (verification.id, begun.id, many),
+        )
+
+    shown = record.make(resources, tenant.id, verification.trace, by=API)
+
+    assert len(shown["screenings"]) == many + 1
+    assert len(shown["problems"]) == many
+    assert not shown["isIntact"]
 
 
 def test_lists_page_from_the_newest_to_the_oldest(service_client):
