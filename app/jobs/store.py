@@ -446,6 +446,11 @@ def lightly(tx: Cursor) -> None:
     tx.execute(QUERIES["lightly"])
 
 
+def surely(tx: Cursor) -> None:
+    """Let a transaction that began `lightly` wait for the disk after all."""
+    tx.execute(QUERIES["surely"])
+
+
 def list_results(
     tx: Cursor,
     job: Job,

@@ -20,8 +20,9 @@ from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import auth, tokens
 from app.factory import create_app
-from app.jobs import service
+from app.jobs import service, store
 from app.jobs.model import Job, NewItem, NewJob
+from app.jobs.states import Event
 from app.kinds import KINDS
 from app.settings import Settings
 from tests.probes import kinds as probes
@@ -207,3 +208,18 @@ def until(
             said = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {seconds} s: {said}")
         time.sleep(0.02)
+
+
+def commits(monkeypatch, event: Event) -> list[str]:
+    """Return a list that says, of every job that the event moves, how its transaction commits."""
+    seen: list[str] = []
+    advance = store.advance
+
+    def watched(tx, job_id, happens, **more):
+        if happens is event:
+            tx.execute("SHOW synchronous_commit")
+            seen.append(tx.fetchone()["synchronous_commit"])
+        return advance(tx, job_id, happens, **more)
+
+    monkeypatch.setattr(store, "advance", watched)
+    return seen

@@ -12,13 +12,13 @@ import pytest
 from app.factory import create_app
 from app.jobs import progress, service, store
 from app.jobs.model import Item, Result
-from app.jobs.states import JobState
+from app.jobs.states import Event, JobState
 from app.kinds import KINDS
 from app.kinds.base import Kind
 from app.screening import resident
 from app.screening.index import Index
 from app.screening.model import Subject
-from tests.integration.conftest import new_job
+from tests.integration.conftest import commits, new_job
 from tests.kyc import CLEAR, LISTED, house_list, single_checks
 from workers import chunk, sweep
 
@@ -67,6 +67,19 @@ def test_a_chunk_that_takes_down_every_worker_before_its_first_result_fails_the_
     assert ended.state is JobState.FAILED
     assert ended.error_code == "internal_error"
     assert "took its worker down 8 times" in ended.error_message
+
+
+def test_a_job_that_is_given_up_is_on_the_disk_before_anybody_is_told(
+    resources, submit, monkeypatch
+):
+    job = submit("fast", [{}] * 5)
+    for _ in range(resources.settings.max_attempts + 5):
+        _die_holding(resources, job)
+    ends = commits(monkeypatch, Event.FATAL)
+
+    chunk.run(resources, job.id, job.pass_no, 0)
+
+    assert ends == ["on"]
 
 
 def test_a_result_in_between_begins_the_count_of_lost_starts_anew(resources, submit, reload):
