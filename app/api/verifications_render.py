@@ -15,7 +15,7 @@ from werkzeug.routing import RoutingException, Rule
 
 from app.api.errors import RETRY_SECONDS, Failure
 from app.jobs.states import JobState
-from app.verifications.model import AuditEntry, Run, Screening, Verification
+from app.verifications.model import AuditEntry, Counted, Run, Screening, Verification
 from app.verifications.subjects import name_of
 
 #: Seconds between two polls.
@@ -269,7 +269,7 @@ def screening(found: Screening, trace: str) -> dict[str, Any]:
     }
 
 
-def in_short(found: Sequence[Screening]) -> list[dict[str, Any]]:
+def in_short(found: Sequence[Counted]) -> list[dict[str, Any]]:
     """The stakeholders' screenings of the same run, of which each has an address of its own."""
     return [
         {

@@ -17,8 +17,10 @@ CREATE TABLE verifications (
     -- What the client calls it, once per tenant.
     user_id       text,
     on_behalf_uid text,
-    -- As it was sent, without the stakeholders. json here and below: read back whole, and in order.
+    -- As it was sent, without stakeholders and documents. json here and below: read back whole, and in order.
     entity        json        NOT NULL,
+    -- Of what was sent, what may be megabytes: only who asks for this very verification reads it.
+    documents     json,
     status        text        NOT NULL DEFAULT 'pending',
     -- As the last completed run left it (app/verifications/risk.py).
     risk          json        NOT NULL,

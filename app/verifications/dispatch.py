@@ -43,7 +43,7 @@ def dispatch(
     """
     for _ in range(_TRIES):
         with resources.db.transaction() as tx:
-            verification = store.find_verification(tx, tenant_id, trace)
+            verification = store.load_verification(tx, store.find_id(tx, tenant_id, trace))
             # A look without a lock, which spares most of those that come too early the work.
             holder = store.holder_of_gate(tx, verification.id, type_)
         if holder is not None:
@@ -65,7 +65,7 @@ def dispatch_background(
     a worker claims it. Raises VerificationNotFound.
     """
     with resources.db.transaction() as tx:
-        verification = store.find_verification(tx, tenant_id, trace)
+        verification = store.load_verification(tx, store.find_id(tx, tenant_id, trace))
     return _submit(resources, verification, WATCHLIST, Actor(source_action), gated=False)
 
 

@@ -41,7 +41,10 @@ class Stakeholder:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Whoever is verified. `entity` is as it was sent, without the stakeholders."""
+    """Whoever is verified. `entity` is as it was sent, without the stakeholders.
+
+    Its `documents` are there only where this very verification was asked for.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -102,6 +105,16 @@ class Screening:
     source_action: str
     source_uid: str | None
     source_email: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A screening in short: how many hits there are, and not which."""
+
+    screening_id: str
+    stakeholder_id: str | None
+    total_hits: int
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from app.verifications.model import (
     WATCHLIST,
     Actor,
     AuditEntry,
+    Counted,
     Run,
     Screening,
     Stakeholder,
@@ -36,9 +37,6 @@ from app.verifications.model import (
 )
 
 log = logging.getLogger(__name__)
-
-#: Subjects of one run at the most, which is more than any verification has.
-_SUBJECTS = 10_000
 
 
 def create(
@@ -88,7 +86,7 @@ def list_all(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Verification]:
-    """Return a page of the tenant's verifications, newest first."""
+    """Return a page of the tenant's verifications, newest first: of entities the names alone."""
     with resources.db.transaction() as tx:
         return store.list_verifications(tx, tenant_id, user_id=user_id, before=before, limit=limit)
 
@@ -149,27 +147,26 @@ def asked_for(what: str, by: Actor) -> jobs.Hold:
 
 def latest(
     resources: Resources, tenant_id: UUID, trace: str, stakeholder_id: str | None = None
-) -> tuple[Screening, list[Screening]]:
-    """Return what the last completed run found of the entity or of a stakeholder, and of all.
+) -> tuple[Screening, list[Counted]]:
+    """Return what the last completed run found of the entity or of a stakeholder, and of
+    everybody how many hits there are.
 
     Raises VerificationNotFound, StakeholderNotFound, or ScreeningNotFound if none has completed.
     """
     with resources.db.transaction() as tx:
-        verification = store.find_verification(tx, tenant_id, trace)
-        if stakeholder_id is not None and not any(
-            each.stakeholder_id == stakeholder_id for each in verification.stakeholders
+        verification_id = store.find_id(tx, tenant_id, trace)
+        if stakeholder_id is not None and not store.has_stakeholder(
+            tx, verification_id, stakeholder_id
         ):
             raise StakeholderNotFound("This verification has no such stakeholder.")
-        job_id = store.latest_completed(tx, verification.id, WATCHLIST)
-        found = (
-            store.list_screenings(tx, verification.id, job_id=job_id, limit=_SUBJECTS)
-            if job_id
-            else []
-        )
-    wanted = [each for each in found if each.stakeholder_id == stakeholder_id]
-    if not wanted:
-        raise ScreeningNotFound("No watchlist screening of this subject has completed yet.")
-    return wanted[0], found
+        job_id = store.latest_completed(tx, verification_id, WATCHLIST)
+        if job_id is not None:
+            found = store.list_screenings(
+                tx, verification_id, whose=stakeholder_id or "", job_id=job_id, limit=1
+            )
+            if found:
+                return found[0], store.count_hits(tx, job_id)
+    raise ScreeningNotFound("No watchlist screening of this subject has completed yet.")
 
 
 def audit(

@@ -16,13 +16,24 @@ from app.errors import VerificationNotFound
 from app.jobs.model import Job
 from app.jobs.states import JobState
 from app.verifications import ids
-from app.verifications.model import Actor, AuditEntry, Run, Screening, Stakeholder, Verification
+from app.verifications.model import (
+    Actor,
+    AuditEntry,
+    Counted,
+    Run,
+    Screening,
+    Stakeholder,
+    Verification,
+)
 
 QUERIES = load_queries("app.verifications")
 
 #: Behind everything there is.
 _NOW = datetime.max.replace(tzinfo=UTC)
 _LAST = UUID(int=2**128 - 1)
+
+
+_OWN = [each.name for each in fields(Verification) if each.name != "stakeholders"]
 
 
 def insert_verification(
@@ -36,6 +47,8 @@ def insert_verification(
     risk: Mapping[str, Any],
 ) -> Verification | None:
     """Return the new verification without stakeholders, or None if the user id is taken."""
+    documents = entity.get("documents")
+    rest = {name: value for name, value in entity.items() if name != "documents"}
     tx.execute(
         QUERIES["insert_verification"],
         {
@@ -44,7 +57,8 @@ def insert_verification(
             "trace": trace,
             "user_id": user_id,
             "on_behalf_uid": on_behalf_uid,
-            "entity": Json(entity),
+            "entity": Json(rest),
+            "documents": None if documents is None else Json(documents),
             "risk": Json(risk),
         },
     )
@@ -88,7 +102,7 @@ def find_id(tx: Cursor, tenant_id: UUID, trace: str) -> UUID:
 
 
 def load_verification(tx: Cursor, verification_id: UUID) -> Verification:
-    """Return any tenant's verification: for workers."""
+    """Return any tenant's verification, without its documents: for workers."""
     tx.execute(QUERIES["load_verification"], {"id": verification_id})
     return _one(tx)
 
@@ -106,13 +120,27 @@ def _unknown() -> VerificationNotFound:
 
 def list_stakeholders(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, list[Stakeholder]]:
     """Return the stakeholders of each verification, in the order in which they were sent."""
-    tx.execute(QUERIES["list_stakeholders"], {"ids": list(ids)})
+    return _stakeholders(tx, ids, "list_stakeholders")
+
+
+def _stakeholders(tx: Cursor, ids: Collection[UUID], query: str) -> dict[UUID, list[Stakeholder]]:
+    tx.execute(QUERIES[query], {"ids": list(ids)})
     found: dict[UUID, list[Stakeholder]] = defaultdict(list)
     for row in tx.fetchall():
         found[row["verification_id"]].append(
             Stakeholder(row["stakeholder_id"], row["role"], row["entity"])
         )
     return found
+
+
+def has_stakeholder(tx: Cursor, verification_id: UUID, stakeholder_id: str) -> bool:
+    if not ids.is_like_one(stakeholder_id):
+        return False
+    tx.execute(
+        QUERIES["has_stakeholder"],
+        {"verification_id": verification_id, "stakeholder_id": stakeholder_id},
+    )
+    return tx.fetchone() is not None
 
 
 def list_verifications(
@@ -123,7 +151,10 @@ def list_verifications(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Verification]:
-    """Return the tenant's verifications, newest first, from before the given place on."""
+    """Return the tenant's verifications, newest first, from before the given place on.
+
+    In short: of every entity there are the names alone.
+    """
     at, last = before or (_NOW, _LAST)
     tx.execute(
         QUERIES["list_verifications"],
@@ -135,13 +166,13 @@ def list_verifications(
             "limit": limit,
         },
     )
-    return _with_stakeholders(tx, tx.fetchall())
+    return _with_stakeholders(tx, tx.fetchall(), "list_stakeholder_names")
 
 
 def page_verifications(
     tx: Cursor, tenant_id: UUID | None, *, after: UUID, limit: int
 ) -> list[Verification]:
-    """Return the next verifications behind an id, of one tenant or of all."""
+    """Return the next verifications behind an id, of one tenant or of all, without documents."""
     tx.execute(
         QUERIES["page_verifications"], {"tenant_id": tenant_id, "after": after, "limit": limit}
     )
@@ -273,6 +304,12 @@ def list_screenings(
     return [Screening(**row) for row in tx.fetchall()]
 
 
+def count_hits(tx: Cursor, job_id: UUID) -> list[Counted]:
+    """Return of every subject of a run how many hits it has: the entity, then stakeholders."""
+    tx.execute(QUERIES["count_hits"], {"job_id": job_id})
+    return [Counted(**row) for row in tx.fetchall()]
+
+
 def latest_completed(tx: Cursor, verification_id: UUID, type_: str) -> UUID | None:
     """Return the job of the last run that completed."""
     tx.execute(QUERIES["latest_completed"], {"verification_id": verification_id, "type": type_})
@@ -314,14 +351,18 @@ def list_audit(
     return [AuditEntry(**row) for row in tx.fetchall()]
 
 
-def _with_stakeholders(tx: Cursor, rows: Sequence[Mapping[str, Any]]) -> list[Verification]:
-    found = list_stakeholders(tx, [row["id"] for row in rows]) if rows else {}
+def _with_stakeholders(
+    tx: Cursor, rows: Sequence[Mapping[str, Any]], query: str = "list_stakeholders"
+) -> list[Verification]:
+    found = _stakeholders(tx, [row["id"] for row in rows], query) if rows else {}
     return [_verification(row, found.get(row["id"], ())) for row in rows]
 
 
 def _verification(row: Mapping[str, Any], stakeholders: Sequence[Stakeholder]) -> Verification:
-    names = [each.name for each in fields(Verification) if each.name != "stakeholders"]
-    return Verification(**{name: row[name] for name in names}, stakeholders=tuple(stakeholders))
+    own = {name: row[name] for name in _OWN}
+    if row.get("documents") is not None:
+        own["entity"] = {**row["entity"], "documents": row["documents"]}
+    return Verification(**own, stakeholders=tuple(stakeholders))
 
 
 def _run(row: Mapping[str, Any]) -> Run:

@@ -1,8 +1,9 @@
 -- Queries for app/verifications/store.py. One function there per query here, same name.
 
 -- name: insert_verification
-INSERT INTO verifications (id, tenant_id, trace, user_id, on_behalf_uid, entity, risk)
-VALUES (%(id)s, %(tenant_id)s, %(trace)s, %(user_id)s, %(on_behalf_uid)s, %(entity)s, %(risk)s)
+INSERT INTO verifications (id, tenant_id, trace, user_id, on_behalf_uid, entity, documents, risk)
+VALUES (%(id)s, %(tenant_id)s, %(trace)s, %(user_id)s, %(on_behalf_uid)s, %(entity)s,
+        %(documents)s, %(risk)s)
 ON CONFLICT (tenant_id, user_id) DO NOTHING
 RETURNING *;
 
@@ -19,7 +20,10 @@ SELECT * FROM verifications WHERE tenant_id = %(tenant_id)s AND trace = %(trace)
 SELECT id FROM verifications WHERE tenant_id = %(tenant_id)s AND trace = %(trace)s;
 
 -- name: load_verification
-SELECT * FROM verifications WHERE id = %(id)s;
+-- Without the documents.
+SELECT id, tenant_id, trace, user_id, on_behalf_uid, entity, status, risk, screened_at, created_at,
+       updated_at
+  FROM verifications WHERE id = %(id)s;
 
 -- name: list_stakeholders
 SELECT verification_id, stakeholder_id, role, entity
@@ -27,8 +31,25 @@ SELECT verification_id, stakeholder_id, role, entity
  WHERE verification_id = ANY (%(ids)s)
  ORDER BY verification_id, position;
 
+-- name: list_stakeholder_names
+SELECT verification_id, stakeholder_id, role,
+       json_build_object('name', entity->'name', 'firstName', entity->'firstName',
+                         'middleName', entity->'middleName', 'lastName', entity->'lastName') AS entity
+  FROM stakeholders
+ WHERE verification_id = ANY (%(ids)s)
+ ORDER BY verification_id, position;
+
+-- name: has_stakeholder
+SELECT FROM stakeholders
+ WHERE verification_id = %(verification_id)s AND stakeholder_id = %(stakeholder_id)s;
+
 -- name: list_verifications
-SELECT * FROM verifications
+-- Of every entity the names alone.
+SELECT id, tenant_id, trace, user_id, on_behalf_uid, status, risk, screened_at, created_at,
+       updated_at,
+       json_build_object('name', entity->'name', 'firstName', entity->'firstName',
+                         'middleName', entity->'middleName', 'lastName', entity->'lastName') AS entity
+  FROM verifications
  WHERE tenant_id = %(tenant_id)s
    AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
    AND (created_at, id) < (%(before)s, %(before_id)s)
@@ -37,7 +58,10 @@ SELECT * FROM verifications
 
 -- name: page_verifications
 -- Of one tenant or of all, in no order that means anything: for work on every one of them.
-SELECT * FROM verifications
+-- Without the documents.
+SELECT id, tenant_id, trace, user_id, on_behalf_uid, entity, status, risk, screened_at, created_at,
+       updated_at
+  FROM verifications
  WHERE (%(tenant_id)s::uuid IS NULL OR tenant_id = %(tenant_id)s) AND id > %(after)s
  ORDER BY id
  LIMIT %(limit)s;
@@ -150,6 +174,15 @@ SELECT each.screening_id, jobs.external_id AS run_id, each.stakeholder_id, each.
    AND (%(job_id)s::uuid IS NULL OR each.job_id = %(job_id)s)
  ORDER BY run.requested_at DESC, each.job_id, stakeholders.position NULLS FIRST
  LIMIT %(limit)s;
+
+-- name: count_hits
+-- Of every subject of a run how many there were, in the order of list_screenings.
+SELECT each.screening_id, each.stakeholder_id, each.total_hits, each.is_complete
+  FROM screenings AS each
+  LEFT JOIN stakeholders ON stakeholders.verification_id = each.verification_id
+                        AND stakeholders.stakeholder_id = each.stakeholder_id
+ WHERE each.job_id = %(job_id)s
+ ORDER BY stakeholders.position NULLS FIRST;
 
 -- name: latest_completed
 -- The last run of a type that completed.

@@ -17,7 +17,7 @@ from app.verifications import store
 from app.verifications.model import Verification
 
 #: Verifications read at a time.
-PAGE = 500
+PAGE = 100
 
 #: Words for a human being; a sole trader is as good as one, and may be on a list as a company.
 _PEOPLE = frozenset({"individual", "person", "naturalperson"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg2.errors
 import pytest
@@ -20,9 +20,9 @@ from app.jobs.states import Event, JobState
 from app.kinds import verifications as kind
 from app.verifications import dispatch, service, store, subjects
 from app.verifications.model import KIND
-from tests.integration.conftest import until
+from tests.integration.conftest import commits, until
 from tests.kyc import house_list as house_list
-from tests.verifications import API, JANE, ZEBULON
+from tests.verifications import API, JANE, TRUST, ZEBULON
 from tests.verifications import ended as ended
 from tests.verifications import read as read
 from tests.verifications import run as run
@@ -123,16 +123,25 @@ def test_a_background_run_takes_the_gate_when_a_worker_claims_it(
     assert gates(resources) == []
 
 
-def test_a_redelivered_chunk_is_no_further_attempt(resources, tenant, house_list, verified, run):
-    verification = verified()
-    begun = run(verification)
+def test_a_redelivered_chunk_is_no_further_attempt(
+    resources, tenant, house_list, verified, run, read
+):
+    """Its worker is gone, the broker brings the message again, and then once more."""
+    begun = run(verified(JANE))
     job = jobs.get(resources, tenant.id, begun.id)
-    for _ in range(3):
-        with resources.db.transaction() as tx:
-            assert kind.admit(tx, job)
-
     with resources.db.transaction() as tx:
-        assert store.load_run(tx, begun.id).attempts == 1
+        claimed = jobs_store.lock_job(tx, job.id)
+        assert kind.admit(tx, claimed)
+        jobs_store.claim_chunk(tx, claimed, 0, holder="elsewhere/1/x", pass_no=1, seconds=-1)
+        jobs_store.advance(tx, job.id, Event.CLAIM)
+    assert (read(begun).state, read(begun).attempts) == ("running", 1)
+
+    for _ in range(3):
+        chunk.run(resources, job.id, 1, 0)
+
+    assert (read(begun).state, read(begun).attempts) == ("completed", 1)
+    with resources.db.transaction() as tx:
+        assert len(store.list_screenings(tx, begun.verification_id, limit=None)) == 2
 
 
 def test_another_tenants_verification_does_not_exist(resources, verified):
@@ -177,7 +186,39 @@ def test_everybody_who_is_screened_is_told_page_by_page(resources, tenant, verif
     names = {each.payload["subject"]["full_name"] for each in found}
     assert names == {"Ploughwright Family Trust", "Jane Ploughwright", "Zebulon Quartermain"}
     assert [each for page in subjects.every(resources, uuid4()) for each in page] == []
-    assert KIND == "verifications"
+
+
+def test_only_who_asks_for_one_verification_is_given_its_documents(resources, tenant, verified):
+    deed = {"kind": "deed", "data": "x" * 100_000}
+    verification = verified(JANE, documents=[deed], addresses={"home": "1 York St"})
+
+    one = service.get(resources, tenant.id, verification.trace)
+    (listed,) = service.list_all(resources, tenant.id, user_id=None, before=None, limit=9)
+    with resources.db.transaction() as tx:
+        (paged,) = store.page_verifications(tx, tenant.id, after=UUID(int=0), limit=9)
+        loaded = store.load_verification(tx, verification.id)
+
+    assert one == verification
+    assert one.entity["documents"] == [deed]
+    assert "documents" not in {**paged.entity, **loaded.entity}
+    # Of a list, names are shown, and nothing else of an entity is read.
+    shown = [each.entity for each in (listed, *listed.stakeholders)]
+    assert [each["name"] for each in shown] == [TRUST["name"], JANE["entity"]["name"]]
+    named = {"name", "firstName", "middleName", "lastName"}
+    assert all(each.keys() <= named for each in shown)
+
+
+def test_a_run_that_is_rejected_is_on_the_disk_before_anybody_is_told(
+    resources, tenant, verified, run, monkeypatch
+):
+    verification = verified()
+    run(verification)
+    scheduled = dispatch.dispatch_background(resources, tenant.id, verification.trace)
+    ends = commits(monkeypatch, Event.GATE_HELD)
+
+    chunk.run(resources, scheduled.id, 1, 0)
+
+    assert ends == ["on"]
 
 
 def test_who_loses_the_gate_holds_up_nobody_who_is_about_to_open_it(
