@@ -1,10 +1,18 @@
-"""Dialect B: what POST /v5/verifications takes. Unknown fields are ignored."""
+"""Dialect B: what POST /v5/verifications takes. Unknown fields are ignored, and so is null."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
 from schemas.texts import is_partial_date
 
@@ -15,6 +23,8 @@ TEXT_LENGTH = 2_000
 STAKEHOLDERS = 1_000
 SCHEMES = 50
 DOCUMENTS = 50
+DOCUMENT_LENGTH = 100_000
+ADDRESSES = 50
 RISKS = ("unknown", "low", "medium", "high")
 
 #: What is wrong, in words for a person, and the code that a program reads.
@@ -52,6 +62,7 @@ def _text(length: int, **more: Any) -> fields.String:
 
 
 def _country(text: str) -> None:
+    # Whether there is such a code the caller knows, who has the table.
     if not (text.isascii() and text.isalpha() and len(text) in (2, 3)):
         raise ValidationError("must be an ISO 3166 code of three letters, such as AUS")
 
@@ -89,6 +100,13 @@ class _Base(Schema):
     class Meta:
         unknown = EXCLUDE
 
+    @pre_load
+    def _without_nulls(self, data: Any, **_: Any) -> Any:
+        """What is null is as good as left out: many clients send all they know of, and null."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
 
 class _Party(_Base):
     """Whoever is screened: a person, or anything that has a name."""
@@ -103,7 +121,11 @@ class _Party(_Base):
     country = fields.String(validate=_country)
     nationality = fields.String(validate=_country)
     identifiers = _Identifiers()
-    addresses = fields.Dict(keys=fields.String(), values=fields.String())
+    addresses = fields.Dict(
+        keys=fields.String(validate=validate.Length(max=WORD_LENGTH)),
+        values=fields.String(validate=validate.Length(max=TEXT_LENGTH)),
+        validate=validate.Length(max=ADDRESSES),
+    )
 
     @validates_schema(skip_on_field_errors=False)
     def _has_a_name(self, data: dict[str, Any], **_: Any) -> None:
@@ -128,7 +150,7 @@ class DocumentSchema(_Base):
     kind = _text(WORD_LENGTH, required=True)
     mimeType = _text(WORD_LENGTH)
     source = _text(WORD_LENGTH)
-    data = fields.String(validate=validate.Length(max=100_000))
+    data = fields.String(validate=validate.Length(max=DOCUMENT_LENGTH))
     description = fields.String(validate=validate.Length(max=TEXT_LENGTH))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from app.api.verifications_auth import actor, identify
 from app.api.verifications_render import POLL_SECONDS, envelope
 from app.errors import InvalidParameter, InvalidVerification
 from app.jobs import ids
+from app.screening.alpha3 import alpha2
 from app.verifications import dispatch, record, record_html, service
 from app.verifications.model import TYPES, Run
 from schemas.texts import is_storable
@@ -29,13 +31,16 @@ bp = Blueprint("verifications", __name__, url_prefix="/v5/verifications")
 errors.shape("/v5", verifications_render.error)
 
 _ONE = "/<trace>"
-_JOBS = f"{_ONE}/jobs/<type>"
-#: An empty id is answered as a wrong one, and not as a path that leads nowhere.
+#: An empty type or id is answered as a wrong one, and not as a path that leads nowhere.
+_JOBS = f"{_ONE}/jobs/<string(minlength=0):type>"
 _JOB = f"{_JOBS}/<string(minlength=0):job_id>"
 
 _SCHEMA = VerificationSchema()
 #: Of a verification, what is not the entity itself.
 _BESIDE = {"userId": "user_id", "onBehalfUid": "on_behalf_uid", "stakeholders": "stakeholders"}
+
+#: What the schema lets through.
+_COUNTRY = re.compile(r"[A-Za-z]{2,3}")
 
 _FORMATS = ("json", "html")
 
@@ -250,13 +255,33 @@ def _load(body: Any, storable: bool) -> dict[str, Any]:
         raise _invalid(
             "A text holds a NUL or half a surrogate pair, which cannot be stored.", "invalid_format"
         )
+    problems = [*_unknown_countries(body)]
+    given: dict[str, Any] = {}
     try:
-        given: dict[str, Any] = _SCHEMA.load(body)
+        given = _SCHEMA.load(body)
     except ValidationError as error:
-        raise InvalidVerification(
-            "The verification is not valid.", problems=[*_flat(error.messages, ())]
-        ) from error
+        problems = [*_flat(error.messages, ()), *problems]
+    if problems:
+        raise InvalidVerification("The verification is not valid.", problems=problems)
     return given
+
+
+def _unknown_countries(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the countries that look like one and are none: they would be compared with nothing."""
+    parties: list[tuple[tuple[str | int, ...], Any]] = [((), body)]
+    stakeholders = body.get("stakeholders")
+    for number, each in enumerate(stakeholders if isinstance(stakeholders, list) else ()):
+        entity = each.get("entity") if isinstance(each, dict) else None
+        parties.append((("stakeholders", number, "entity"), entity))
+    for path, party in parties:
+        for name in ("country", "nationality") if isinstance(party, dict) else ():
+            code = party.get(name)
+            if isinstance(code, str) and _COUNTRY.fullmatch(code) and alpha2(code) is None:
+                yield {
+                    "message": f"{code} is no code of ISO 3166, such as AUS.",
+                    "code": "invalid_format",
+                    "path": [*path, name],
+                }
 
 
 def _invalid(message: str, code: str) -> InvalidVerification:

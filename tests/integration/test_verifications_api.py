@@ -361,6 +361,9 @@ def test_a_person_who_dispatches_is_named_with_their_address(
         ("jobs/watchlist/%20", [["jobId"]]),
         ("jobs/watchlst/", [["type"], ["jobId"]]),
         ("jobs/watchlst", [["type"]]),
+        ("jobs//{job}", [["type"]]),
+        ("jobs//", [["type"], ["jobId"]]),
+        ("jobs/", [["type"]]),
     ],
 )
 def test_a_wrong_type_or_an_empty_id_is_422_before_anything_is_looked_for(
@@ -451,6 +454,16 @@ def test_a_user_id_is_good_for_one_verification(service_client):
         ({"name": 7}, ["name"], "invalid_type"),
         ({"type": None}, ["type"], "required"),
         ({"country": "Australia"}, ["country"], "invalid_format"),
+        ({"country": "ZZZ"}, ["country"], "invalid_format"),
+        (
+            {"stakeholders": [{"role": "x", "entity": {"name": "y", "country": "QQ"}}]},
+            ["stakeholders", 0, "entity", "country"],
+            "invalid_format",
+        ),
+        ({"nationality": "ZZ"}, ["nationality"], "invalid_format"),
+        ({"addresses": {"a": "x" * 2_001}}, ["addresses", "a", "value"], "invalid_length"),
+        ({"addresses": dict.fromkeys(map(str, range(51)), "x")}, ["addresses"], "invalid_length"),
+        ({"documents": [{"kind": None}]}, ["documents", 0, "kind"], "required"),
         ({"inputRisk": "huge"}, ["inputRisk"], "invalid_enum_value"),
         ({"website": "example.com"}, ["website"], "invalid_format"),
         ({"identifiers": []}, ["identifiers"], "invalid_type"),
@@ -485,6 +498,20 @@ def test_what_is_wrong_with_a_verification_is_said_with_its_place(
     assert (path, code) in [(each["path"], each["code"]) for each in body["error"]["details"]], (
         body["error"]
     )
+
+
+def test_what_is_null_is_as_good_as_left_out(service_client):
+    names = ("subType", "userId", "country", "identifiers", "addresses", "documents", "inputRisk")
+    body = {**TRUST, **dict.fromkeys(names)}
+    body["stakeholders"] = [{**JANE, "entity": {**JANE["entity"], "nationality": None}}]
+
+    answer = service_client.post("/v5/verifications", json=body)
+
+    trace = assert_envelope(answer, 201)["data"]["trace"]
+    read = service_client.get(f"/v5/verifications/{trace}").get_json()["data"]
+    assert not {*names} - {"userId"} & read.keys()
+    assert read["userId"] is None
+    assert read["stakeholders"][0]["entity"] == JANE["entity"]
 
 
 @pytest.mark.parametrize(
