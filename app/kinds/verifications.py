@@ -198,6 +198,7 @@ def admit(tx: Cursor, job: Job) -> bool:
         if store.note_conflict(tx, job.id) is not None:
             return False
         # Whoever held it has ended between the two looks.
+    store.note_conflict(tx, job.id, even_ended=True)
     return False
 
 

@@ -53,7 +53,11 @@ def dispatch(
         except _GateHeldError as held:
             if held.holder is not None:
                 raise _in_flight(type_, held.holder) from None
-    raise RunInFlight(f"Other {type_} jobs of this verification came first. Try again.")
+    # Others came first again and again, and each had ended before it could be named.
+    with resources.db.transaction() as tx:
+        holder = store.last_holder(tx, verification.id, type_)
+    assert holder is not None, "runs are never deleted"
+    raise _in_flight(type_, holder)
 
 
 def dispatch_background(

@@ -222,15 +222,28 @@ def holder_of_gate(tx: Cursor, verification_id: UUID, type_: str) -> str | None:
     return None if row is None else str(row["run_id"])
 
 
+def last_holder(tx: Cursor, verification_id: UUID, type_: str) -> str | None:
+    """Return what the client calls the run in flight, or the last that was."""
+    tx.execute(QUERIES["last_holder"], {"verification_id": verification_id, "type": type_})
+    row = tx.fetchone()
+    return None if row is None else str(row["run_id"])
+
+
 def count_attempt(tx: Cursor, job_id: UUID, pass_no: int) -> None:
     tx.execute(QUERIES["count_attempt"], {"job_id": job_id, "pass_no": pass_no})
 
 
-def note_conflict(tx: Cursor, job_id: UUID) -> str | None:
-    """Note which run holds the gate that this one wanted, and return what it is called."""
-    tx.execute(QUERIES["note_conflict"], {"job_id": job_id})
-    row = tx.fetchone()
-    return None if row is None else row["conflicting_run"]
+def note_conflict(tx: Cursor, job_id: UUID, *, even_ended: bool = False) -> str | None:
+    """Note which run holds the gate that this one wanted, and return what it is called.
+
+    The gate may have opened a moment ago: None then, or with `even_ended` who held it last.
+    """
+    run = load_run(tx, job_id)
+    find = last_holder if even_ended else holder_of_gate
+    holder = find(tx, run.verification_id, run.type)
+    if holder is not None:
+        tx.execute(QUERIES["note_conflict"], {"job_id": job_id, "holder": holder})
+    return holder
 
 
 def set_outcome(tx: Cursor, job_id: UUID, outcome: Mapping[str, Any]) -> None:

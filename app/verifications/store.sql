@@ -104,15 +104,19 @@ SELECT jobs.external_id AS run_id
 UPDATE verification_runs SET attempts = attempts + 1, last_pass = %(pass_no)s
  WHERE job_id = %(job_id)s AND last_pass < %(pass_no)s;
 
+-- name: last_holder
+-- Who held the gate last: what somebody asked for holds it from the first, any other run from when
+-- it was begun.
+SELECT jobs.external_id AS run_id
+  FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
+ WHERE run.verification_id = %(verification_id)s AND run.type = %(type)s
+   AND jobs.state <> 'rejected'
+   AND (jobs.started_at IS NOT NULL OR run.source_action LIKE 'manual-%%')
+ ORDER BY jobs.finished_at DESC NULLS FIRST
+ LIMIT 1;
+
 -- name: note_conflict
--- The gate may have opened a moment ago; this run has lost it all the same.
-UPDATE verification_runs AS run
-   SET conflicting_run = (SELECT jobs.external_id
-                            FROM verification_gates AS gate JOIN jobs ON jobs.id = gate.job_id
-                           WHERE gate.verification_id = run.verification_id
-                             AND gate.type = run.type)
- WHERE job_id = %(job_id)s
-RETURNING conflicting_run;
+UPDATE verification_runs SET conflicting_run = %(holder)s WHERE job_id = %(job_id)s;
 
 -- name: set_outcome
 UPDATE verification_runs SET outcome = %(outcome)s WHERE job_id = %(job_id)s;

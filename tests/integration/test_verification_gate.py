@@ -6,6 +6,7 @@ No worker is about: what one would do is called here.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from app.jobs import store as jobs_store
 from app.jobs.states import Event, JobState
 from app.kinds import verifications as kind
 from app.verifications import dispatch, service, store, subjects
-from app.verifications.model import KIND
+from app.verifications.model import KIND, Run
 from tests.integration.conftest import commits, until
 from tests.kyc import house_list as house_list
 from tests.verifications import API, JANE, TRUST, ZEBULON
@@ -245,6 +246,46 @@ def test_who_loses_the_gate_holds_up_nobody_who_is_about_to_open_it(
     assert read(scheduled).state is JobState.REJECTED
     assert read(scheduled).conflicting_run == holder.run_id
     assert gates(resources) == []
+
+
+@pytest.fixture
+def nobody_gets_in(database) -> Iterator[None]:
+    """Every try finds the gate taken, by somebody who has ended when one looks who it is."""
+    with database.transaction() as tx:
+        tx.execute(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        )
+        tx.execute(
+            "CREATE TRIGGER lose BEFORE INSERT ON verification_gates"
+            " FOR EACH ROW EXECUTE FUNCTION lose()"
+        )
+    yield
+    with database.transaction() as tx:
+        tx.execute("DROP TRIGGER lose ON verification_gates")
+        tx.execute("DROP FUNCTION lose")
+
+
+@pytest.fixture
+def gone(house_list, resources, verified, run) -> Run:
+    """A run that held the gate, and has ended."""
+    gone = run(verified())
+    chunk.run(resources, gone.id, 1, 0)
+    return gone
+
+
+def test_who_loses_the_gate_again_and_again_is_told_who_held_it_last(
+    resources, tenant, gone, nobody_gets_in, read
+):
+    with resources.db.transaction() as tx:
+        trace = store.load_verification(tx, gone.verification_id).trace
+    scheduled = dispatch.dispatch_background(resources, tenant.id, trace)
+
+    with pytest.raises(RunInFlight) as refused:
+        dispatch.dispatch(resources, tenant.id, trace, API)
+    chunk.run(resources, scheduled.id, 1, 0)
+
+    assert refused.value.details["conflicting_run"] == gone.run_id
+    assert (read(scheduled).state, read(scheduled).conflicting_run) == ("rejected", gone.run_id)
 
 
 def standing(resources) -> dict[str, tuple[bool, bool, bool]]:
