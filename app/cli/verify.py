@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,11 +12,18 @@ from urllib.parse import quote
 import click
 
 from app.cli.http import DETAILS, Api, ApiFailure, api_options, said
+from app.cli.native import uuid_of
 from app.cli.output import counted, note, print_fields, print_json, print_table, visible
-from app.cli.sentences import Failure
+from app.cli.sentences import Failure, Interrupted
 
 #: Seconds between two looks at a run.
 _PAUSE = 0.5
+
+#: Seconds after which one looks what holds up a run that has not ended, and then again.
+_LOOK = 2.0
+
+#: Looks at a run that no worker has begun before one says so.
+_PATIENCE = 5
 
 _ENDED = frozenset({"completed", "failed", "rejected"})
 
@@ -68,7 +76,7 @@ def create(api: Api, file: Any, is_run: bool, as_json: bool) -> None:
 def run(api: Api, trace: str, as_json: bool) -> None:
     """Screen a verification with all its stakeholders, wait, and print what was found.
 
-    Where a run is in flight already, wait for that one.
+    Where a run is in flight already, wait for that one. A run that is paused is not waited for.
 
     \b
     Example:
@@ -140,7 +148,11 @@ def _asked(api: Api, method: str, path: str, body: object = None) -> Any:
 
 def _run(api: Api, trace: str, as_json: bool) -> None:
     job_id = _dispatched(api, trace)
-    result = _waited(api, f"{_path(trace)}/jobs/watchlist/{quote(job_id, safe='')}")
+    try:
+        result = _waited(api, f"{_path(trace)}/jobs/watchlist/{quote(job_id, safe='')}", job_id)
+    except KeyboardInterrupt as interrupt:
+        again = f"muster verify show {trace}"
+        raise Interrupted(f"Stopped waiting. The run goes on; look with: {again}") from interrupt
     if result["status"] != "completed":
         why = result.get("errorSummary") or f"held up by {result.get('conflictingJobId')}"
         raise Failure(f"The run {job_id} is {result['status']}: {visible(str(why))}")
@@ -161,12 +173,37 @@ def _dispatched(api: Api, trace: str) -> str:
     return str(made["data"]["jobId"])
 
 
-def _waited(api: Api, path: str) -> dict[str, Any]:
+def _waited(api: Api, path: str, job_id: str) -> dict[str, Any]:
+    looked, looks = time.monotonic(), 0
     while True:
         result: dict[str, Any] = _asked(api, "GET", path)["result"]
         if result["status"] in _ENDED:
             return result
+        if time.monotonic() - looked >= _LOOK:
+            looked, looks = time.monotonic(), looks + 1
+            _check_paused(api, job_id)
+            if looks == _PATIENCE and result["status"] == "pending":
+                note("No worker has begun the run yet; still waiting. Is one running?")
         time.sleep(_PAUSE)
+
+
+def _check_paused(api: Api, job_id: str) -> None:
+    """Fail if the run stands still until somebody resumes it, which dialect B has no word for."""
+    try:
+        found = api.get_json("/v1/jobs", {"external_id": job_id})["data"]
+    except ApiFailure as failure:
+        if failure.status != HTTPStatus.FORBIDDEN:
+            raise
+        # Whoever may screen need not be allowed to look at jobs.
+        return
+    for job in found:
+        # One that rests goes on by itself.
+        if job["status"] == "paused" and job["resume_at"] is None:
+            known = uuid_of(job)
+            raise Failure(
+                f"The run {visible(job_id)} is paused. Go on with: muster resume {known};"
+                f" or stop it with: muster cancel {known}"
+            )
 
 
 def _print(api: Api, trace: str) -> None:

@@ -518,6 +518,19 @@ def client(server, environment, muster, database, settings, tmp_path):
     return muster
 
 
+@pytest.fixture
+def api(client, server, environment):
+    """Call the server as another client of the same tenant."""
+    headers = {"Authorization": f"Bearer {environment['MUSTER_TOKEN']}"}
+
+    def call(method: str, path: str, body: object = None) -> requests.Response:
+        answer = requests.request(method, server.url + path, json=body, headers=headers, timeout=20)
+        answer.raise_for_status()
+        return answer
+
+    return call
+
+
 def test_a_verification_is_written_run_shown_and_recorded(client, worker, tmp_path):
     worker()
     body = {
@@ -543,6 +556,24 @@ def test_a_verification_is_written_run_shown_and_recorded(client, worker, tmp_pa
     assert json.loads((tmp_path / "record.json").read_text())["isIntact"]
     assert "Ramzan Kadyrov" in (tmp_path / "record.html").read_text()
     assert json.loads(client("verify", "show", trace, "--json").stdout)["trace"] == trace
+
+
+def test_who_waits_for_a_run_that_is_paused_is_told_how_it_goes_on(client, worker, api):
+    made = api("POST", "/v5/verifications", {"type": "company", "name": "Nobody"})
+    trace = made.json()["data"]["trace"]
+    begun = api("POST", f"/v5/verifications/{trace}/watchlist")
+    native = begun.headers["Operation-Location"]
+    api("POST", f"{native}/pause")
+
+    waited = client("verify", "run", trace, status=1)
+
+    found = re.search(r"is paused\. Go on with: muster resume (\S+);", waited.stderr)
+    assert found, waited.stderr
+    assert begun.json()["data"]["jobId"] in waited.stderr
+    assert "is in flight; waiting for that one" in waited.stderr
+    client("resume", found[1])
+    worker()
+    assert "No match on 1 subject." in client("verify", "run", trace).stdout
 
 
 def test_what_is_wrong_with_a_verification_is_said_line_by_line(client):
