@@ -109,8 +109,9 @@ _RISK = object_of(
                     "stakeholderId": or_null("string"),
                     "category": TEXT,
                     "source": TEXT,
-                    "recordId": TEXT,
-                    "score": SCORE,
+                    # Null where hits were only counted.
+                    "recordId": or_null("string"),
+                    "score": or_null("number"),
                     "points": {"type": "number"},
                 }
             )
@@ -199,7 +200,10 @@ _MATCHED = object_of(
         "sourceName": TEXT,
         "category": TEXT,
         "hits": WHOLE,
-        "records": {**list_of(_ANY), "description": "id, name, score, and what is known."},
+        "records": {
+            **list_of(_ANY),
+            "description": "The best: id, name, score, and what is known.",
+        },
     }
 )
 _SCREENING: dict[str, Shape] = {

@@ -19,6 +19,9 @@ from typing import Any, Protocol
 OK = "ok"
 ERROR = "error"
 
+#: The category of what says nothing of itself.
+OTHER = "other"
+
 #: Codes of sources that may answer when they are asked again, the rest of providers/remote.py's.
 PASSING = frozenset({"timeout", "unavailable", "rate_limited", "circuit_open"})
 
@@ -40,7 +43,7 @@ def category_of(topics: Sequence[str]) -> str:
     known = [CATEGORIES.get(topic, topic) for topic in topics]
     ranked = [*dict.fromkeys(CATEGORIES.values())]
     known.sort(key=lambda each: ranked.index(each) if each in ranked else len(ranked))
-    return known[0] if known else "other"
+    return known[0] if known else OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def put_together(answers: Sequence[Answer]) -> dict[str, Any]:
     """Return the findings as they are stored and shown."""
     checked = [each for answer in answers for each in answer.checked]
     names = {source.source: source.source_name for source in checked}
+    categories = {source.source: source.category for source in checked}
     grouped: dict[tuple[str, str], list[Hit]] = {}
     for answer in answers:
         for hit in answer.hits:
@@ -146,6 +150,17 @@ def put_together(answers: Sequence[Answer]) -> dict[str, Any]:
                 "category": category,
                 "hits": len(hits) + more,
                 "records": [hit.to_json() for hit in hits[:SHOWN]],
+            }
+        )
+    for source, more in beyond.items():
+        # Hits of which not one is here are hits all the same.
+        matched.append(
+            {
+                "source": source,
+                "sourceName": names.get(source, source),
+                "category": categories.get(source, OTHER),
+                "hits": more,
+                "records": [],
             }
         )
     total = sum(each["hits"] for each in matched)

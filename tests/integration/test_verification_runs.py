@@ -8,8 +8,9 @@ from app.errors import RunInFlight, ScreeningNotFound
 from app.jobs.states import JobState
 from app.verifications import service
 from tests.kyc import house_list as house_list
+from tests.kyc import load
 from tests.kyc import screener as screener
-from tests.verifications import JANE, ZEBULON
+from tests.verifications import JANE, ZEBULON, work
 from tests.verifications import ended as ended
 from tests.verifications import read as read
 from tests.verifications import run as run
@@ -76,3 +77,31 @@ def test_a_run_without_a_list_fails_and_says_why(resources, tenant, screener, ve
     assert "No watchlist is loaded" in failed.error_message
     with pytest.raises(ScreeningNotFound):
         service.latest(resources, tenant.id, verification.trace)
+
+
+def test_a_hundred_politicians_of_that_name_do_not_hide_who_is_under_sanctions(
+    resources, settings, tmp_path, tenant, verified, run, read
+):
+    person = {"type": "person", "name": "Zebulon Quartermain"}
+    peps = [{**person, "id": f"p-{n}", "topics": ["pep"]} for n in range(120)]
+    like = [{**person, "id": f"o-{n}", "name": "Zebulon Quartermane"} for n in range(3)]
+    load(resources, settings, tmp_path, "house", peps)
+    load(resources, settings, tmp_path, "ofac", like)
+    verification = verified(ZEBULON)
+
+    begun = run(verification)
+    work(resources, tenant, begun.run_id)
+
+    assert read(begun).state is JobState.COMPLETED
+    now = service.get(resources, tenant.id, verification.trace)
+    (zebulon,) = now.stakeholders
+    found, _ = service.latest(resources, tenant.id, verification.trace, zebulon.stakeholder_id)
+    by_source = {each["source"]: each for each in found.matched_sources}
+    assert found.total_hits == 123
+    assert {name: each["hits"] for name, each in by_source.items()} == {"house": 120, "ofac": 3}
+    best = max(record["score"] for record in by_source["house"]["records"])
+    assert best > by_source["ofac"]["records"][0]["score"]
+    assert sum(len(each["records"]) for each in by_source.values()) == 100
+    (reason,) = now.risk["reasons"]
+    assert (reason["category"], reason["source"]) == ("sanctions", "ofac")
+    assert now.risk["score"] >= 72.0
