@@ -9,7 +9,6 @@ subject. Only when none answers for a subject does the whole run rest, and try i
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from app.jobs.model import Item, Job, Result
 from app.kinds import kyc
 from app.kinds.base import Kind, Process
 from app.resources import Resources
+from app.tagging.backoff import later
 from app.verifications import store
 from app.verifications.conclusion import conclude
 from app.verifications.findings import (
@@ -41,8 +41,10 @@ log = logging.getLogger(__name__)
 
 NO_SOURCES = "no_sources"
 
-#: Seconds before the second and the third attempt; there is no fourth.
+#: Seconds of the first and the second rest; there is no third. Whoever wants to be left alone for
+#: longer is, up to the bound.
 BACK_OFF = (2.0, 8.0)
+_LONGEST_REST = 3600.0
 
 #: Of the claim on a chunk, what the sources of one subject may use; the rest is for saving it.
 _SHARE_OF_CLAIM = 0.8
@@ -65,25 +67,38 @@ def prepare(resources: Resources, job: Job) -> Process:
             NO_SOURCES, "No watchlist is loaded on this server, and no provider is configured."
         )
     with resources.db.transaction() as tx:
-        attempt = store.load_run(tx, job.id).attempts
+        rested = store.rests_before(tx, job.id, job.pass_no)
     seconds = settings.claim_seconds * _SHARE_OF_CLAIM
 
     def process(items: Sequence[Item]) -> Sequence[Result]:
-        return [_result(item, _ask(engine, asked, item, seconds), attempt) for item in items]
+        results: list[Result] = []
+        for item in items:
+            answers = _ask(engine, asked, item, seconds)
+            found = put_together(answers)
+            if not has_answer(found) and rested < len(BACK_OFF):
+                wait = _wait(answers)
+                if wait is not None:
+                    with resources.db.transaction() as tx:
+                        store.count_rest(tx, job.id, job.pass_no)
+                    rest = max(BACK_OFF[rested], min(wait, _LONGEST_REST))
+                    raise RateLimited(later(rest), "No source answered for a subject.")
+            results.append(Result.success(item, found, matches=found["totalHits"]))
+        return results
 
     return process
 
 
-def _result(item: Item, answers: Sequence[Answer], attempt: int) -> Result:
-    findings = put_together(answers)
-    if not has_answer(findings) and attempt <= len(BACK_OFF) and _may_pass(answers):
-        rest = BACK_OFF[attempt - 1] * (1 + random.random() / 10)  # noqa: S311  # spreads load
-        raise RateLimited(rest, "No source answered for a subject: the run rests.")
-    return Result.success(item, findings, matches=findings["totalHits"])
-
-
-def _may_pass(answers: Sequence[Answer]) -> bool:
-    return any(each.error_code in PASSING for answer in answers for each in answer.checked)
+def _wait(answers: Sequence[Answer]) -> float | None:
+    """Return the seconds until the first of the sources may be asked again, or None if none may."""
+    return min(
+        (
+            each.retry_after
+            for answer in answers
+            for each in answer.checked
+            if each.error_code in PASSING
+        ),
+        default=None,
+    )
 
 
 def _ask(

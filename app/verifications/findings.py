@@ -63,6 +63,8 @@ class Checked:
     duration_ms: int | None = None
     #: Hits that a reviewer has ruled out, and which therefore do not count.
     suppressed: int = 0
+    #: Of one that failed: the seconds for which it wants, or has, to be left alone. Not shown.
+    retry_after: float = 0.0
 
     @property
     def is_ok(self) -> bool:

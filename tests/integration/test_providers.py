@@ -8,11 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from app.jobs import service as jobs
+from app.jobs import store as jobs_store
 from app.jobs.states import JobState
 from app.verifications import dispatch, service
+from app.verifications.model import KIND
+from app.verifications.providers import config as configs
 from app.verifications.providers.breaker import Breaker
 from app.verifications.providers.config import ProviderConfig
-from app.verifications.providers.remote import Remote
+from app.verifications.providers.remote import Remote, remote
 from tests.integration.engine import kill, start_worker
 from tests.kyc import house_list as house_list
 from tests.model_server import serving
@@ -281,6 +285,84 @@ def test_a_provider_that_fails_for_one_stakeholder_is_noted_with_them_and_breaks
     now = service.get(resources, tenant.id, verification.trace)
     assert now.risk["isProvisional"]
     assert now.risk["description"] == "Critical"
+
+
+def told(resources, url: str, **also):
+    """The resources of a worker that asks a yente with what is the default, and nobody else."""
+    providers = {"muster": False, "open": {"kind": "yente", "base_url": url}, **also}
+    return replace(
+        resources, settings=replace(resources.settings, screening_providers=json.dumps(providers))
+    )
+
+
+def seconds_of_rest(resources, run) -> float:
+    """Return after how long the run goes on by itself."""
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT state, extract(epoch FROM resume_at - clock_timestamp())::float AS seconds"
+            "  FROM jobs WHERE id = %(id)s",
+            {"id": run.id},
+        )
+        row = tx.fetchone()
+    assert row["state"] == "paused", row
+    return row["seconds"]
+
+
+def go_on(resources, tenant, run) -> int:
+    """Resume the run, and return the number of its pass."""
+    jobs.resume(resources, tenant.id, KIND, run.run_id)
+    with resources.db.transaction() as tx:
+        return jobs_store.load_job(tx, run.id).pass_no
+
+
+def test_a_run_rests_until_its_providers_may_be_asked_again(resources, tenant, verified, read):
+    with serving({"status": 503}) as server:
+        ours = told(resources, server.url)
+        verification = verified(JANE, ZEBULON)
+        begun = dispatch.dispatch(ours, tenant.id, verification.trace, API)
+        chunk.run(ours, begun.id, 1, 0)
+        assert seconds_of_rest(ours, begun) < 5
+
+        chunk.run(ours, begun.id, go_on(ours, tenant, begun), 0)
+
+        # By now the breaker is open: whoever comes earlier asks nobody.
+        assert seconds_of_rest(ours, begun) > 12
+        (config,) = configs.read(ours.settings.screening_providers)
+        remote(config)._breaker.clock = lambda: time.monotonic() + 60
+        server.script[:] = [matched()]
+        pass_no = go_on(ours, tenant, begun)
+        for number in range(3):
+            chunk.run(ours, begun.id, pass_no, number)
+
+    assert (read(begun).state, read(begun).attempts) == (JobState.COMPLETED, 3)
+    _, everybody = service.latest(resources, tenant.id, verification.trace)
+    assert [each.is_complete for each in everybody] == [True] * 3
+
+
+def test_a_run_rests_for_as_long_as_its_provider_asks(resources, tenant, verified):
+    with serving({"status": 429, "headers": {"Retry-After": "900"}}) as server:
+        ours = told(resources, server.url)
+        begun = dispatch.dispatch(ours, tenant.id, verified().trace, API)
+
+        chunk.run(ours, begun.id, 1, 0)
+
+    assert 600 < seconds_of_rest(ours, begun) < 1000
+
+
+def test_pausing_a_run_uses_up_none_of_its_rests(resources, tenant, verified):
+    with serving(matched()) as server:
+        ours = told(resources, server.url)
+        begun = dispatch.dispatch(ours, tenant.id, verified(JANE, ZEBULON, JANE).trace, API)
+        pass_no = 1
+        for number in range(3):
+            chunk.run(ours, begun.id, pass_no, number)
+            jobs.pause(ours, tenant.id, KIND, begun.run_id)
+            pass_no = go_on(ours, tenant, begun)
+        server.script[:] = [{"status": 503}]
+
+        chunk.run(ours, begun.id, pass_no, 3)
+
+    assert seconds_of_rest(ours, begun) < 5
 
 
 @pytest.fixture

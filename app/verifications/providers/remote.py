@@ -138,7 +138,9 @@ class Remote:
     ) -> Checked:
         config = self._config
         message = None
+        rest = 0.0
         if error is not None:
+            rest = max(error.after or 0.0, self._breaker.left())
             said = f" (HTTP {error.status})" if error.status else ""
             message = f"{config.title} {_SENTENCES[error.code]}{said}."
             tries = error.tries
@@ -152,6 +154,7 @@ class Remote:
             error_message=message,
             attempts=tries,
             duration_ms=round(1000 * (time.monotonic() - began)),
+            retry_after=rest,
         )
 
     def _asked(
