@@ -11,7 +11,6 @@ from app.api.openapi_shapes import (
     CURSOR as NEXT_CURSOR,
 )
 from app.api.openapi_shapes import (
-    SCORE,
     TEXT,
     TIME,
     WHOLE,

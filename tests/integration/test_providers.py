@@ -109,6 +109,26 @@ def test_the_version_of_a_yentes_dataset_is_that_of_its_catalogue():
     assert unknown.checked[0].version is None
 
 
+def test_a_version_that_cannot_be_kept_is_none_and_one_that_is_known_outlasts_a_failure():
+    now = {"datasets": [{"name": "default", "version": "20261126-x"}]}
+    with serving(matched()) as server:
+        provider = yente(server.url)
+        versions = []
+        for catalogue in (
+            {"datasets": [{"name": "default", "version": "a\x00b"}]},
+            now,
+            None,
+            {"datasets": [{"name": "default", "version": "a\x00b"}]},
+        ):
+            server.kept["/catalog"] = catalogue
+            provider._version_until = 0.0
+            (checked,) = provider.check(PERSON, 5).checked
+            assert checked.is_ok
+            versions.append(checked.version)
+
+    assert versions == [None, "20261126-x", "20261126-x", "20261126-x"]
+
+
 def test_any_endpoint_is_understood_where_its_places_are_told():
     said = {
         "meta": {"as_of": "2026-11-01"},
@@ -168,6 +188,15 @@ def test_what_passes_is_tried_again_a_bounded_number_of_times():
         (matched({"id": "x"}), "answer_invalid"),
         (matched({**RESULT, "caption": "a\x00b"}), "answer_invalid"),
         ({"raw": b'{"responses": "\\ud800"}'}, "answer_invalid"),
+        (matched({**RESULT, "score": float("nan")}), "answer_invalid"),
+        (matched({**RESULT, "score": True}), "answer_invalid"),
+        (matched({**RESULT, "score": 10**400}), "answer_invalid"),
+        ({"json": {"responses": {"subject": {"status": 200, "results": {}}}}}, "answer_invalid"),
+        (
+            {"raw": b'{"responses": {"subject": {"status": 1e999, "results": []}}}'},
+            "answer_invalid",
+        ),
+        ({"raw": b'{"responses": {"subject": {"status": Infinity}}}'}, "answer_invalid"),
         ({"raw": b"[" * 100_000}, "answer_invalid"),
         ({"raw": b" " * 5_000_001}, "answer_invalid"),
     ],
@@ -187,6 +216,8 @@ def test_what_does_not_pass_is_not_tried_again(step, code):
         {"id": "1", "score": 0.9},
         {"id": "1", "name": "x", "score": 90},
         {"id": "1", "name": "x", "score": True},
+        {"id": "1", "name": "x", "score": float("nan")},
+        {"id": "1", "name": "x", "score": 10**400},
         {"id": "1", "name": "x", "score": "high"},
         7,
     ],
@@ -229,6 +260,34 @@ def test_after_failures_in_a_row_it_is_not_asked_for_a_while():
 
     assert codes == ["unavailable", "unavailable", "circuit_open", "circuit_open"]
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("step", [{"status": 400}, {"raw": b"<html>"}], ids=str)
+def test_what_it_says_of_one_subject_closes_a_provider_to_nobody(step):
+    with serving(step) as server:
+        provider = yente(server.url)
+        for _ in range(8):
+            failed(provider.check(PERSON, 5))
+        server.script[:] = [matched(RESULT)]
+
+        answer = provider.check(PERSON, 5)
+
+    assert len(answer.hits) == 1
+
+
+def test_a_provider_that_refuses_our_key_is_not_asked_for_ever():
+    with serving({"status": 401}) as server:
+        provider = yente(server.url)
+        codes = [failed(provider.check(PERSON, 5)) for _ in range(6)]
+
+    assert codes == ["key_refused"] * 5 + ["circuit_open"]
+
+
+def test_an_error_on_our_side_is_noted_and_keeps_the_other_sources_answers():
+    # As no schema lets through: there is no name to ask for.
+    answer = yente("http://127.0.0.1:1").check({}, 5)
+
+    assert failed(answer) == "internal_error"
 
 
 def test_nothing_that_is_told_of_a_failure_holds_the_subject_or_the_key(caplog):

@@ -36,6 +36,11 @@ KEY_REFUSED = "key_refused"
 REFUSED = "refused"
 ANSWER_INVALID = "answer_invalid"
 CIRCUIT_OPEN = "circuit_open"
+INTERNAL_ERROR = "internal_error"
+
+#: What a provider has itself to answer for. That it refuses one subject, or that its answer about
+#: one makes no sense, says nothing of what it does for the next, or for another tenant.
+_FAILURES = PASSING | {KEY_REFUSED}
 
 #: A yente's catalogue is read again after this long.
 _VERSION_SECONDS = 600.0
@@ -53,6 +58,7 @@ _SENTENCES: Mapping[str, str] = {
     REFUSED: "refused the request",
     ANSWER_INVALID: "gave an answer that cannot be read",
     CIRCUIT_OPEN: "has failed many times in a row and is not asked for a while",
+    INTERNAL_ERROR: "could not be asked because of an error on our side",
 }
 
 
@@ -66,6 +72,22 @@ class ProviderError(Exception):
         self.after = after
         #: How often it was tried.
         self.tries = 0
+
+
+def _read(raw: bytes) -> Any:
+    """Return an answer that can be kept. Raises ProviderError.
+
+    Postgres stores neither a NUL nor half a surrogate pair, and NaN and infinity are not JSON,
+    whatever Python reads.
+    """
+    try:
+        answer = json.loads(raw)
+        text = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise ProviderError(ANSWER_INVALID) from None
+    if b"\\u0000" in text:
+        raise ProviderError(ANSWER_INVALID)
+    return answer
 
 
 class Dialect(Protocol):
@@ -126,6 +148,10 @@ class Remote:
                 extra={"provider": self.name, "code": error.code, "status": error.status},
             )
             return Answer([self._checked(began, error=error)])
+        except Exception as error:
+            # A bug of ours must not keep the other sources' answers from being kept.
+            log.error("provider.failed", exc_info=error, extra={"provider": self.name})
+            return Answer([self._checked(began, error=ProviderError(INTERNAL_ERROR))])
         return Answer([self._checked(began, version=version, tries=tries)], hits)
 
     def _checked(
@@ -166,7 +192,7 @@ class Remote:
             try:
                 hits, version = self._understood(self._post(url, raw, deadline))
             except ProviderError as error:
-                self._breaker.report(succeeded=False)
+                self._breaker.report(succeeded=error.code not in _FAILURES)
                 wait = pause(tries - 1) if error.after is None else later(error.after)
                 left = deadline - time.monotonic()
                 if (
@@ -197,19 +223,17 @@ class Remote:
             return self._known_version
         try:
             raw = self._call("GET", yente.catalogue(self._config), None, left)
-            self._known_version = yente.read_version(self._config, json.loads(raw))
-        except (ProviderError, ValueError, RecursionError):
-            self._known_version = None
+            self._known_version = yente.read_version(self._config, _read(raw))
+        except ProviderError as error:
+            # What was in force ten minutes ago most likely is so now.
+            log.info("provider.version_unknown", extra={"provider": self.name, "code": error.code})
         return self._known_version
 
     def _understood(self, raw: bytes) -> tuple[list[Hit], str | None]:
+        answer = _read(raw)
         try:
-            answer = json.loads(raw)
-            # Postgres stores neither a NUL nor half a surrogate pair.
-            if b"\\u0000" in json.dumps(answer, ensure_ascii=False).encode():
-                raise ProviderError(ANSWER_INVALID)
             return self._dialect.read(self._config, answer)
-        except (ValueError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             raise ProviderError(ANSWER_INVALID) from None
 
     def _post(self, url: str, raw: bytes, deadline: float) -> bytes:

@@ -64,6 +64,8 @@ def read(config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]:
         said = answer["responses"]["subject"]
         if int(said.get("status", 200)) != 200:
             raise ValueError("the query failed")
+        if not isinstance(said["results"], list):
+            raise ValueError("no list of results")
         hits = [_hit(config, each) for each in said["results"] if _counts(config, each)]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not an answer of /match") from error
@@ -82,10 +84,13 @@ def read_version(config: ProviderConfig, answer: Any) -> str | None:
         found = [each for each in answer["datasets"] if each["name"] == config.dataset]
         return str(found[0]["version"])[:100] if found and found[0].get("version") else None
     except (KeyError, TypeError, AttributeError):
+        # Another catalogue than we know.
         return None
 
 
 def _counts(config: ProviderConfig, result: Mapping[str, Any]) -> bool:
+    if isinstance(result["score"], bool):
+        raise ValueError("a result without a score")
     return float(result["score"]) >= config.threshold
 
 
