@@ -189,9 +189,10 @@ _CHECKED = object_of(
         "attempts": WHOLE,
         "durationMs": WHOLE,
         "suppressedHits": WHOLE,
+        "isCutShort": {**YES_NO, "description": "There may be more hits than it gave."},
         "error": object_of({"code": TEXT, "message": TEXT}),
     },
-    optional=("durationMs", "suppressedHits", "error"),
+    optional=("durationMs", "suppressedHits", "isCutShort", "error"),
 )
 _MATCHED = object_of(
     {
@@ -210,7 +211,7 @@ _SCREENING: dict[str, Shape] = {
     "trace": TEXT,
     "totalHits": WHOLE,
     "hasMatches": YES_NO,
-    "isComplete": {**YES_NO, "description": "Every source answered."},
+    "isComplete": {**YES_NO, "description": "Every source answered, with all it has."},
     "matchedSources": list_of(_MATCHED),
     "sourcesChecked": list_of(_CHECKED),
     "triggeredByAction": _SOURCE,

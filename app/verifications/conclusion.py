@@ -117,7 +117,7 @@ def _outcome(
         "totalHits": sum(each["total_hits"] for each in screenings),
         "subjects": len(screenings),
         "subjectsWithMatches": sum(each["total_hits"] > 0 for each in screenings),
-        "isComplete": not failed,
+        "isComplete": all(each.findings["isComplete"] for each in found),
         "sources": {source["source"]: source["version"] for source in checked},
         "failedSources": failed,
         "risk": {

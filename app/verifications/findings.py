@@ -63,12 +63,19 @@ class Checked:
     duration_ms: int | None = None
     #: Hits that a reviewer has ruled out, and which therefore do not count.
     suppressed: int = 0
+    #: There may be more hits than it gave.
+    is_cut_short: bool = False
     #: Of one that failed: the seconds for which it wants, or has, to be left alone. Not shown.
     retry_after: float = 0.0
 
     @property
     def is_ok(self) -> bool:
         return self.error_code is None
+
+    @property
+    def is_complete(self) -> bool:
+        """It answered, with all that it has."""
+        return self.is_ok and not self.is_cut_short
 
     def to_json(self) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -85,6 +92,8 @@ class Checked:
             shown["durationMs"] = self.duration_ms
         if self.suppressed:
             shown["suppressedHits"] = self.suppressed
+        if self.is_cut_short:
+            shown["isCutShort"] = True
         if not self.is_ok:
             shown["error"] = {"code": self.error_code, "message": self.error_message}
         return shown
@@ -113,6 +122,16 @@ class Answer:
     checked: Sequence[Checked]
     hits: Sequence[Hit] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the answer of another server says."""
+
+    hits: Sequence[Hit]
+    version: str | None = None
+    #: It holds as many hits as it may: there may be more.
+    is_full: bool = False
 
 
 class Provider(Protocol):
@@ -169,7 +188,7 @@ def put_together(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         "totalHits": total,
         "hasMatches": total > 0,
-        "isComplete": bool(checked) and all(source.is_ok for source in checked),
+        "isComplete": bool(checked) and all(source.is_complete for source in checked),
         "matchedSources": matched,
         "sourcesChecked": [each.to_json() for each in checked],
     }

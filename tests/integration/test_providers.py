@@ -12,6 +12,7 @@ from app.jobs import service as jobs
 from app.jobs import store as jobs_store
 from app.jobs.states import JobState
 from app.verifications import dispatch, service
+from app.verifications.findings import put_together
 from app.verifications.model import KIND
 from app.verifications.providers import config as configs
 from app.verifications.providers.breaker import Breaker
@@ -74,7 +75,7 @@ def test_yente_is_asked_in_its_words_and_understood():
         answer = provider.check(PERSON, 5)
 
     (asked,) = server.asked
-    assert asked.path == "/v1/match/sanctions?threshold=0.7"
+    assert asked.path == "/v1/match/sanctions?threshold=0.7&cutoff=0.7&limit=50"
     assert asked.headers["authorization"] == "ApiKey k3y"
     assert asked.body["queries"]["subject"] == {
         "schema": "Person",
@@ -107,6 +108,19 @@ def test_the_version_of_a_yentes_dataset_is_that_of_its_catalogue():
 
     assert known.checked[0].version == "20261126-x"
     assert unknown.checked[0].version is None
+
+
+def test_a_page_of_hits_that_is_full_is_said_to_be_and_does_not_clear_anybody():
+    with serving(matched(RESULT, {**RESULT, "id": "NK-2"})) as server:
+        full = put_together([yente(server.url, limit=2).check(PERSON, 5)])
+        all_of_it = put_together([yente(server.url, limit=3).check(PERSON, 5)])
+
+    assert server.asked[0].path.endswith("&limit=2")
+    assert (full["totalHits"], full["isComplete"]) == (2, False)
+    (checked,) = full["sourcesChecked"]
+    assert (checked["status"], checked["isCutShort"]) == ("ok", True)
+    assert all_of_it["isComplete"]
+    assert "isCutShort" not in all_of_it["sourcesChecked"][0]
 
 
 def test_a_version_that_cannot_be_kept_is_none_and_one_that_is_known_outlasts_a_failure():

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
 from app.settings import read_secret
+from app.verifications.providers import words
 
 _VARIABLE = "MUSTER_SCREENING_PROVIDERS"
 
@@ -38,7 +39,7 @@ _COMMON = frozenset(
     }
 )
 _KEYS: Mapping[str, frozenset[str]] = {
-    "yente": _COMMON | {"base_url", "dataset", "algorithm"},
+    "yente": _COMMON | {"base_url", "dataset", "algorithm", "limit"},
     "http": _COMMON | {"url", "hits", "version", "fields", "score_scale"},
 }
 
@@ -73,6 +74,8 @@ class ProviderConfig:
     threshold: float = 0.7
     dataset: str = "default"
     algorithm: str = ""
+    #: Hits of one subject at the most.
+    limit: int = 50
     #: Where in the answer of a generic endpoint the hits and the version of its data stand.
     hits: str = "hits"
     version: str = "version"
@@ -143,7 +146,7 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         kind=kind,
         url=_url(given.get(address), where, address),
         title=_text(given, "title", name, where),
-        category=_matching(given, "category", "sanctions", _WORD, where),
+        category=words.category(_matching(given, "category", "sanctions", _WORD, where), ""),
         key=_key(given, where),
         key_header=_matching(given, "key_header", "authorization", _HEADER, where),
         # As OpenSanctions wants it.
@@ -155,6 +158,8 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         threshold=_number(given, "threshold", 0.7, 0.0, 1.0, where),
         dataset=_matching(given, "dataset", "default", _NAME, where),
         algorithm=_text(given, "algorithm", "", where),
+        # More than that no yente gives, unless it is set up so.
+        limit=int(_number(given, "limit", 50, 1, 500, where)),
         hits=_matching(given, "hits", "hits", _PATH, where),
         version=_matching(given, "version", "version", _PATH, where),
         fields=_fields(given.get("fields", {}), where),

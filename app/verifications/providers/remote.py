@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NoReturn, Protocol
 
@@ -22,7 +23,7 @@ from requests.structures import CaseInsensitiveDict
 
 from app.tagging.backoff import later, pause, retry_after
 from app.tagging.timed import Adapter, watched
-from app.verifications.findings import PASSING, Answer, Checked, Hit
+from app.verifications.findings import PASSING, Answer, Checked, Read
 from app.verifications.providers import generic, yente
 from app.verifications.providers.breaker import Breaker
 from app.verifications.providers.config import ProviderConfig
@@ -97,7 +98,7 @@ class Dialect(Protocol):
         self, config: ProviderConfig, subject: Mapping[str, Any]
     ) -> tuple[str, Mapping[str, Any]]: ...
 
-    def read(self, config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]: ...
+    def read(self, config: ProviderConfig, answer: Any) -> Read: ...
 
 
 _DIALECTS: Mapping[str, Dialect] = {"yente": yente, "http": generic}
@@ -141,7 +142,7 @@ class Remote:
         try:
             if not self._breaker.lets_through():
                 raise ProviderError(CIRCUIT_OPEN)
-            hits, version, tries = self._asked(subject, began + seconds)
+            said, tries = self._asked(subject, began + seconds)
         except ProviderError as error:
             log.warning(
                 "provider.failed",
@@ -152,13 +153,13 @@ class Remote:
             # A bug of ours must not keep the other sources' answers from being kept.
             log.error("provider.failed", exc_info=error, extra={"provider": self.name})
             return Answer([self._checked(began, error=ProviderError(INTERNAL_ERROR))])
-        return Answer([self._checked(began, version=version, tries=tries)], hits)
+        return Answer([self._checked(began, said=said, tries=tries)], said.hits)
 
     def _checked(
         self,
         began: float,
         *,
-        version: str | None = None,
+        said: Read | None = None,
         tries: int = 0,
         error: ProviderError | None = None,
     ) -> Checked:
@@ -167,15 +168,16 @@ class Remote:
         rest = 0.0
         if error is not None:
             rest = max(error.after or 0.0, self._breaker.left())
-            said = f" (HTTP {error.status})" if error.status else ""
-            message = f"{config.title} {_SENTENCES[error.code]}{said}."
+            status = f" (HTTP {error.status})" if error.status else ""
+            message = f"{config.title} {_SENTENCES[error.code]}{status}."
             tries = error.tries
         return Checked(
             source=config.name,
             source_name=config.title,
             category=config.category,
             provider=config.kind,
-            version=version,
+            version=said.version if said else None,
+            is_cut_short=said is not None and said.is_full,
             error_code=error.code if error else None,
             error_message=message,
             attempts=tries,
@@ -183,14 +185,12 @@ class Remote:
             retry_after=rest,
         )
 
-    def _asked(
-        self, subject: Mapping[str, Any], deadline: float
-    ) -> tuple[list[Hit], str | None, int]:
+    def _asked(self, subject: Mapping[str, Any], deadline: float) -> tuple[Read, int]:
         url, body = self._dialect.question(self._config, subject)
         raw = json.dumps(body, ensure_ascii=False).encode()
         for tries in range(1, self._config.tries + 1):
             try:
-                hits, version = self._understood(self._post(url, raw, deadline))
+                said = self._understood(self._post(url, raw, deadline))
             except ProviderError as error:
                 self._breaker.report(succeeded=error.code not in _FAILURES)
                 wait = pause(tries - 1) if error.after is None else later(error.after)
@@ -207,7 +207,7 @@ class Remote:
                 self._sleep(wait)
             else:
                 self._breaker.report(succeeded=True)
-                return hits, version or self._version(deadline), tries
+                return replace(said, version=said.version or self._version(deadline)), tries
         raise AssertionError("the last try returns or raises")
 
     def _version(self, until: float) -> str | None:
@@ -229,7 +229,7 @@ class Remote:
             log.info("provider.version_unknown", extra={"provider": self.name, "code": error.code})
         return self._known_version
 
-    def _understood(self, raw: bytes) -> tuple[list[Hit], str | None]:
+    def _understood(self, raw: bytes) -> Read:
         answer = _read(raw)
         try:
             return self._dialect.read(self._config, answer)
