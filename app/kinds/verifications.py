@@ -56,13 +56,17 @@ _TRIES = 5
 
 def prepare(resources: Resources, job: Job) -> Process:
     settings = resources.settings
-    try:
-        asked = configs.read(settings.screening_providers)
-        built_in = configs.uses_built_in(settings.screening_providers)
-    except Misconfigured as error:
-        raise JobError(NO_SOURCES, str(error)) from None
-    engine = _BuiltIn.of(resources, job) if built_in and job.options["lists"] else None
-    if engine is None and not asked:
+    lists: Mapping[str, Mapping[str, Any]] = job.options["lists"]
+    good, broken = configs.read_each(settings.screening_providers)
+    asked = [replace(each, name=configs.apart(each.name, lists)) for each in good]
+    for each in broken:
+        log.error(
+            "provider.misconfigured",
+            extra={"provider": each.named.name, "problem": each.problem},
+        )
+    built_in = configs.uses_built_in(settings.screening_providers)
+    engine = _BuiltIn.of(resources, job) if built_in and lists else None
+    if engine is None and not asked and not broken:
         raise JobError(
             NO_SOURCES, "No watchlist is loaded on this server, and no provider is configured."
         )
@@ -70,10 +74,12 @@ def prepare(resources: Resources, job: Job) -> Process:
         rested = store.rests_before(tx, job.id, job.pass_no)
     seconds = settings.claim_seconds * _SHARE_OF_CLAIM
 
+    unable = [_unable(each, lists) for each in broken]
+
     def process(items: Sequence[Item]) -> Sequence[Result]:
         results: list[Result] = []
         for item in items:
-            answers = _ask(engine, asked, item, seconds)
+            answers = [*_ask(engine, asked, item, seconds), *unable]
             found = put_together(answers)
             if not has_answer(found) and rested < len(BACK_OFF):
                 wait = _wait(answers)
@@ -86,6 +92,24 @@ def prepare(resources: Resources, job: Job) -> Process:
         return results
 
     return process
+
+
+def _unable(broken: configs.Broken, lists: Mapping[str, Any]) -> Answer:
+    """Return what is said of a provider that is set up wrongly; how is for the operator alone."""
+    named = broken.named
+    return Answer(
+        [
+            Checked(
+                source=configs.apart(named.name, lists),
+                source_name=named.title,
+                category=named.category,
+                provider=named.kind,
+                error_code=Misconfigured.code,
+                error_message=f"{named.title} could not be asked: it is set up wrongly here.",
+                attempts=0,
+            )
+        ]
+    )
 
 
 def _wait(answers: Sequence[Answer]) -> float | None:

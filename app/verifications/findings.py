@@ -210,8 +210,11 @@ def has_answer(findings: Mapping[str, Any]) -> bool:
     return OK in {each["status"] for each in findings["sourcesChecked"]}
 
 
-def nobody(lists: Mapping[str, Mapping[str, Any]], code: str, message: str) -> dict[str, Any]:
-    """Return the findings of a subject on whom the work itself failed: no list was searched."""
+def nobody(options: Mapping[str, Any], code: str, message: str) -> dict[str, Any]:
+    """Return the findings of a subject on whom the work itself failed: no source was asked.
+
+    `options` are the job's: `lists` and `providers` as they were at the dispatch.
+    """
     checked = [
         Checked(
             name,
@@ -220,9 +223,17 @@ def nobody(lists: Mapping[str, Mapping[str, Any]], code: str, message: str) -> d
             "muster",
             each["version"],
             each.get("records"),
-            code,
-            message,
+            error_code=code,
+            error_message=message,
         )
-        for name, each in lists.items()
+        for name, each in options["lists"].items()
+    ]
+    checked += [
+        Checked(
+            *(each["name"], each["title"], each["category"], each["kind"]),
+            error_code=code,
+            error_message=message,
+        )
+        for each in options.get("providers", ())
     ]
     return put_together([Answer(checked)])

@@ -12,7 +12,7 @@ from app.jobs import service as jobs
 from app.jobs import store as jobs_store
 from app.jobs.states import JobState
 from app.verifications import dispatch, service
-from app.verifications.findings import put_together
+from app.verifications.findings import nobody, put_together
 from app.verifications.model import KIND
 from app.verifications.providers import config as configs
 from app.verifications.providers.breaker import Breaker
@@ -436,6 +436,76 @@ def test_pausing_a_run_uses_up_none_of_its_rests(resources, tenant, verified):
         chunk.run(ours, begun.id, pass_no, 3)
 
     assert seconds_of_rest(ours, begun) < 5
+
+
+def screened(resources, tenant, verified, **providers):
+    """Run a verification of nobody but itself; return its screening and its outcome."""
+    ours = replace(
+        resources, settings=replace(resources.settings, screening_providers=json.dumps(providers))
+    )
+    verification = verified()
+    begun = dispatch.dispatch(ours, tenant.id, verification.trace, API)
+    chunk.run(ours, begun.id, 1, 0)
+    entity, _ = service.latest(resources, tenant.id, verification.trace)
+    audit = service.audit(resources, tenant.id, verification.trace, before=None, limit=10)
+    by_action = {each["action"]: each["detail"] for each in (json.loads(e.entry) for e in audit)}
+    return {each["source"]: each for each in entity.sources_checked}, by_action
+
+
+def test_a_provider_that_is_set_up_wrongly_is_noted_and_its_trouble_told_to_the_operator_alone(
+    resources, tenant, house_list, verified, caplog
+):
+    wrong = {"kind": "yente", "base_url": "https://x.example", "key_env": "NOT_SET_ANYWHERE"}
+    with serving(matched()) as server:
+        good = {"kind": "yente", "base_url": server.url}
+        sources, _ = screened(resources, tenant, verified, wrong=wrong, good=good)
+
+    assert {name: each["status"] for name, each in sources.items()} == {
+        "house": "ok",
+        "good": "ok",
+        "wrong": "error",
+    }
+    assert sources["wrong"]["error"]["code"] == "misconfigured"
+    assert "NOT_SET_ANYWHERE" not in json.dumps(sources)
+    (record,) = [r for r in caplog.records if r.getMessage() == "provider.misconfigured"]
+    assert "NOT_SET_ANYWHERE" in record.problem
+
+
+def test_a_source_without_a_version_stands_in_the_audit_and_a_list_that_is_not_asked_does_not(
+    resources, tenant, house_list, verified
+):
+    with serving(matched()) as server:
+        given = {"kind": "yente", "base_url": server.url}
+        sources, audit = screened(resources, tenant, verified, muster=False, open=given)
+
+    assert set(sources) == {"open"}
+    assert audit["run.completed"]["outcome"]["sources"] == {"open": "unknown"}
+    assert audit["run.dispatched"]["listVersions"] == {}
+
+
+def test_a_provider_that_is_called_like_a_list_is_another_source(
+    resources, tenant, house_list, verified
+):
+    with serving(matched(RESULT)) as server:
+        given = {"kind": "yente", "base_url": server.url}
+        sources, audit = screened(resources, tenant, verified, house=given)
+
+    assert set(sources) == {"house", "provider:house"}
+    assert set(audit["run.completed"]["outcome"]["sources"]) == {"house", "provider:house"}
+
+
+def test_where_the_work_itself_failed_every_source_is_named_that_was_not_asked(
+    resources, tenant, house_list, verified
+):
+    ours = told(resources, "http://127.0.0.1:1/v1", muster=True)
+    begun = dispatch.dispatch(ours, tenant.id, verified().trace, API)
+    with resources.db.transaction() as tx:
+        options = jobs_store.load_job(tx, begun.id).options
+
+    found = nobody(options, "attempts_exhausted", "It took its worker down.")
+
+    assert [each["source"] for each in found["sourcesChecked"]] == ["house", "open"]
+    assert {each["error"]["code"] for each in found["sourcesChecked"]} == {"attempts_exhausted"}
 
 
 @pytest.fixture
