@@ -188,11 +188,20 @@ _CHECKED = object_of(
         "provider": TEXT,
         "attempts": WHOLE,
         "durationMs": WHOLE,
+        "engineVersion": TEXT,
+        "warnings": list_of(object_of({"code": TEXT, "message": TEXT})),
         "suppressedHits": WHOLE,
+        "suppressedRecords": {
+            **list_of(_ANY),
+            "description": "Ruled out by a reviewer: as in matchedSources, with the category.",
+        },
         "isCutShort": {**YES_NO, "description": "There may be more hits than it gave."},
         "error": object_of({"code": TEXT, "message": TEXT}),
     },
-    optional=("durationMs", "suppressedHits", "isCutShort", "error"),
+    optional=(
+        *("durationMs", "engineVersion", "warnings", "suppressedHits", "suppressedRecords"),
+        *("isCutShort", "error"),
+    ),
 )
 _MATCHED = object_of(
     {

@@ -50,6 +50,13 @@ _LONGEST_REST = 3600.0
 _SHARE_OF_CLAIM = 0.8
 
 
+#: What a reviewer's decision adds to a match -> what dialect B calls it.
+_DECIDED: Mapping[str, str] = {
+    "exclusion_id": "exclusionId",
+    "decision": "decision",
+    "lapsed_exclusion_id": "lapsedExclusionId",
+}
+
 #: Looks at a gate whose holders come and go.
 _TRIES = 5
 
@@ -150,10 +157,13 @@ class _BuiltIn:
 
     process: Process
     lists: Mapping[str, Mapping[str, Any]]
+    #: Of the lists that were late at the dispatch.
+    warnings: Sequence[Mapping[str, str]]
 
     @classmethod
     def of(cls, resources: Resources, job: Job) -> _BuiltIn:
-        return cls(kyc.prepare(resources, job), job.options["lists"])
+        warnings = job.options.get("warnings", ())
+        return cls(kyc.prepare(resources, job), job.options["lists"], warnings)
 
     def check(self, item: Item) -> Answer:
         began = time.monotonic()
@@ -172,9 +182,9 @@ class _BuiltIn:
             return self._answer(took, error=(str(result.error_code), str(result.error_message)))
         matches = result.detail["matches"]
         counting = [match for match in matches if not match.get("suppressed")]
-        suppressed = [match["list_name"] for match in matches if match.get("suppressed")]
+        suppressed = [self._hit(match) for match in matches if match.get("suppressed")]
         return replace(
-            self._answer(took, suppressed),
+            self._answer(took, suppressed, engine_version=result.detail["engine_version"]),
             hits=[self._hit(match) for match in counting],
             counts=result.detail.get("match_counts", {}),
         )
@@ -182,7 +192,9 @@ class _BuiltIn:
     def _answer(
         self,
         took: int,
-        suppressed: Sequence[str] = (),
+        suppressed: Sequence[Hit] = (),
+        *,
+        engine_version: str | None = None,
         error: tuple[str | None, str | None] = (None, None),
     ) -> Answer:
         code, message = error
@@ -198,7 +210,13 @@ class _BuiltIn:
                     error_code=code,
                     error_message=message,
                     duration_ms=took,
-                    suppressed=suppressed.count(name),
+                    suppressed=[hit for hit in suppressed if hit.source == name],
+                    engine_version=engine_version,
+                    warnings=[
+                        {"code": each["code"], "message": each["message"]}
+                        for each in self.warnings
+                        if each["list_name"] == name
+                    ],
                 )
                 for name, each in self.lists.items()
             ]
@@ -224,6 +242,12 @@ class _BuiltIn:
                 "url": entry["source_url"],
                 "explanations": match["explanations"],
                 "calculation": match["calculation"],
+                # What a reviewer has decided about it, if one has.
+                **{
+                    shown: match[name]
+                    for name, shown in _DECIDED.items()
+                    if match.get(name) is not None
+                },
             },
         )
 

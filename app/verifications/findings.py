@@ -62,7 +62,11 @@ class Checked:
     attempts: int = 1
     duration_ms: int | None = None
     #: Hits that a reviewer has ruled out, and which therefore do not count.
-    suppressed: int = 0
+    suppressed: Sequence[Hit] = ()
+    #: Of the built-in engine: by which its scores were made.
+    engine_version: str | None = None
+    #: What whoever reads the result should know of the source: [{"code", "message"}].
+    warnings: Sequence[Mapping[str, str]] = ()
     #: There may be more hits than it gave.
     is_cut_short: bool = False
     #: Of one that failed: the seconds for which it wants, or has, to be left alone. Not shown.
@@ -90,8 +94,15 @@ class Checked:
         }
         if self.duration_ms is not None:
             shown["durationMs"] = self.duration_ms
+        if self.engine_version is not None:
+            shown["engineVersion"] = self.engine_version
+        if self.warnings:
+            shown["warnings"] = [dict(each) for each in self.warnings]
         if self.suppressed:
-            shown["suppressedHits"] = self.suppressed
+            shown["suppressedHits"] = len(self.suppressed)
+            shown["suppressedRecords"] = [
+                {**hit.to_json(), "category": hit.category} for hit in self.suppressed
+            ]
         if self.is_cut_short:
             shown["isCutShort"] = True
         if not self.is_ok:

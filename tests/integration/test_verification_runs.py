@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.errors import RunInFlight, ScreeningNotFound
 from app.jobs.states import JobState
-from app.verifications import service
+from app.screening.model import ENGINE_VERSION
+from app.verifications import dispatch, service
+from app.verifications.subjects import payload
 from tests.kyc import house_list as house_list
 from tests.kyc import load
 from tests.kyc import screener as screener
-from tests.verifications import JANE, ZEBULON, work
+from tests.verifications import API, JANE, ZEBULON, work
 from tests.verifications import ended as ended
 from tests.verifications import read as read
 from tests.verifications import run as run
 from tests.verifications import verified as verified
+from workers import chunk
 
 PARALLEL = 50
 
@@ -105,3 +110,58 @@ def test_a_hundred_politicians_of_that_name_do_not_hide_who_is_under_sanctions(
     (reason,) = now.risk["reasons"]
     assert (reason["category"], reason["source"]) == ("sanctions", "ofac")
     assert now.risk["score"] >= 72.0
+
+
+def test_what_a_reviewer_has_ruled_out_is_kept_apart_and_does_not_count(
+    resources, tenant, client, house_list, verified, run
+):
+    verification = verified(ZEBULON)
+    (zebulon,) = verification.stakeholders
+    subject = payload(zebulon.entity)["subject"]
+    entity = {"entity_id": zebulon.stakeholder_id, "subject": subject}
+    job_id = client.post("/kyc/jobs", json={"entities": [entity]}).json["job_id"]
+    chunk.run(resources, job_id, 1, 0)
+    decided = client.post(
+        "/kyc/exclusions",
+        json={
+            "job_id": job_id,
+            "entity_id": zebulon.stakeholder_id,
+            "list_name": "house",
+            "entry_id": "h-1",
+            "reason": "Another person: ours is forty years younger.",
+        },
+    )
+    assert decided.status_code == 200, decided.json
+
+    work(resources, tenant, run(verification).run_id)
+
+    found, _ = service.latest(resources, tenant.id, verification.trace, zebulon.stakeholder_id)
+    assert (found.total_hits, found.matched_sources) == (0, [])
+    (checked,) = found.sources_checked
+    assert checked["suppressedHits"] == 1
+    (record,) = checked["suppressedRecords"]
+    assert (record["id"], record["decision"]) == ("h-1", "false_positive")
+    assert record["exclusionId"] == decided.json["exclusion"]["exclusion_id"]
+
+
+def test_a_list_that_was_late_and_the_engine_are_told_with_the_source(
+    resources, settings, database, tenant, house_list, verified
+):
+    with database.transaction() as tx:
+        tx.execute("UPDATE watchlists SET loaded_at = loaded_at - interval '2 hours'")
+        tx.execute(
+            "UPDATE watchlist_refreshes SET refreshed_at = refreshed_at - interval '2 hours'"
+        )
+    hourly = replace(settings, list_intervals="house=1h")
+    ours = replace(resources, settings=hourly)
+    verification = verified()
+
+    begun = dispatch.dispatch(ours, tenant.id, verification.trace, API)
+    work(resources, tenant, begun.run_id)
+
+    entity, _ = service.latest(resources, tenant.id, verification.trace)
+    (checked,) = entity.sources_checked
+    assert checked["engineVersion"] == ENGINE_VERSION
+    (warning,) = checked["warnings"]
+    assert warning["code"] == "stale_list"
+    assert "house" in warning["message"]
