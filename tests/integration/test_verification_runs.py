@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.errors import RunInFlight, ScreeningNotFound
+from app.jobs import store as jobs_store
 from app.jobs.states import JobState
 from app.screening.model import ENGINE_VERSION
 from app.verifications import dispatch, service
@@ -165,3 +166,49 @@ def test_a_list_that_was_late_and_the_engine_are_told_with_the_source(
     (warning,) = checked["warnings"]
     assert warning["code"] == "stale_list"
     assert "house" in warning["message"]
+
+
+@pytest.fixture
+def ends(database):
+    """Tell how jobs that end were committed: (state, whether it waited for the disk)."""
+    with database.transaction() as tx:
+        tx.execute("CREATE TABLE ends (state text, waited boolean)")
+        tx.execute(
+            "CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            "  INSERT INTO ends VALUES (NEW.state, current_setting('synchronous_commit') = 'on');"
+            "  RETURN NULL; END $$"
+        )
+        tx.execute(
+            "CREATE TRIGGER note_end AFTER UPDATE ON jobs FOR EACH ROW"
+            " WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL)"
+            " EXECUTE FUNCTION note_end()"
+        )
+
+    def look() -> list[tuple[str, bool]]:
+        with database.transaction() as tx:
+            tx.execute("SELECT state, waited FROM ends")
+            return [(row["state"], row["waited"]) for row in tx.fetchall()]
+
+    yield look
+    with database.transaction() as tx:
+        tx.execute("DROP FUNCTION note_end CASCADE")
+        tx.execute("DROP TABLE ends")
+
+
+def test_a_run_that_ends_as_it_is_claimed_has_ended_also_after_a_crash_of_postgres(
+    resources, tenant, house_list, verified, run, ends
+):
+    verification = verified()
+    held = run(verification)
+    scheduled = dispatch.dispatch_background(resources, tenant.id, verification.trace)
+    chunk.run(resources, scheduled.id, 1, 0)
+    assert ends() == [("rejected", True)]
+
+    with resources.db.transaction() as tx:
+        job = jobs_store.load_job(tx, held.id)
+        for number in range(resources.settings.max_attempts + 5):
+            holder = f"elsewhere/{number}/x"
+            jobs_store.claim_chunk(tx, job, 0, holder=holder, pass_no=1, seconds=-1)
+    chunk.run(resources, held.id, 1, 0)
+
+    assert ends() == [("rejected", True), ("failed", True)]
