@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,7 +147,10 @@ def _ask(
     from app.verifications.providers.remote import remote
 
     with ThreadPoolExecutor(len(asked)) as pool:
-        calls = [pool.submit(remote(each).check, subject, seconds) for each in asked]
+        # Each in a context of its own, so that its log lines name the job.
+        calls = [
+            pool.submit(copy_context().run, remote(each).check, subject, seconds) for each in asked
+        ]
         here = [engine.check(item)] if engine else []
         return here + [call.result() for call in calls]
 

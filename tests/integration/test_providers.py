@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import time
 from dataclasses import replace
 
 import pytest
 
+from app import logs
 from app.jobs import service as jobs
 from app.jobs import store as jobs_store
 from app.jobs.states import JobState
@@ -506,6 +509,24 @@ def test_where_the_work_itself_failed_every_source_is_named_that_was_not_asked(
 
     assert [each["source"] for each in found["sourcesChecked"]] == ["house", "open"]
     assert {each["error"]["code"] for each in found["sourcesChecked"]} == {"attempts_exhausted"}
+
+
+def test_what_is_logged_of_a_provider_names_the_job(resources, tenant, verified):
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(logs.JsonFormatter())
+    log = logging.getLogger("app.verifications.providers.remote")
+    with serving({"status": 400}) as server:
+        ours = told(resources, server.url)
+        begun = dispatch.dispatch(ours, tenant.id, verified().trace, API)
+        log.addHandler(handler)
+        try:
+            chunk.run(ours, begun.id, 1, 0)
+        finally:
+            log.removeHandler(handler)
+
+    (line,) = [json.loads(each) for each in lines.getvalue().splitlines()]
+    assert (line["event"], line["job_id"], line["chunk"]) == ("provider.failed", str(begun.id), 0)
 
 
 @pytest.fixture

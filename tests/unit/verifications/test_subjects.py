@@ -46,6 +46,10 @@ def test_ids_are_21_characters_and_no_two_are_alike():
     assert not any(ids.is_like_one(text) for text in ("", "a b", "a\x00", "ü", "x" * 65))
 
 
+def test_no_id_is_taken_for_an_option_of_a_command():
+    assert all(ids.make()[0].isalnum() for _ in range(5000))
+
+
 @pytest.mark.parametrize(
     ("topics", "category"),
     [
