@@ -446,9 +446,9 @@ def lightly(tx: Cursor) -> None:
     tx.execute(QUERIES["lightly"])
 
 
-def surely(tx: Cursor) -> None:
-    """Let a transaction that began `lightly` wait for the disk after all."""
-    tx.execute(QUERIES["surely"])
+def in_earnest(tx: Cursor) -> None:
+    """Let the transaction wait for the disk after all: it ends a job, which somebody is told."""
+    tx.execute(QUERIES["in_earnest"])
 
 
 def list_results(

@@ -352,7 +352,7 @@ DELETE FROM chunk_claims
 -- This transaction may be lost in a crash of Postgres, so it need not wait for the disk.
 SET LOCAL synchronous_commit TO off;
 
--- name: surely
+-- name: in_earnest
 SET LOCAL synchronous_commit TO on;
 
 -- name: list_results

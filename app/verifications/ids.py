@@ -1,7 +1,4 @@
-"""The ids of dialect B: 21 characters of 64, as nanoid makes them; 126 bits of chance, or nearly.
-
-The first is a letter or a digit: an id that begins with a hyphen is an option to most commands.
-"""
+"""The ids of dialect B: 21 characters of 64, as nanoid makes them; nearly 126 bits of chance."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ _LIKE_ONE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def make() -> str:
+    # The first is no dash: a command line would take the id for an option.
     rest = (secrets.choice(_LETTERS) for _ in range(_LENGTH - 1))
     return secrets.choice(_FIRST) + "".join(rest)
 

@@ -115,6 +115,14 @@ SELECT jobs.external_id AS run_id
  ORDER BY jobs.finished_at DESC NULLS FIRST
  LIMIT 1;
 
+-- name: rests_before
+SELECT rests - (rested_pass >= %(pass_no)s)::integer AS rests
+  FROM verification_runs WHERE job_id = %(job_id)s;
+
+-- name: count_rest
+UPDATE verification_runs SET rests = rests + 1, rested_pass = %(pass_no)s
+ WHERE job_id = %(job_id)s AND rested_pass < %(pass_no)s;
+
 -- name: note_conflict
 UPDATE verification_runs SET conflicting_run = %(holder)s WHERE job_id = %(job_id)s;
 
