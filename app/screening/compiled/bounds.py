@@ -143,13 +143,15 @@ def narrow(
     skipped: np.uint32,
     capable: np.uint32,
     two: bool,
+    fewest: int,
     met: int,
 ) -> int:
     """Keep the names whose words may be enough; return how many of the `met` those are.
 
     One look at each name: as if every word of the query were as much alike to what stands for it
     here as it is to anything on the list. `two` says that one strong pair is not enough, where the
-    listed name has a strong word (`scorer.strength_factor`); `capable` words can be in one.
+    listed name has `fewest` strong words or more (`scorer.strength_factor`); `capable` words can be
+    in one.
     """
     size = asked.starts[query + 1] - asked.starts[query]
     needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
@@ -162,7 +164,7 @@ def narrow(
     for each in range(met):
         name = touched[each]
         theirs = listed.strong[name]
-        asks_for_two = two and theirs >= 1 and (theirs >= 2 or mine >= 2)
+        asks_for_two = two and theirs >= fewest and (theirs >= 2 or mine >= 2)
         maybe = (np.uint32(paper.met[name] & WORDS) | skipped) & capable
         if asks_for_two and not maybe & (maybe - np.uint32(1)):
             continue
