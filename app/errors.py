@@ -7,8 +7,10 @@
   - Forbidden                  the caller may not do this
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
+      MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists
+      MonitorExists, CheckRunning
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       InvalidDocuments
@@ -92,6 +94,26 @@ class ExclusionNotFound(NotFound):
     code = "exclusion_not_found"
 
 
+class MonitorNotFound(NotFound):
+    """Dialect A calls a monitor a watchlist."""
+
+    code = "watchlist_not_found"
+
+
+class SubjectNotFound(NotFound):
+    code = "subject_not_found"
+
+
+class CheckNotFound(NotFound):
+    code = "check_not_found"
+
+
+class ExportNotFound(NotFound):
+    """What a signed link leads to is gone."""
+
+    code = "export_not_found"
+
+
 class Conflict(AppError):
     code = "conflict"
 
@@ -116,6 +138,18 @@ class ListExists(Conflict):
     """A list, or a version of one, of that name is there already, or the name is taken."""
 
     code = "list_exists"
+
+
+class MonitorExists(Conflict):
+    """The tenant has a monitor of that name."""
+
+    code = "watchlist_exists"
+
+
+class CheckRunning(Conflict):
+    """One check of a monitor at a time. Carries `check_id`."""
+
+    code = "check_running"
 
 
 class Invalid(AppError):

@@ -1,0 +1,475 @@
+"""Ongoing monitoring: who is watched, what checks find, and what a changed list sets going."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.accounts import service as accounts
+from app.accounts.model import PERMISSIONS, Role
+from app.api import auth, tokens
+from app.monitoring import checks, clock, service, sources, store, updates
+from app.monitoring.model import Cause
+from app.screening.lists.load import load_list
+from app.screening.population import Population
+from tests.integration.conftest import until
+from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load, screener
+
+__all__ = ["house_list", "screener"]
+
+pytestmark = pytest.mark.integration
+
+VEXFORD = {"entity_id": "vex", "subject": {"full_name": "Ottoline Vexford"}}
+LATER = {"id": "h-9", "type": "person", "name": "Harriet Ploughwright", "birth_dates": ["1970"]}
+
+
+@pytest.fixture
+def client(web, settings, tenant):
+    auth._known_keys.clear()
+    token = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
+    client = web.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
+
+
+def make(client, *subjects: dict[str, Any], **given: Any) -> str:
+    body = {"name": "customers", "check_frequency": "on_update", **given}
+    made = client.post("/kyc/watchlists", json=body)
+    assert made.status_code == 201, made.json
+    watchlist = made.json["watchlist"]["watchlist_id"]
+    assert made.headers["Location"] == f"/kyc/watchlists/{watchlist}"
+    if subjects:
+        add(client, watchlist, *subjects)
+    return watchlist
+
+
+def add(client, watchlist: str, *subjects: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(f"/kyc/watchlists/{watchlist}/subjects", json={"subjects": subjects})
+    assert answer.status_code == 200, answer.json
+    return answer.json
+
+
+def monitor(client, watchlist: str) -> dict[str, Any]:
+    answer = client.post(f"/kyc/watchlists/{watchlist}/monitor")
+    assert answer.status_code == 200, answer.json
+    return answer.json["data"]
+
+
+def listed(client, path: str, what: str, **query: Any) -> list[dict[str, Any]]:
+    """Return all pages, two at a time."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        given = {"limit": 2, **query, **({"cursor": cursor} if cursor else {})}
+        answer = client.get(path, query_string=given)
+        assert answer.status_code == 200, answer.json
+        found += answer.json[what]
+        cursor = answer.json["next_cursor"]
+        if cursor is None:
+            return found
+        assert answer.json["count"] == given["limit"]
+
+
+def changes(client, watchlist: str, **query: Any) -> list[tuple[str, str, str]]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/changes", "changes", **query)
+    return [(each["entity_id"], each["change"], each["entry_id"]) for each in found]
+
+
+def hits(client, watchlist: str) -> set[tuple[str, str]]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/hits", "hits")
+    return {(each["entity_id"], each["match"]["match_data"]["id"]) for each in found}
+
+
+def new_version(resources, settings, folder, *entries: dict[str, Any], name: str = "house"):
+    file = folder / f"{name}.jsonl"
+    file.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    load_list(
+        resources.db, name, file, format="plain", allow_shrink=True, index_dir=settings.index_dir
+    )
+
+
+def update_checks(client, watchlist: str) -> list[dict[str, Any]]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    return [each for each in found if each["cause"] == "list_update"]
+
+
+def test_a_check_says_what_is_new_and_the_next_one_that_nothing_is(client, house_list, screener):
+    watchlist = make(client, LISTED, CLEAR, VEXFORD)
+
+    first = monitor(client, watchlist)
+    second = monitor(client, watchlist)
+
+    assert first["watchlist_id"] == watchlist
+    assert first["watchlist_name"] == "customers"
+    assert first["subjects_checked"] == 3
+    assert (first["previous_matches"], first["total_matches"]) == (0, 2)
+    assert (first["new_matches_count"], first["has_changes"]) == (2, True)
+    assert first["results_by_list"] == {"house": {"checked": 3, "matches": 2}}
+    assert first["duration_ms"] >= 0
+    assert first["checked_at"].endswith("Z")
+    assert (second["previous_matches"], second["total_matches"]) == (2, 2)
+    assert (second["new_matches_count"], second["has_changes"]) == (0, False)
+    assert hits(client, watchlist) == {("listed", "h-1"), ("vex", "h-4")}
+    assert changes(client, watchlist) == [("listed", "new", "h-1"), ("vex", "new", "h-4")]
+    history = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert [each["check_id"] for each in history] == [second["check_id"], first["check_id"]]
+    job = client.get(f"/kyc/jobs/{first['job_id']}").json
+    assert job["total_entities"] == 3
+
+
+def test_a_watchlist_that_holds_nobody_is_checked_at_once(client, house_list):
+    report = monitor(client, make(client))
+
+    assert (report["subjects_checked"], report["total_matches"]) == (0, 0)
+    assert report["job_id"] is None
+
+
+def test_a_large_watchlist_is_checked_by_a_job(client, house_list, screener):
+    subjects = [
+        {"entity_id": f"c{n:03}", "subject": {"full_name": f"Harriet Ploughwright {n}"}}
+        for n in range(checks.SMALL)
+    ]
+    watchlist = make(client, LISTED, *subjects)
+
+    answer = client.post(f"/kyc/watchlists/{watchlist}/monitor")
+    again = client.post(f"/kyc/watchlists/{watchlist}/monitor")
+
+    assert answer.status_code == 202
+    place = answer.headers["Location"]
+    assert place.endswith(answer.json["data"]["check_id"])
+    if again.status_code != 202:
+        assert_flat(again, 409, "check_running")
+        assert again.json["check_id"] == answer.json["data"]["check_id"]
+    done = until(
+        lambda: (r := client.get(place).json["data"])["check_status"] == "completed" and r,
+        40,
+        "it ends",
+    )
+    assert done["subjects_checked"] == checks.SMALL + 1
+    assert done["new_matches_count"] == 1
+
+
+def test_subjects_come_change_and_go(client, house_list, screener):
+    watchlist = make(client, LISTED, CLEAR)
+    monitor(client, watchlist)
+
+    assert add(client, watchlist, LISTED, VEXFORD)["unchanged"] == 1
+    moved = {"entity_id": "clear", "subject": {"full_name": "Zeb Quartermain"}}
+    put = add(client, watchlist, moved)
+    assert (put["added"], put["changed"], put["subjects"]) == (0, 1, 3)
+
+    report = monitor(client, watchlist)
+    assert report["new_matches_count"] == 2
+    assert hits(client, watchlist) == {("listed", "h-1"), ("clear", "h-1"), ("vex", "h-4")}
+
+    path = f"/kyc/watchlists/{watchlist}/subjects"
+    assert client.delete(f"{path}/listed").json["removed"] == 1
+    assert_flat(client.delete(f"{path}/listed"), 404, "subject_not_found")
+    removed = client.post(f"{path}/remove", json={"entity_ids": ["vex", "nobody"]})
+    assert removed.json["removed"] == 1
+    assert hits(client, watchlist) == {("clear", "h-1")}
+    (left,) = listed(client, path, "subjects")
+    assert left["subject"] == moved["subject"]
+    assert left["screened_at"] is not None
+    assert client.get(f"{path}/clear").json["subject"] == left
+
+
+def test_an_update_screens_only_whom_it_could_concern_and_reports_what_is_new(
+    client, resources, settings, house_list, tmp_path, screener
+):
+    watchlist = make(client, LISTED, CLEAR, VEXFORD)
+    monitor(client, watchlist)
+
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+
+    (check,) = until(
+        lambda: [c for c in update_checks(client, watchlist) if c["check_status"] == "completed"],
+        40,
+        "the update is taken up",
+    )
+    assert (check["subjects_checked"], check["new_matches_count"]) == (1, 1)
+    assert check["update"]["list_name"] == "house"
+    assert check["update"]["from_version"] == "v1"
+    assert changes(client, watchlist, check_id=check["check_id"]) == [("clear", "new", "h-9")]
+
+
+def test_an_update_reports_hits_that_are_gone_or_others_than_before(
+    client, resources, settings, house_list, tmp_path, screener
+):
+    watchlist = make(
+        client,
+        LISTED,
+        CLEAR,
+        VEXFORD,
+        alert_config={"on_new_match": True, "on_status_change": False},
+    )
+    monitor(client, watchlist)
+
+    other = {**ENTRIES[3], "programs": ["OTHER"]}
+    new_version(resources, settings, tmp_path, *ENTRIES[1:3], other, LATER)
+
+    until(lambda: len(changes(client, watchlist)) == 5, 40, "the update is taken up")
+    assert sorted(changes(client, watchlist)[:3]) == [
+        ("clear", "new", "h-9"),
+        ("listed", "gone", "h-1"),
+        ("vex", "changed", "h-4"),
+    ]
+    assert hits(client, watchlist) == {("clear", "h-9"), ("vex", "h-4")}
+    assert changes(client, watchlist, alerts="true")[:1] == [("clear", "new", "h-9")]
+    assert len(changes(client, watchlist, alerts="true")) == 3
+    assert changes(client, watchlist, change="gone") == [("listed", "gone", "h-1")]
+
+
+def test_a_list_that_is_withdrawn_takes_its_hits_along(
+    client, resources, settings, tenant, house_list, tmp_path, screener
+):
+    own = client.post(
+        "/kyc/lists?name=ours",
+        data='{"id": "o-1", "type": "person", "name": "Harriet Ploughwright"}\n',
+        content_type="application/x-ndjson",
+    )
+    assert own.status_code == 200, own.json
+    watchlist = make(client, LISTED, CLEAR)
+    assert monitor(client, watchlist)["new_matches_count"] == 2
+
+    assert client.delete("/kyc/lists/ours").status_code == 200
+
+    until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "its hits are gone")
+    assert changes(client, watchlist, change="gone") == [("clear", "gone", "o-1")]
+
+
+def test_a_new_list_is_searched_for_everybody(
+    client, resources, settings, house_list, tmp_path, screener
+):
+    watchlist = make(client, LISTED, CLEAR)
+    monitor(client, watchlist)
+
+    load(resources, settings, tmp_path, "second", [{**LATER, "id": "s-1"}])
+
+    until(
+        lambda: hits(client, watchlist) == {("listed", "h-1"), ("clear", "s-1")}, 40, "it is found"
+    )
+
+
+def test_what_is_due_by_the_clock_is_checked_by_itself(client, resources, house_list, screener):
+    watchlist = make(client, LISTED, check_frequency="daily")
+    before = client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]
+    assert before["next_check_at"] > before["created_at"]
+
+    _make_due(resources)
+
+    until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "it is checked")
+    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert check["cause"] == "scheduled"
+    after = client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]
+    assert after["next_check_at"] > before["created_at"]
+    assert after["checked_at"] is not None
+
+
+def test_subjects_that_nobody_has_screened_are_screened_by_themselves(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, LISTED, CLEAR, check_frequency="weekly")
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '2 minutes'")
+
+    until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "they are screened")
+    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert check["cause"] == "subjects_added"
+
+
+def _make_due(resources) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET next_check_at = now() - interval '1 second'")
+
+
+def test_a_watchlist_is_read_changed_listed_and_deleted(client, house_list):
+    watchlist = make(client, LISTED, description="of the bank", lists=["house"], threshold=0.9)
+    make(client, name="others")
+
+    shown = client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]
+    assert shown["subjects"] == 1
+    assert shown["lists"] == ["house"]
+    assert shown["alert_config"] == {"on_new_match": True, "on_status_change": True}
+    names = [each["watchlist_name"] for each in listed(client, "/kyc/watchlists", "watchlists")]
+    assert names == ["others", "customers"]
+
+    path = f"/kyc/watchlists/{watchlist}"
+    changed = client.patch(path, json={"check_frequency": "weekly", "lists": None}).json
+    assert changed["watchlist"]["check_frequency"] == "weekly"
+    assert changed["watchlist"]["lists"] is None
+    assert changed["watchlist"]["threshold"] == 0.9
+    assert_flat(client.patch(path, json={"name": "others"}), 409, "watchlist_exists")
+    assert_flat(client.post("/kyc/watchlists", json={"name": "others"}), 409, "watchlist_exists")
+    assert client.delete(path).json["deleted"] is True
+    assert_flat(client.get(path), 404, "watchlist_not_found")
+    assert_flat(client.delete(path), 404, "watchlist_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "name"),
+        ({"name": " "}, "name"),
+        ({"name": "x", "check_frequency": "hourly"}, "daily, weekly, on_update"),
+        ({"name": "x", "lists": ["nobodys"]}, "unknown list 'nobodys'"),
+        ({"name": "x", "threshold": 2}, "threshold"),
+        ({"name": "x", "threshold": "0.9"}, "threshold"),
+        ({"name": "x", "alert_config": {"on_new_match": "yes"}}, "alert_config.on_new_match"),
+        ({"name": "x", "search_type": "magic"}, "search_type"),
+        (["x"], "object"),
+    ],
+)
+def test_a_wrong_watchlist_is_told_what_is_wrong(client, house_list, body, says):
+    error = assert_flat(client.post("/kyc/watchlists", json=body), 400, "invalid_parameter")
+
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "code"),
+    [
+        ([], "invalid_entities"),
+        ({}, "invalid_entities"),
+        ([{"entity_id": "x"}], "invalid_entities"),
+        ([{"entity_id": "x", "subject": {"nationality": "DE"}}], "invalid_entities"),
+        ([LISTED, LISTED], "invalid_entities"),
+    ],
+)
+def test_wrong_subjects_are_refused_all_together(client, house_list, subjects, code):
+    watchlist = make(client)
+    path = f"/kyc/watchlists/{watchlist}/subjects"
+
+    assert_flat(client.post(path, json={"subjects": subjects}), 400, code)
+    assert_flat(client.post(path, json=[LISTED]), 400, "invalid_entities")
+    assert_flat(client.post(f"{path}/remove", json={}), 400, "invalid_parameter")
+    assert listed(client, path, "subjects") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["changes?change=old", "changes?alerts=maybe", "changes?check_id=1", "changes?cursor=WyJhIl0=",
+     "hits?cursor=x", "subjects?cursor=e30=", "history?cursor=1", "hits?limit=0",
+     "changes?cursor=WyJhIiwgImIiLCAiYyJd", "hits?entity_id=%00"],
+)  # fmt: skip
+def test_a_wrong_query_is_told_so(client, house_list, query):
+    watchlist = make(client)
+
+    assert_flat(client.get(f"/kyc/watchlists/{watchlist}/{query}"), 400, "invalid_parameter")
+
+
+def test_another_tenants_watchlist_does_not_exist(client, web, settings, resources, house_list):
+    watchlist = make(client, LISTED)
+    other = accounts.ensure_tenant(resources.db, "other")
+    token = tokens.mint_access(settings, other.id, "usr_x", PERMISSIONS[Role.ADMIN])
+    stranger = web.test_client()
+    stranger.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    path = f"/kyc/watchlists/{watchlist}"
+
+    for answer in (
+        stranger.get(path),
+        stranger.patch(path, json={"name": "mine"}),
+        stranger.delete(path),
+        stranger.post(f"{path}/monitor"),
+        stranger.get(f"{path}/subjects"),
+        stranger.post(f"{path}/subjects", json={"subjects": [CLEAR]}),
+        stranger.get(f"{path}/hits"),
+        stranger.get(f"{path}/changes"),
+        stranger.get(f"{path}/history"),
+    ):
+        assert_flat(answer, 404, "watchlist_not_found")
+    assert listed(stranger, "/kyc/watchlists", "watchlists") == []
+    assert client.get(path).json["watchlist"]["watchlist_name"] == "customers"
+
+
+def test_a_check_whose_job_is_cancelled_is_failed_and_made_again(client, resources, house_list):
+    """No worker runs here."""
+    watchlist = make(client, LISTED)
+    found = service.find(resources, _tenant(resources), _uuid(watchlist))
+    check, job = checks.begin(resources, found, Cause.SCHEDULED)
+    assert job is not None
+
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+    clock.look(resources)
+
+    shown = client.get(f"/kyc/watchlists/{watchlist}/history/{check.id}").json["data"]
+    assert (shown["check_status"], shown["error"]["code"]) == ("failed", "cancelled")
+    assert client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]["next_check_at"] is not None
+
+
+def _tenant(resources):
+    return accounts.ensure_tenant(resources.db, "acme").id
+
+
+def _uuid(text: str):
+    from uuid import UUID
+
+    return UUID(text)
+
+
+def test_a_list_update_finds_what_a_full_rescreen_finds_whatever_the_index_lags_behind(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    """The kept index, those who came and those who went since; no worker is needed to see it."""
+    monkeypatch.setattr(updates, "_KEPT_FROM", 1)
+    monkeypatch.setattr(updates, "_LAG", 1.0)
+    people = [
+        {"entity_id": f"p{n}", "subject": {"full_name": name}}
+        for n, name in enumerate(
+            ["Harriet Ploughwright", "H. Ploughwright", "Ploughwrihgt, Harriet", "John Smith",
+             "Harriett Plowright", "Ottoline Vexford", "Mary Jones", "Peter Brown"]
+        )
+    ]  # fmt: skip
+    watchlist = make(client, *people[:6])
+    source = sources.Monitors()
+    entries = [*_entries(resources, "house"), _entry(LATER)]
+
+    first = updates.concerned(resources, source, entries, 0.85)
+    assert {"p0", "p1", "p2", "p5"} <= _names(resources, first)
+    folder = updates.folder_of(resources, source)
+    assert folder.stat().st_mode & 0o077 == 0
+    kept = Population.open(folder).keys.tolist()
+    client.delete(f"/kyc/watchlists/{watchlist}/subjects/p0")
+    add(client, watchlist, *people[6:], {**people[3], "subject": {"full_name": "Ottoline Vexford"}})
+    second = updates.concerned(resources, source, entries, 0.85)
+
+    assert Population.open(folder).keys.tolist() == kept, "it lags behind"
+    assert {"p1", "p2", "p3", "p5"} <= _names(resources, second)
+    assert not {"p6", "p7"} & _names(resources, second)
+    assert updates.renew(resources) == 1
+    assert len(Population.open(folder).keys) == 7
+    assert updates.renew(resources) == 0
+
+
+def _names(resources, numbers) -> set[str]:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT entity_id FROM monitor_subjects WHERE number = ANY (%s)", (list(numbers),)
+        )
+        return {row["entity_id"] for row in tx.fetchall()}
+
+
+def _entries(resources, name: str):
+    from app.screening import store as lists
+
+    with resources.db.transaction() as tx:
+        yield from lists.load_entries(tx, lists.current_versions(tx)[name].id)
+
+
+def _entry(line: dict[str, Any]):
+    from app.screening.model import EntityType, Entry
+
+    return Entry(line["id"], EntityType(line["type"]), line["name"])
+
+
+def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list):
+    make(client, LISTED, check_frequency="daily")
+    _make_due(resources)
+
+    clock.look(resources)
+    clock.look(resources)
+
+    with resources.db.transaction() as tx:
+        assert len(store.list_running(tx, limit=10)) == 1
