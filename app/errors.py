@@ -5,9 +5,12 @@
   - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
                                InvalidCredentials
   - Forbidden                  the caller may not do this
+      BadSignature             a link that we did not sign
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
       MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
+  - Gone                       it was there, and is not any more
+      LinkExpired
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists
       MonitorExists, CheckRunning
@@ -74,6 +77,10 @@ class Forbidden(AppError):
     code = "insufficient_permissions"
 
 
+class BadSignature(Forbidden):
+    code = "invalid_signature"
+
+
 class NotFound(AppError):
     code = "not_found"
 
@@ -112,6 +119,14 @@ class ExportNotFound(NotFound):
     """What a signed link leads to is gone."""
 
     code = "export_not_found"
+
+
+class Gone(AppError):
+    code = "gone"
+
+
+class LinkExpired(Gone):
+    code = "link_expired"
 
 
 class Conflict(AppError):

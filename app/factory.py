@@ -18,6 +18,7 @@ from app.api import (
     kyc,
     kyc_auth,
     kyc_exclusions,
+    kyc_exports,
     kyc_lists,
     kyc_watchlists,
     openapi,
@@ -35,7 +36,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
     app = _create(settings)
-    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp)
+    dialect_a = (
+        *(kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp),
+        kyc_exports.bp,
+    )
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
     for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialect_a, *dialect_d):
         app.register_blueprint(blueprint)

@@ -66,7 +66,7 @@ class WatchlistSchema(WatchlistChangesSchema):
 
 
 class RemovedSubjectsSchema(_Wire):
-    """What POST /kyc/watchlists/{watchlist_id}/subjects/remove takes."""
+    """What POST /kyc/watchlists/{watchlist_id}/remove-subjects takes."""
 
     entity_ids = _List(
         fields.String(

@@ -187,7 +187,7 @@ def remove_subject(watchlist_id: str, entity_id: str) -> Response:
     return jsonify(status="success", watchlist_id=str(monitor.id), removed=1)
 
 
-@bp.post("/<watchlist_id>/subjects/remove")
+@bp.post("/<watchlist_id>/remove-subjects")
 @requires("watchlist:update")
 def remove_subjects(watchlist_id: str) -> Response:
     """Watch these subjects no longer; those that are not watched are passed over."""

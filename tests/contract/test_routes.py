@@ -33,6 +33,8 @@ OPEN = {
     ("POST", "/kyc/auth/token"),
     # Says that it is a WebSocket; what that tells needs a token (tests/integration/test_live.py).
     ("GET", "/api/batch/ws/<job_id>"),
+    # The link is signed, and expires.
+    ("GET", "/exports/download/<key>"),
 }
 #: Contract, 5.1 and 7.1.
 GUARDED = {
@@ -52,6 +54,22 @@ GUARDED = {
     ("GET", "/kyc/exclusions"): "exclusions:read",
     ("GET", "/kyc/exclusions/<exclusion_id>"): "exclusions:read",
     ("DELETE", "/kyc/exclusions/<exclusion_id>"): "exclusions:manage",
+    ("POST", "/kyc/watchlists"): "watchlist:create",
+    ("GET", "/kyc/watchlists"): "watchlist:list",
+    ("GET", "/kyc/watchlists/<watchlist_id>"): "watchlist:read",
+    ("PATCH", "/kyc/watchlists/<watchlist_id>"): "watchlist:update",
+    ("DELETE", "/kyc/watchlists/<watchlist_id>"): "watchlist:delete",
+    ("POST", "/kyc/watchlists/<watchlist_id>/subjects"): "watchlist:update",
+    ("GET", "/kyc/watchlists/<watchlist_id>/subjects"): "watchlist:read",
+    ("GET", "/kyc/watchlists/<watchlist_id>/subjects/<entity_id>"): "watchlist:read",
+    ("DELETE", "/kyc/watchlists/<watchlist_id>/subjects/<entity_id>"): "watchlist:update",
+    ("POST", "/kyc/watchlists/<watchlist_id>/remove-subjects"): "watchlist:update",
+    ("POST", "/kyc/watchlists/<watchlist_id>/monitor"): "watchlist:run",
+    ("GET", "/kyc/watchlists/<watchlist_id>/history"): "watchlist:read",
+    ("GET", "/kyc/watchlists/<watchlist_id>/history/<check_id>"): "watchlist:read",
+    ("GET", "/kyc/watchlists/<watchlist_id>/hits"): "watchlist:read",
+    ("GET", "/kyc/watchlists/<watchlist_id>/changes"): "watchlist:read",
+    ("GET", "/exports/<job_id>"): "kyc:export",
     ("GET", "/v1/jobs"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>"): "jobs:read",
     ("GET", "/v1/jobs/<job_id>/items"): "jobs:read",
@@ -111,19 +129,25 @@ WITH_ID = [route for route in ROUTES if "<job_id>" in route[1] and route not in 
 
 def fill(rule: str, job_id: str | None = None) -> str:
     filled = rule.replace("<job_id>", job_id or str(uuid4())).replace("<name>", "nobodys")
-    return re.sub(r"<(exclusion|document)_id>", str(uuid4()), filled)
+    filled = filled.replace("<entity_id>", "nobody").replace("<key>", "none")
+    return re.sub(r"<(exclusion|document|watchlist|check)_id>", str(uuid4()), filled)
 
 
 def assert_refused(answer, rule: str, status: int, code: str) -> dict[str, Any]:
     """The error is in the shape of the path's dialect."""
-    if rule.startswith("/kyc"):
+    if rule.startswith(("/kyc", "/exports")):
         return assert_flat(answer, status, code)
     if rule.startswith("/api"):
         return assert_detail(answer, status)
     return assert_problem(answer, status, code)
 
 
-CHALLENGES = {"/kyc": 'Bearer realm="kyc"', "/v1": "Bearer", "/api": "Bearer"}
+CHALLENGES = {
+    "/kyc": 'Bearer realm="kyc"',
+    "/exports": 'Bearer realm="kyc"',
+    "/v1": "Bearer",
+    "/api": "Bearer",
+}
 
 
 def test_every_route_is_open_on_purpose_or_guarded():
@@ -214,7 +238,7 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, 
 
     taken = {known for known, path in ROUTES if path == rule}
     assert set(answer.headers["Allow"].replace(" ", "").split(",")) - {"HEAD"} == taken
-    if rule.startswith(("/kyc", "/api")):
+    if rule.startswith(("/kyc", "/exports", "/api")):
         assert_refused(answer, rule, 405, "method_not_allowed")
     else:
         assert answer.status_code == 405
@@ -225,7 +249,7 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(web, servers, 
 def test_a_slash_at_the_end_is_no_reason_for_a_redirect(web, servers, method, rule):
     answer = web.test_client().get(fill(rule) + "/")
 
-    assert answer.status_code in {200, 401, 426, 503}
+    assert answer.status_code in {200, 401, 403, 426, 503}
 
 
 def test_every_answer_carries_the_id_of_its_request(web, servers):

@@ -167,7 +167,9 @@ def test_subjects_come_change_and_go(client, house_list, screener):
     path = f"/kyc/watchlists/{watchlist}/subjects"
     assert client.delete(f"{path}/listed").json["removed"] == 1
     assert_flat(client.delete(f"{path}/listed"), 404, "subject_not_found")
-    removed = client.post(f"{path}/remove", json={"entity_ids": ["vex", "nobody"]})
+    removed = client.post(
+        f"/kyc/watchlists/{watchlist}/remove-subjects", json={"entity_ids": ["vex", "nobody"]}
+    )
     assert removed.json["removed"] == 1
     assert hits(client, watchlist) == {("clear", "h-1")}
     (left,) = listed(client, path, "subjects")
@@ -344,7 +346,8 @@ def test_wrong_subjects_are_refused_all_together(client, house_list, subjects, c
 
     assert_flat(client.post(path, json={"subjects": subjects}), 400, code)
     assert_flat(client.post(path, json=[LISTED]), 400, "invalid_entities")
-    assert_flat(client.post(f"{path}/remove", json={}), 400, "invalid_parameter")
+    removing = client.post(f"/kyc/watchlists/{watchlist}/remove-subjects", json={})
+    assert_flat(removing, 400, "invalid_parameter")
     assert listed(client, path, "subjects") == []
 
 
