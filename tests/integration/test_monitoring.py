@@ -2,97 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from uuid import UUID
 
 import pytest
 
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
-from app.api import auth, tokens
-from app.monitoring import checks, clock, service, sources, store, updates
-from app.monitoring.model import Cause
-from app.screening.lists.load import load_list
-from app.screening.population import Population
+from app.api import tokens
+from app.monitoring import checks, service
+from app.monitoring.model import Cause, CheckState
 from tests.integration.conftest import until
 from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load, screener
+from tests.monitoring import (
+    LATER,
+    VEXFORD,
+    add,
+    changes,
+    client,
+    hits,
+    listed,
+    make,
+    make_due,
+    monitor,
+    new_version,
+    tenant_id,
+    update_checks,
+)
 
-__all__ = ["house_list", "screener"]
+__all__ = ["client", "house_list", "screener"]
 
 pytestmark = pytest.mark.integration
-
-VEXFORD = {"entity_id": "vex", "subject": {"full_name": "Ottoline Vexford"}}
-LATER = {"id": "h-9", "type": "person", "name": "Harriet Ploughwright", "birth_dates": ["1970"]}
-
-
-@pytest.fixture
-def client(web, settings, tenant):
-    auth._known_keys.clear()
-    token = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
-    client = web.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    return client
-
-
-def make(client, *subjects: dict[str, Any], **given: Any) -> str:
-    body = {"name": "customers", "check_frequency": "on_update", **given}
-    made = client.post("/kyc/watchlists", json=body)
-    assert made.status_code == 201, made.json
-    watchlist = made.json["watchlist"]["watchlist_id"]
-    assert made.headers["Location"] == f"/kyc/watchlists/{watchlist}"
-    if subjects:
-        add(client, watchlist, *subjects)
-    return watchlist
-
-
-def add(client, watchlist: str, *subjects: dict[str, Any]) -> dict[str, Any]:
-    answer = client.post(f"/kyc/watchlists/{watchlist}/subjects", json={"subjects": subjects})
-    assert answer.status_code == 200, answer.json
-    return answer.json
-
-
-def monitor(client, watchlist: str) -> dict[str, Any]:
-    answer = client.post(f"/kyc/watchlists/{watchlist}/monitor")
-    assert answer.status_code == 200, answer.json
-    return answer.json["data"]
-
-
-def listed(client, path: str, what: str, **query: Any) -> list[dict[str, Any]]:
-    """Return all pages, two at a time."""
-    found: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        given = {"limit": 2, **query, **({"cursor": cursor} if cursor else {})}
-        answer = client.get(path, query_string=given)
-        assert answer.status_code == 200, answer.json
-        found += answer.json[what]
-        cursor = answer.json["next_cursor"]
-        if cursor is None:
-            return found
-        assert answer.json["count"] == given["limit"]
-
-
-def changes(client, watchlist: str, **query: Any) -> list[tuple[str, str, str]]:
-    found = listed(client, f"/kyc/watchlists/{watchlist}/changes", "changes", **query)
-    return [(each["entity_id"], each["change"], each["entry_id"]) for each in found]
-
-
-def hits(client, watchlist: str) -> set[tuple[str, str]]:
-    found = listed(client, f"/kyc/watchlists/{watchlist}/hits", "hits")
-    return {(each["entity_id"], each["match"]["match_data"]["id"]) for each in found}
-
-
-def new_version(resources, settings, folder, *entries: dict[str, Any], name: str = "house"):
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    load_list(
-        resources.db, name, file, format="plain", allow_shrink=True, index_dir=settings.index_dir
-    )
-
-
-def update_checks(client, watchlist: str) -> list[dict[str, Any]]:
-    found = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
-    return [each for each in found if each["cause"] == "list_update"]
 
 
 def test_a_check_says_what_is_new_and_the_next_one_that_nothing_is(client, house_list, screener):
@@ -260,7 +199,7 @@ def test_what_is_due_by_the_clock_is_checked_by_itself(client, resources, house_
     before = client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]
     assert before["next_check_at"] > before["created_at"]
 
-    _make_due(resources)
+    make_due(resources)
 
     until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "it is checked")
     (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
@@ -280,11 +219,6 @@ def test_subjects_that_nobody_has_screened_are_screened_by_themselves(
     until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "they are screened")
     (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
     assert check["cause"] == "subjects_added"
-
-
-def _make_due(resources) -> None:
-    with resources.db.transaction() as tx:
-        tx.execute("UPDATE monitors SET next_check_at = now() - interval '1 second'")
 
 
 def test_a_watchlist_is_read_changed_listed_and_deleted(client, house_list):
@@ -387,92 +321,34 @@ def test_another_tenants_watchlist_does_not_exist(client, web, settings, resourc
     assert client.get(path).json["watchlist"]["watchlist_name"] == "customers"
 
 
-def test_a_check_whose_job_is_cancelled_is_failed_and_made_again(client, resources, house_list):
-    """No worker runs here."""
+def test_what_a_reviewer_ruled_out_is_no_hit(client, house_list, screener):
     watchlist = make(client, LISTED)
-    found = service.find(resources, _tenant(resources), _uuid(watchlist))
+    report = monitor(client, watchlist)
+    decision = {
+        **{"job_id": report["job_id"], "entity_id": "listed", "list_name": "house"},
+        **{"entry_id": "h-1", "reason": "Another person."},
+    }
+    assert client.post("/kyc/exclusions", json=decision).status_code == 200
+
+    again = monitor(client, watchlist)
+
+    assert (again["total_matches"], again["gone_matches_count"]) == (0, 1)
+    assert hits(client, watchlist) == set()
+
+
+def test_who_is_changed_during_a_check_is_screened_anew(client, resources, house_list, screener):
+    watchlist = make(client, CLEAR)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
     check, job = checks.begin(resources, found, Cause.SCHEDULED)
     assert job is not None
+    add(client, watchlist, {"entity_id": "clear", "subject": {"full_name": "Zeb Quartermain"}})
 
-    client.post(f"/kyc/jobs/{job.external_id}/cancel")
-    clock.look(resources)
+    until(
+        lambda: service.find_check(resources, found, check.id).state == CheckState.COMPLETED,
+        40,
+        "the check ends",
+    )
 
-    shown = client.get(f"/kyc/watchlists/{watchlist}/history/{check.id}").json["data"]
-    assert (shown["check_status"], shown["error"]["code"]) == ("failed", "cancelled")
-    assert client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]["next_check_at"] is not None
-
-
-def _tenant(resources):
-    return accounts.ensure_tenant(resources.db, "acme").id
-
-
-def _uuid(text: str):
-    from uuid import UUID
-
-    return UUID(text)
-
-
-def test_a_list_update_finds_what_a_full_rescreen_finds_whatever_the_index_lags_behind(
-    client, resources, settings, house_list, tmp_path, monkeypatch
-):
-    """The kept index, those who came and those who went since; no worker is needed to see it."""
-    monkeypatch.setattr(updates, "_KEPT_FROM", 1)
-    monkeypatch.setattr(updates, "_LAG", 1.0)
-    people = [
-        {"entity_id": f"p{n}", "subject": {"full_name": name}}
-        for n, name in enumerate(
-            ["Harriet Ploughwright", "H. Ploughwright", "Ploughwrihgt, Harriet", "John Smith",
-             "Harriett Plowright", "Ottoline Vexford", "Mary Jones", "Peter Brown"]
-        )
-    ]  # fmt: skip
-    watchlist = make(client, *people[:6])
-    source = sources.Monitors()
-    entries = [*_entries(resources, "house"), _entry(LATER)]
-
-    first = updates.concerned(resources, source, entries, 0.85)
-    assert {"p0", "p1", "p2", "p5"} <= _names(resources, first)
-    folder = updates.folder_of(resources, source)
-    assert folder.stat().st_mode & 0o077 == 0
-    kept = Population.open(folder).keys.tolist()
-    client.delete(f"/kyc/watchlists/{watchlist}/subjects/p0")
-    add(client, watchlist, *people[6:], {**people[3], "subject": {"full_name": "Ottoline Vexford"}})
-    second = updates.concerned(resources, source, entries, 0.85)
-
-    assert Population.open(folder).keys.tolist() == kept, "it lags behind"
-    assert {"p1", "p2", "p3", "p5"} <= _names(resources, second)
-    assert not {"p6", "p7"} & _names(resources, second)
-    assert updates.renew(resources) == 1
-    assert len(Population.open(folder).keys) == 7
-    assert updates.renew(resources) == 0
-
-
-def _names(resources, numbers) -> set[str]:
-    with resources.db.transaction() as tx:
-        tx.execute(
-            "SELECT entity_id FROM monitor_subjects WHERE number = ANY (%s)", (list(numbers),)
-        )
-        return {row["entity_id"] for row in tx.fetchall()}
-
-
-def _entries(resources, name: str):
-    from app.screening import store as lists
-
-    with resources.db.transaction() as tx:
-        yield from lists.load_entries(tx, lists.current_versions(tx)[name].id)
-
-
-def _entry(line: dict[str, Any]):
-    from app.screening.model import EntityType, Entry
-
-    return Entry(line["id"], EntityType(line["type"]), line["name"])
-
-
-def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list):
-    make(client, LISTED, check_frequency="daily")
-    _make_due(resources)
-
-    clock.look(resources)
-    clock.look(resources)
-
-    with resources.db.transaction() as tx:
-        assert len(store.list_running(tx, limit=10)) == 1
+    shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/clear").json["subject"]
+    assert shown["screened_at"] is None
+    assert monitor(client, watchlist)["new_matches_count"] == 1
