@@ -8,11 +8,12 @@
       BadSignature             a link that we did not sign
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
+      VerificationNotFound, StakeholderNotFound, ScreeningNotFound
       MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
   - Gone                       it was there, and is not any more
       LinkExpired
   - Conflict                   the thing exists, but not in a state for this
-      IllegalTransition, NothingToRetry, JobExists, ListExists
+      IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
       MonitorExists, CheckRunning
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
@@ -21,9 +22,12 @@
       EvaluationRejected       a file of labelled rows that cannot be read
       InvalidConfig            what the tagger is asked to do
   - Unprocessable              the request can be read, and its values are wrong
+      InvalidVerification
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
   - NotAcceptable              what is asked for is not to be had in that form, here
+  - TooManyRequests            one at a time, or not so many
+      RunInFlight
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
   - ItemError                  one item is bad; the job carries on
@@ -129,6 +133,20 @@ class LinkExpired(Gone):
     code = "link_expired"
 
 
+class VerificationNotFound(NotFound):
+    code = "verification_not_found"
+
+
+class StakeholderNotFound(NotFound):
+    code = "stakeholder_not_found"
+
+
+class ScreeningNotFound(NotFound):
+    """No run has completed yet."""
+
+    code = "screening_not_found"
+
+
 class Conflict(AppError):
     code = "conflict"
 
@@ -165,6 +183,12 @@ class CheckRunning(Conflict):
     """One check of a monitor at a time. Carries `check_id`."""
 
     code = "check_running"
+
+
+class UserIdTaken(Conflict):
+    """The tenant has a verification of that user id."""
+
+    code = "user_id_taken"
 
 
 class Invalid(AppError):
@@ -224,6 +248,12 @@ class Unprocessable(AppError):
     code = "validation_error"
 
 
+class InvalidVerification(Unprocessable):
+    """Carries `problems`, a list of {message, code, path}, the path a list of names and indexes."""
+
+    code = "invalid_verification"
+
+
 class TooLarge(AppError):
     code = "payload_too_large"
 
@@ -236,6 +266,16 @@ class UploadsFull(TooLarge):
 
 class NotAcceptable(AppError):
     code = "not_acceptable"
+
+
+class TooManyRequests(AppError):
+    code = "too_many_requests"
+
+
+class RunInFlight(TooManyRequests):
+    """The gate is held. Carries `conflicting_run`, what the client calls the run in flight."""
+
+    code = "job_in_flight"
 
 
 class Unavailable(AppError):

@@ -24,6 +24,7 @@ from app.api import (
     openapi,
     streams,
     tokens,
+    verifications,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -41,7 +42,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         kyc_exports.bp,
     )
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
-    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialect_a, *dialect_d):
+    for blueprint in (
+        health.bp,
+        openapi.bp,
+        jobs.bp,
+        *_WATCHED,
+        *dialect_a,
+        verifications.bp,
+        *dialect_d,
+    ):
         app.register_blueprint(blueprint)
     return app
 

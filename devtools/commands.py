@@ -31,6 +31,9 @@ BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 
+#: What `demo` can show, and the program that shows it.
+DEMOS = {"screening": "app.demo", "verifications": "app.demo_verifications"}
+
 EPILOG = """\
 Servers of your own: set DATABASE_URL and REDIS_URL, and none is started here.
 Other settings: docs/settings.md and docs/development.md.
@@ -45,7 +48,16 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("demo", help="start everything, screen 1,000 entities, show the matches")
+    demo_parser = commands.add_parser(
+        "demo", help="start everything, screen 1,000 entities, show the matches"
+    )
+    demo_parser.add_argument(
+        "what",
+        nargs="?",
+        choices=tuple(DEMOS),
+        default="screening",
+        help="screening (unless said), or verifications: three of them, their runs and their risk",
+    )
     up_parser = commands.add_parser("up", help="start everything, until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="do not show what programs log")
     commands.add_parser("down", help="stop what runs here, or what a crash left behind")
@@ -63,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         state.prepare()
         match given.command:
             case "demo":
-                return demo()
+                return demo(given.what)
             case "up":
                 return up(quiet=given.quiet)
             case "down":
@@ -117,8 +129,8 @@ def up(quiet: bool) -> int:
     return 0
 
 
-def demo() -> int:
-    """Start the platform on throwaway data, and let app.demo show what it does."""
+def demo(what: str) -> int:
+    """Start the platform on throwaway data, and let a program of the app show what it does."""
     start = time.monotonic()
     with platform("demo") as supervisor:
         home = embedded.make_home(embedded.scratch())
@@ -133,7 +145,7 @@ def demo() -> int:
             durable=False,
         )
         running = stack.start(supervisor, plan, Clock().lap)
-        show = [str(environment.python()), "-m", "app.demo", "--passing"]
+        show = [str(environment.python()), "-m", DEMOS[what], "--passing"]
         # SIGINT, so that it can put the terminal back in order.
         process = supervisor.launch(
             show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT

@@ -21,11 +21,14 @@ class Role(StrEnum):
 _READ = frozenset(
     {
         *("documents:read", "exclusions:read", "jobs:read", "kyc:read"),
-        *("watchlist:list", "watchlist:read"),
+        *("verifications:read", "watchlist:list", "watchlist:read"),
     }
 )
 _WORK = frozenset(
-    {"documents:create", "exclusions:manage", "jobs:control", "kyc:create", "kyc:export"}
+    {
+        *("documents:create", "exclusions:manage", "jobs:control", "kyc:create", "kyc:export"),
+        "verifications:create",
+    }
 )
 _MANAGE = frozenset(
     {

@@ -22,7 +22,7 @@ from app.accounts.model import (
     User,
 )
 from app.accounts.passwords import hash_password, is_password
-from app.db import Database
+from app.db import Cursor, Database
 from app.errors import (
     Conflict,
     ExpiredToken,
@@ -83,17 +83,26 @@ def authenticate_key(db: Database, key: str, address: str | None = None) -> Call
     """
     if not is_key(key):
         raise InvalidToken("The API key is not valid.")
-    now = datetime.now(UTC)
     with db.transaction() as tx:
-        found = store.find_key(tx, hash_key(key))
-        if found is None or found.state(now) == "revoked":
-            raise InvalidToken("The API key is not valid.")
-        if found.state(now) == "expired":
-            raise ExpiredToken("The API key has expired.")
-        if found.allowed_ips and not _is_within(address, found.allowed_ips):
-            raise Forbidden("The API key may not be used from this address.")
-        if found.last_used_at is None or now - found.last_used_at > TOUCH_AFTER:
-            store.touch_key(tx, found.id)
+        return _admitted(tx, store.find_key(tx, hash_key(key)), address)
+
+
+def check_key(db: Database, key_id: UUID, address: str | None) -> Caller:
+    """Return the caller that a key acts for which has been shown before. Raises as above."""
+    with db.transaction() as tx:
+        return _admitted(tx, store.load_key(tx, key_id), address)
+
+
+def _admitted(tx: Cursor, found: ApiKey | None, address: str | None) -> Caller:
+    now = datetime.now(UTC)
+    if found is None or found.state(now) == "revoked":
+        raise InvalidToken("The API key is not valid.")
+    if found.state(now) == "expired":
+        raise ExpiredToken("The API key has expired.")
+    if found.allowed_ips and not _is_within(address, found.allowed_ips):
+        raise Forbidden("The API key may not be used from this address.")
+    if found.last_used_at is None or now - found.last_used_at > TOUCH_AFTER:
+        store.touch_key(tx, found.id)
     # A permission that has since been abolished is not a permission.
     permissions = ALL_PERMISSIONS.intersection(found.scopes)
     return Caller(found.tenant_id, str(found.id), permissions, "api_key")
@@ -130,6 +139,23 @@ def list_tenants(db: Database) -> list[Tenant]:
         return store.list_tenants(tx)
 
 
+def service_uid(db: Database, tenant_id: UUID) -> str | None:
+    """Return the 28 letters that a tenant is called in dialect B, beside its keys. No secret."""
+    with db.transaction() as tx:
+        return store.service_uid(tx, tenant_id)
+
+
+def email_of(db: Database, uid: str) -> str | None:
+    """Return the address of a user, or None where the id is no user's."""
+    try:
+        user_id = UUID(uid)
+    except ValueError:
+        return None
+    with db.transaction() as tx:
+        user = store.load_user(tx, user_id)
+    return None if user is None else user.email
+
+
 def create_user(db: Database, tenant_id: UUID, email: str, password: str, role: Role) -> User:
     """Make a user and their first membership."""
     address = read_email(email)
@@ -153,9 +179,16 @@ def grant_role(db: Database, tenant_id: UUID, email: str, role: Role) -> User:
 
 
 def set_password(db: Database, email: str, password: str) -> User:
+    """Replace the password, and end all sessions: the old one may have been known to somebody.
+
+    Access tokens, and the refresh tokens of dialect A, live until they expire. Raises
+    InvalidParameter or NotFound.
+    """
     password_hash = hash_password(password)
     with db.transaction() as tx:
+        # From here on the user's row is locked, as whoever renews a session locks it.
         user = _found(store.set_password(tx, read_email(email), password_hash))
+        store.revoke_sessions(tx, user.id)
     log.info("user.password_set", extra={"user_id": str(user.id)})
     return user
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
 from typing import ParamSpec, TypeVar
+from uuid import UUID
 
 from flask import g, request
 
@@ -27,13 +29,18 @@ _KEYS_AT_MOST = 5_000
 _known_keys: dict[tuple[bytes, str | None], tuple[float, Caller]] = {}
 
 
-def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the route run only for callers with the permission."""
+def requires(
+    permission: str, by: Callable[[], Caller] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the route run only for callers with the permission.
+
+    `by` says who is calling, in dialects whose credentials are others than a Bearer token.
+    """
 
     def decorate(route: Callable[P, R]) -> Callable[P, R]:
         @wraps(route)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            caller = identify()
+            caller = (by or identify)()
             allow(caller, permission)
             g.caller = caller
             return route(*args, **kwargs)
@@ -47,6 +54,8 @@ def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def identify() -> Caller:
     """Return who sent the request. Raises MissingToken, InvalidToken or ExpiredToken."""
+    if (ticket := g.get("ticket")) is not None:
+        return _by_ticket(ticket)
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
     token = token.strip()
@@ -74,6 +83,16 @@ def allow(caller: Caller, permission: str) -> None:
             f"This needs the permission {permission}, which your token does not carry.",
             required_permission=permission,
         )
+
+
+def _by_ticket(ticket: str) -> Caller:
+    """Return whom the ticket was made for, if it is for this path."""
+    caller = tokens.read_ticket(ticket, request.path)
+    if caller.source != "api_key":
+        return caller
+    # A key's networks, and its end, hold for the ticket that it got as well.
+    key = accounts.check_key(resources().db, UUID(caller.uid), request.remote_addr)
+    return replace(key, permissions=key.permissions & caller.permissions)
 
 
 def _by_key(key: str, address: str | None) -> Caller:

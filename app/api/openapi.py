@@ -23,6 +23,7 @@ from app.api import (
     openapi_documents,
     openapi_events,
     openapi_jobs,
+    openapi_verifications,
     openapi_watchlists,
 )
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
@@ -113,10 +114,15 @@ OPERATIONS: dict[str, Operation] = {
     **openapi_documents.OPERATIONS,
     **openapi_events.OPERATIONS,
     **openapi_watchlists.OPERATIONS,
+    **openapi_verifications.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
-_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem"), "/api": (JSON, "Detail")}
+_ERRORS = {
+    "/v1": (openapi_jobs.MEDIA, "Problem"),
+    "/v5": (JSON, openapi_verifications.ERROR),
+    "/api": (JSON, "Detail"),
+}
 
 _SAYS = {
     HTTPStatus.OK: "Done.",
@@ -135,6 +141,7 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
+    HTTPStatus.TOO_MANY_REQUESTS: "One of the kind is in flight; poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -169,6 +176,7 @@ def document(app: Flask) -> dict[str, Any]:
         servers=[{"url": "/"}],
     )
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("service", {"type": "http", "scheme": "basic"})
     for name, schema in (
         ("Entity", EntitySchema),
         ("JobOptions", JobOptionsSchema),
@@ -179,6 +187,7 @@ def document(app: Flask) -> dict[str, Any]:
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
         *openapi_watchlists.SCHEMAS,
+        *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
@@ -187,6 +196,7 @@ def document(app: Flask) -> dict[str, Any]:
     parts = (
         *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
         openapi_watchlists.SHAPES,
+        openapi_verifications.SHAPES,
     )
     for name, shape in (each for part in parts for each in part.items()):
         spec.components.schema(name, shape)
@@ -226,7 +236,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
             str(int(status)): _response(rule, known, status)
             for status in _statuses(rule, known, permission)
         },
-        "security": [{"token": [permission]}] if permission else [],
+        "security": _security(rule, permission),
     }
     if known.body is not None:
         doc["requestBody"] = {
@@ -239,6 +249,14 @@ def _operation(app: Flask, rule: Rule) -> Shape:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
         doc["requestBody"] = {"required": True, "content": media}
     return doc
+
+
+def _security(rule: Rule, permission: str | None) -> list[Shape]:
+    if permission is None:
+        return []
+    # Dialect B takes the credentials of a service too.
+    service = [{"service": [permission]}] if rule.rule.startswith("/v5") else []
+    return [*service, {"token": [permission]}]
 
 
 def _argument(rule: Rule, name: str) -> Shape:
@@ -254,7 +272,8 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
     if rule.arguments:
         found.add(HTTPStatus.NOT_FOUND)
     if known.body or known.query:
-        found.add(HTTPStatus.BAD_REQUEST)
+        is_b = rule.rule.startswith("/v5")
+        found.add(HTTPStatus.UNPROCESSABLE_ENTITY if is_b else HTTPStatus.BAD_REQUEST)
     if known.body or known.uploads:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:

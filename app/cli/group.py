@@ -17,6 +17,8 @@ from app.cli import (
     serve,
     submit,
     users,
+    verify,
+    watch,
 )
 from app.cli.sentences import Sentences
 from app.version import VERSION
@@ -28,10 +30,12 @@ SECTIONS = {
         submit.submit,
         jobs.jobs,
         results.show,
+        watch.watch,
         control.pause,
         control.resume,
         control.cancel,
         control.retry,
+        verify.verify,
     ),
     "Running a server (needs its settings)": (
         admin.migrate,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db import Cursor
+from app.jobs.endings import Conclude
 from app.jobs.model import Item, Job, Result
 from app.resources import Resources
 
@@ -32,8 +33,13 @@ def _nothing_to_settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
     """Most kinds hold nothing for an item."""
 
 
-def _nothing_of(resources: Resources, job: Job) -> None:
+def _nothing_of(tx: Cursor, job: Job) -> None:
     """Most kinds hold nothing outside of the job."""
+
+
+def _always(tx: Cursor, job: Job) -> bool:
+    """Most jobs stand in no other's way."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,14 @@ class Kind:
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
     #: Called in the transaction that writes results: what an item no longer needs.
     settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
-    #: Called when a job has been made of the items of another: what has to be held for it too.
-    adopt: Callable[[Resources, Job], None] = _nothing_of
+    #: Called in the transaction that makes a job of the items of another: what has to be held for
+    #: it too.
+    adopt: Callable[[Cursor, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.
     external_id: Callable[[], str] | None = None
+    #: Called in the transaction in which a worker claims a chunk. False for a job that is queued:
+    #: another one is in its place, and it ends rejected.
+    admit: Callable[[Cursor, Job], bool] = _always
+    #: Called in the transaction that completes the job: writes what it leaves behind, or returns
+    #: why it has failed after all.
+    conclude: Conclude | None = None

