@@ -25,6 +25,7 @@ from app.api import (
     streams,
     tokens,
     verifications,
+    verifications_monitoring,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         *_WATCHED,
         *dialect_a,
         verifications.bp,
+        verifications_monitoring.bp,
         *dialect_d,
     ):
         app.register_blueprint(blueprint)

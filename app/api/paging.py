@@ -71,8 +71,13 @@ class Listed(Protocol):
 
 def make_cursor(last: Listed) -> str:
     """Return the cursor of the page that begins behind this one."""
-    at = last.created_at.astimezone(UTC).isoformat()
-    return base64.urlsafe_b64encode(f"{at} {last.id}".encode()).decode()
+    return make_place(last.created_at, last.id)
+
+
+def make_place(at: datetime, id_: UUID) -> str:
+    """Return the cursor of the page that begins behind what has this time and id."""
+    text = f"{at.astimezone(UTC).isoformat()} {id_}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def read_key_cursor(parts: int, name: str = "cursor") -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ In reading order:
 * `service`  what callers may ask
 * `checks`   a check: who is screened, by a job, and what its results mean for the hits
 * `updates`  a list has changed: whom could that concern?
-* `sources`  who is watched, and by whom: the monitors of this package, and others like them
+* `population` what `updates` has to know of those who are watched
+* `sources`  who is watched, and by whom: these monitors, and `verifications` of dialect B
 * `clock`    what beat looks for: checks that ended, checks that are due, lists that changed
 """

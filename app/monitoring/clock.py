@@ -13,6 +13,7 @@ from app.jobs.dispatch import send_update
 from app.monitoring import checks, store
 from app.monitoring.model import Cause
 from app.monitoring.sources import SOURCES
+from app.monitoring.verifications import clock as verifications
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def look(resources: Resources) -> None:
     _settle(resources)
     _begin(resources)
     _withdraw(resources)
+    verifications.look(resources)
     _send(resources)
 
 

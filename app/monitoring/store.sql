@@ -69,7 +69,7 @@ SELECT * FROM monitor_subjects
 
 -- name: remove_subjects
 DELETE FROM monitor_subjects
- WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s);
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
 
 -- name: forget_screening
 -- What is searched, or how, has changed: nobody has been screened like this.
@@ -89,12 +89,12 @@ SELECT coalesce(max(number), 0) AS number FROM monitor_subjects
 
 -- name: mark_screened
 UPDATE monitor_subjects SET screened_at = %(at)s
- WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s)
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND number <= %(last_number)s;
 
 -- name: numbers_of
 SELECT entity_id, number FROM monitor_subjects
- WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s);
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
 
 -- name: insert_check
 INSERT INTO monitor_checks (id, monitor_id, cause, list_name, from_version, to_version, scope,
@@ -156,7 +156,7 @@ UPDATE monitors
 
 -- name: load_hits
 SELECT * FROM monitor_hits
- WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s)
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]));
 
 -- name: list_hits
@@ -188,8 +188,8 @@ DELETE FROM monitor_hits AS hits
 -- Of the monitors that know the list in this version: whose hits an update may end or change.
 SELECT DISTINCT hits.monitor_id, hits.entity_id
   FROM monitor_hits AS hits
- WHERE hits.list_name = %(list_name)s AND hits.entry_id = ANY (%(entry_ids)s)
-   AND hits.monitor_id = ANY (%(monitor_ids)s);
+ WHERE hits.list_name = %(list_name)s AND hits.entry_id = ANY (%(entry_ids)s::text[])
+   AND hits.monitor_id = ANY (%(monitor_ids)s::uuid[]);
 
 -- name: insert_changes
 INSERT INTO monitor_changes (check_id, position, monitor_id, entity_id, list_name, entry_id, change,
@@ -282,7 +282,7 @@ SELECT subjects.number, subjects.entity::text
 
 -- name: whose_numbers
 SELECT monitor_id, entity_id FROM monitor_subjects
- WHERE number = ANY (%(numbers)s) AND monitor_id = ANY (%(monitor_ids)s);
+ WHERE number = ANY (%(numbers)s::bigint[]) AND monitor_id = ANY (%(monitor_ids)s::uuid[]);
 
 -- name: claim_update
 INSERT INTO monitor_updates AS known (list_name, claimed_till)

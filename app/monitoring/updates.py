@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.monitoring.sources import SOURCES, ListUpdate, Source, Waiting
+from app.monitoring.population import ListUpdate, Source, Waiting
+from app.monitoring.sources import SOURCES
 from app.resources import Resources
 from app.screening import store as watchlists
 from app.screening.arrays import Array, Damaged

@@ -150,6 +150,11 @@ STATUSES = {
         *(200, 401, 403, 404, 409, 422, 500, 503),
     },
     ("GET", "/v5/verifications/{trace}/record"): {200, 401, 403, 404, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/monitoring"): {200, 401, 403, 404, 500, 503},
+    ("PUT", "/v5/verifications/{trace}/monitoring"): {200, 401, 403, 404, 413, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/watchlist/changes"): {
+        *(200, 401, 403, 404, 422, 500, 503),
+    },
 }
 
 
@@ -409,6 +414,11 @@ def test_real_answers_of_dialect_b_have_the_shapes_that_are_documented(
     conforms(client.get(f"{here}/watchlist/history"), "GET", f"{one}/watchlist/history")
     conforms(client.get(f"{here}{whose.format(stakeholder_id=stakeholder)}"), "GET", one + whose)
     conforms(client.get(f"{here}/record"), "GET", f"{one}/record")
+    monitoring, wanted = f"{one}/monitoring", {"frequency": "daily"}
+    conforms(client.get(f"{here}/monitoring"), "GET", monitoring)
+    conforms(client.put(f"{here}/monitoring", json=wanted), "PUT", monitoring)
+    conforms(client.put(f"{here}/monitoring", json={}), "PUT", monitoring)
+    conforms(client.get(f"{here}/watchlist/changes"), "GET", f"{one}/watchlist/changes")
     # The second dispatch may have come after the first had ended, and be in flight.
     begun = until(lambda: client.post(f"{here}/watchlist").json["data"] or {}, 40, "the gate opens")
     again = begun["jobId"]

@@ -119,6 +119,9 @@ GUARDED = {
     ("GET", "/v5/verifications/<trace>/jobs/<type>/<job_id>"): "verifications:read",
     ("POST", "/v5/verifications/<trace>/jobs/<type>/<job_id>/cancel"): "verifications:create",
     ("GET", "/v5/verifications/<trace>/record"): "verifications:read",
+    ("GET", "/v5/verifications/<trace>/monitoring"): "verifications:read",
+    ("PUT", "/v5/verifications/<trace>/monitoring"): "verifications:create",
+    ("GET", "/v5/verifications/<trace>/watchlist/changes"): "verifications:read",
 }
 
 
