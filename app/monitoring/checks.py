@@ -11,7 +11,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +19,7 @@ from app.errors import CheckRunning, JobNotFound, MonitorNotFound
 from app.jobs import service as jobs
 from app.jobs import store as job_store
 from app.jobs.dispatch import INTERACTIVE
-from app.jobs.model import ItemStatus, Job, NewItem, NewJob
+from app.jobs.model import ItemStatus, Job, NewJob
 from app.jobs.states import JobState
 from app.kinds import kyc
 from app.monitoring import store
@@ -42,8 +41,6 @@ log = logging.getLogger(__name__)
 SMALL = 100
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
-#: So long a check may be without its job.
-_UNWRITTEN = timedelta(minutes=2)
 #: After a check that failed, everybody is checked again, so many seconds later.
 AGAIN_SECONDS = 900.0
 SYSTEM = "muster"
@@ -68,18 +65,21 @@ def begin(
     it is done; without it and with everybody screened, all that are searched. No job is made where
     there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
     """
-    names = None if entity_ids is None else sorted(set(entity_ids))
     # Before the transaction: it has one of its own.
     plan = _plan(resources, monitor, cause, by, update)
+    wanted = store.Wanted(
+        monitor.id,
+        None if entity_ids is None else sorted(set(entity_ids)),
+        unscreened=cause is Cause.SUBJECTS_ADDED,
+    )
     with resources.db.transaction() as tx:
         now = store.lock_monitor(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        if cause is Cause.SUBJECTS_ADDED:
-            subjects = store.load_subjects(tx, monitor.id, unscreened=True)
-        else:
-            subjects = store.load_subjects(tx, monitor.id, entity_ids=names)
-        everybody = names is None and (cause is not Cause.SUBJECTS_ADDED or now.checked_at is None)
+        everybody = entity_ids is None and (
+            cause is not Cause.SUBJECTS_ADDED or now.checked_at is None
+        )
+        subjects = store.count_wanted(tx, wanted)
         check = store.insert_check(
             tx,
             {
@@ -91,7 +91,7 @@ def begin(
                 "to_version": update and update[2],
                 "scope": [update[0]] if update else None,
                 "last_number": store.last_number(tx, monitor.id),
-                "subjects": len(subjects),
+                "subjects": subjects,
                 "created_by": by,
             },
         )
@@ -108,20 +108,14 @@ def begin(
             store.set_lists(tx, monitor.id, knows)
         if not subjects:
             return _close(tx, now, check, [], everybody=everybody), None
-    small = cause is Cause.MANUAL and len(subjects) <= SMALL
-    job = jobs.submit(
-        resources,
-        replace(
-            plan,
-            external_id=str(check.id),
-            items=[NewItem(each.entity_id, jobs.encode_item(each.entity)) for each in subjects],
-            queue=INTERACTIVE if small else plan.queue,
-        ),
-    )
+        small = cause is Cause.MANUAL and subjects <= SMALL
+        plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
+        job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
     log.info(
         "check.begun",
-        extra={"check_id": str(check.id), "cause": cause.value, "subjects": len(subjects)},
+        extra={"check_id": str(check.id), "cause": cause.value, "subjects": subjects},
     )
+    jobs.launch(resources, job, range(job.chunk_count))
     return check, job
 
 
@@ -170,13 +164,11 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
     try:
         job = jobs.find(resources, tenant_id, kyc.NAME, str(check_id))
     except JobNotFound:
-        # Deleted by somebody, or not written: about to be, or the process died in between.
+        # Deleted by somebody.
         job = None
     with resources.db.transaction() as tx:
         check = store.lock_check(tx, check_id)
         if check is None or check.state != CheckState.RUNNING:
-            return check
-        if job is None and datetime.now(UTC) - check.created_at < _UNWRITTEN:
             return check
         if job is not None and not job.state.is_final:
             return check

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg2.extras import Json, execute_values
 
 from app.db import Cursor, load_queries, one
+from app.jobs.model import Job
 from app.monitoring.model import Check, Hit, Monitor, Watched
 
 QUERIES = load_queries("app.monitoring")
@@ -87,9 +88,12 @@ def is_name_taken(tx: Cursor, tenant_id: UUID, name: str, monitor_id: UUID) -> b
     return bool(one(tx)["taken"])
 
 
-def update_monitor(tx: Cursor, monitor: Monitor, interval: timedelta | None) -> Monitor:
+def update_monitor(
+    tx: Cursor, monitor: Monitor, interval: timedelta | None, *, soon: float
+) -> Monitor:
+    """Write what is said about the monitor. What is due within `soon` seconds stays due."""
     values = {**asdict(monitor), "lists": monitor.lists and list(monitor.lists)}
-    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval})
+    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval, "soon": soon})
     return Monitor.from_row(one(tx))
 
 
@@ -150,20 +154,31 @@ def forget_screening(tx: Cursor, monitor_id: UUID) -> None:
     tx.execute(QUERIES["forget_screening"], {"monitor_id": monitor_id})
 
 
-def load_subjects(
-    tx: Cursor,
-    monitor_id: UUID,
-    *,
-    entity_ids: Collection[str] | None = None,
-    unscreened: bool = False,
-) -> list[Watched]:
-    """Return all subjects of the monitor, or some: these, or those that nobody has screened."""
-    given = None if entity_ids is None else list(entity_ids)
+class Wanted(NamedTuple):
+    """Subjects of a monitor: all, or these, or those that nobody has screened."""
+
+    monitor_id: UUID
+    entity_ids: Collection[str] | None = None
+    unscreened: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        names = None if self.entity_ids is None else list(self.entity_ids)
+        return {**self._asdict(), "entity_ids": names}
+
+
+def count_wanted(tx: Cursor, wanted: Wanted) -> int:
+    """Return how many subjects are wanted."""
+    tx.execute(QUERIES["count_wanted"], wanted.parameters())
+    return int(one(tx)["subjects"])
+
+
+def fill_job(tx: Cursor, wanted: Wanted, job: Job) -> int:
+    """Write the wanted subjects as the job's items; return how many there were."""
     tx.execute(
-        QUERIES["load_subjects"],
-        {"monitor_id": monitor_id, "entity_ids": given, "unscreened": unscreened},
+        QUERIES["fill_job"],
+        {**wanted.parameters(), "kind": job.kind, "month": job.month, "job_id": job.id},
     )
-    return [Watched.from_row(row) for row in tx.fetchall()]
+    return int(tx.rowcount)
 
 
 def last_number(tx: Cursor, monitor_id: UUID) -> int:

@@ -33,7 +33,11 @@ UPDATE monitors
    SET name = %(name)s, description = %(description)s, check_frequency = %(check_frequency)s,
        lists = %(lists)s, threshold = %(threshold)s, search_type = %(search_type)s,
        on_new_match = %(on_new_match)s, on_status_change = %(on_status_change)s,
-       next_check_at = coalesce(checked_at, now()) + %(interval)s,
+       -- A check that is to be made again soon, because one failed, is made all the same.
+       next_check_at = CASE WHEN check_frequency = %(check_frequency)s THEN next_check_at ELSE
+           least(CASE WHEN next_check_at < now() + make_interval(secs => %(soon)s)
+                      THEN next_check_at END,
+                 coalesce(checked_at, now()) + %(interval)s) END,
        updated_at = now()
  WHERE id = %(id)s
 RETURNING *;
@@ -76,12 +80,21 @@ DELETE FROM monitor_subjects
 UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
  WHERE monitor_id = %(monitor_id)s;
 
--- name: load_subjects
-SELECT * FROM monitor_subjects
+-- name: count_wanted
+SELECT count(*) AS subjects FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s
    AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
-   AND (NOT %(unscreened)s OR screened_at IS NULL)
- ORDER BY entity_id;
+   AND (NOT %(unscreened)s OR screened_at IS NULL);
+
+-- name: fill_job
+-- The same subjects as items of a job, by entity_id: a million of them never leave Postgres.
+INSERT INTO items (kind, month, job_id, position, ref, payload)
+SELECT %(kind)s, %(month)s, %(job_id)s, row_number() OVER (ORDER BY entity_id) - 1, entity_id,
+       entity
+  FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
+   AND (NOT %(unscreened)s OR screened_at IS NULL);
 
 -- name: last_number
 SELECT coalesce(max(number), 0) AS number FROM monitor_subjects

@@ -108,9 +108,10 @@ def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list
         assert len(store.list_running(tx, limit=10)) == 1
 
 
-def test_a_check_whose_process_died_before_the_job_was_written_is_made_again(
+def test_a_check_whose_process_died_before_the_job_was_sent_is_sent_by_the_sweep(
     client, resources, house_list, monkeypatch
 ):
+    """Check, job and items are one transaction: there is no check without its job."""
     watchlist = make(client, LISTED)
     found = service.find(resources, tenant_id(resources), UUID(watchlist))
 
@@ -118,21 +119,32 @@ def test_a_check_whose_process_died_before_the_job_was_written_is_made_again(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(checks.jobs, "submit", die)
+        patch.setattr(checks.jobs, "launch", die)
         with pytest.raises(SystemExit):
             checks.begin(resources, found, Cause.SCHEDULED)
-    clock.look(resources)
+
     (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
-    assert check["check_status"] == "running", "whoever began it may be about to write the job"
-    with resources.db.transaction() as tx:
-        tx.execute("UPDATE monitor_checks SET created_at = created_at - interval '3 minutes'")
+    assert check["check_status"] == "running"
+    job = client.get(f"/kyc/jobs/{check['job_id']}").json
+    assert (job["job_status"], job["total_entities"]) == ("processing", 1)
+
+
+def test_a_check_whose_job_was_deleted_is_failed_and_made_again(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    _, job = checks.begin(resources, found, Cause.SCHEDULED)
+    assert job is not None
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+    assert client.delete(f"/v1/jobs/{job.id}").status_code == 204
 
     clock.look(resources)
 
-    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
-    assert (check["check_status"], check["error"]["code"]) == ("failed", "job_not_found")
-    shown = client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]
-    assert shown["next_check_at"] is not None
+    (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert (shown["check_status"], shown["error"]["code"]) == ("failed", "job_not_found")
+    path = f"/kyc/watchlists/{watchlist}"
+    due = client.get(path).json["watchlist"]["next_check_at"]
+    changed = client.patch(path, json={"check_frequency": "daily"}).json["watchlist"]
+    assert changed["next_check_at"] == due, "that is not forgotten"
 
 
 def _up_to_date(client, resources, watchlist: str) -> None:
