@@ -253,9 +253,11 @@ def test_a_name_that_nothing_can_have_leads_nowhere(web, settings, tenant, metho
     )
 
     if (method, rule) in OPEN:
-        assert answer.status_code == 426
+        # A link that is not signed, and a path that is a WebSocket.
+        assert answer.status_code in {403, 426}
     else:
-        assert answer.status_code in {400, 404}, answer.text
+        # Dialect B says what is wrong with the body before what is wrong with the path.
+        assert answer.status_code in {400, 404, 422}, answer.text
 
 
 @pytest.mark.parametrize(
