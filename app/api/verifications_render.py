@@ -16,6 +16,7 @@ from werkzeug.routing import RoutingException, Rule
 from app.api.errors import RETRY_SECONDS, Failure
 from app.jobs.states import JobState
 from app.verifications.model import AuditEntry, Run, Screening, Verification
+from app.verifications.subjects import name_of
 
 #: Seconds between two polls.
 POLL_SECONDS = 2
@@ -218,8 +219,6 @@ def result(run: Run) -> dict[str, Any]:
 
 def created(verification: Verification) -> dict[str, Any]:
     """A verification in short, as the one who made it is told."""
-    from app.verifications.subjects import name_of
-
     return {
         "trace": verification.trace,
         "userId": verification.user_id,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from app.verifications.subjects import name_of
+
 _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 64rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -57,14 +59,11 @@ def render(record: Mapping[str, Any]) -> str:
         ),
         "<h2>Stakeholders</h2>",
         _table(
-            ("id", "role", "entity"),
-            [
-                (each["stakeholderId"], each["role"], each["entity"])
-                for each in verification["stakeholders"]
-            ],
+            ("id", "role", "name", "type", "born", "all that was sent"),
+            [_stakeholder(each) for each in verification["stakeholders"]],
         ),
         "<h2>Risk</h2>",
-        _pairs(verification["idvRisk"]),
+        *_risk(verification["idvRisk"], names),
         "<h2>Runs</h2>",
         _table(
             ("job", "asked for by", "requested", "completed", "state", "attempts", "remark"),
@@ -87,6 +86,27 @@ def render(record: Mapping[str, Any]) -> str:
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
+
+
+def _stakeholder(stakeholder: Mapping[str, Any]) -> tuple[Any, ...]:
+    entity = stakeholder["entity"]
+    return (
+        *(stakeholder["stakeholderId"], stakeholder["role"], name_of(entity)),
+        *(entity.get("type"), entity.get("dateOfBirth"), entity),
+    )
+
+
+def _risk(risk: Mapping[str, Any], names: Mapping[str | None, str]) -> list[str]:
+    known = {name: value for name, value in risk.items() if name != "reasons"}
+    reasons = [
+        (
+            *(names.get(each["stakeholderId"], each["stakeholderId"]), each["category"]),
+            *(each["source"], each["recordId"], each["score"], each["points"]),
+        )
+        for each in risk.get("reasons", ())
+    ]
+    head = ("worst hit of", "category", "source", "entry", "score", "points")
+    return [_pairs(known), _table(head, reasons)]
 
 
 def _run(run: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -54,12 +54,16 @@ VALUES (%(job_id)s, %(verification_id)s, %(type)s, %(source_action)s, %(source_u
         %(source_email)s);
 
 -- name: take_gate
--- Nothing comes back if another run holds it; one that holds it already holds it still.
-INSERT INTO verification_gates AS gate (verification_id, type, job_id)
-SELECT verification_id, type, job_id FROM verification_runs WHERE job_id = %(job_id)s
-ON CONFLICT (verification_id, type) DO UPDATE SET job_id = excluded.job_id
- WHERE gate.job_id = excluded.job_id
-RETURNING gate.job_id;
+-- Nothing comes back if another run holds it; one that holds it already holds it still. The row of
+-- the other run is not locked: that one may be about to end, and wait for what we hold.
+WITH taken AS (
+    INSERT INTO verification_gates (verification_id, type, job_id)
+    SELECT verification_id, type, job_id FROM verification_runs WHERE job_id = %(job_id)s
+    ON CONFLICT (verification_id, type) DO NOTHING
+    RETURNING job_id)
+SELECT job_id FROM taken
+ UNION ALL
+SELECT job_id FROM verification_gates WHERE job_id = %(job_id)s;
 
 -- name: holder_of_gate
 SELECT jobs.external_id AS run_id

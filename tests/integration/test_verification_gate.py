@@ -20,6 +20,7 @@ from app.jobs.states import Event, JobState
 from app.kinds import verifications as kind
 from app.verifications import dispatch, service, store, subjects
 from app.verifications.model import KIND
+from tests.integration.conftest import until
 from tests.kyc import house_list as house_list
 from tests.verifications import API, JANE, ZEBULON
 from tests.verifications import ended as ended
@@ -175,6 +176,32 @@ def test_everybody_who_is_screened_is_told_page_by_page(resources, tenant, verif
     assert names == {"Ploughwright Family Trust", "Jane Ploughwright", "Zebulon Quartermain"}
     assert [each for page in subjects.every(resources, uuid4()) for each in page] == []
     assert KIND == "verifications"
+
+
+def test_who_loses_the_gate_holds_up_nobody_who_is_about_to_open_it(
+    resources, database, tenant, verified, run, read
+):
+    """The one ends, the other is rejected, and each wants what the other has: nobody gives up."""
+    verification = verified()
+    holder = run(verification)
+    scheduled = dispatch.dispatch_background(resources, tenant.id, verification.trace)
+
+    def waits() -> bool:
+        with database.transaction() as tx:
+            tx.execute("SELECT count(*) AS waiting FROM pg_locks WHERE NOT granted")
+            return tx.fetchone()["waiting"] > 0
+
+    with ThreadPoolExecutor(1) as pool:
+        with resources.db.transaction() as tx:
+            store.set_risk(tx, verification.id, {"description": "Low"})
+            losing = pool.submit(chunk.run, resources, scheduled.id, 1, 0)
+            until(waits, 20, "the loser waits for the audit")
+            jobs_store.advance(tx, holder.id, Event.FATAL, error=("internal_error", "It broke."))
+        losing.result(20)
+
+    assert read(scheduled).state is JobState.REJECTED
+    assert read(scheduled).conflicting_run == holder.run_id
+    assert gates(resources) == []
 
 
 def standing(resources) -> dict[str, tuple[bool, bool, bool]]:

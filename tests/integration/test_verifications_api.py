@@ -564,6 +564,24 @@ def test_a_run_is_cancelled_once_and_leaves_no_screening(service_client):
     assert service_client.post(f"/v5/verifications/{trace}/watchlist").status_code == 202
 
 
+def test_a_run_that_is_paused_before_a_worker_saw_it_is_pending_and_keeps_the_gate(
+    service_client, client, resources, tenant, house_list
+):
+    trace = made(service_client)
+    answer = service_client.post(f"/v5/verifications/{trace}/watchlist")
+    path, native = answer.headers["Location"], answer.headers["Operation-Location"]
+
+    def status() -> str:
+        return service_client.get(path).get_json()["data"]["result"]["status"]
+
+    assert client.post(f"{native}/pause").get_json()["status"] == "paused"
+    assert status() == "pending"
+    assert service_client.post(f"/v5/verifications/{trace}/watchlist").status_code == 429
+    client.post(f"{native}/resume")
+    work(resources, tenant, answer.get_json()["data"]["jobId"], 2)
+    assert status() == "completed"
+
+
 def test_the_latest_screening_is_shown_for_the_entity_and_for_each_stakeholder(
     service_client, resources, tenant, uid, house_list
 ):
