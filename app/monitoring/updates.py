@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Sequence
@@ -121,8 +123,27 @@ def _kept(resources: Resources, source: Source, there: Array) -> Population | No
 
 
 def _made(resources: Resources, source: Source, folder: Path) -> Population:
+    """Have the index made by a process of its own: what that takes of memory goes with it."""
+    settings = {name: text for name, text in resources.settings.to_env().items() if text}
+    ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
+        [sys.executable, "-m", "app.monitoring.indexing", source.name],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **settings},
+        check=False,
+    )
+    try:
+        return Population.open(folder)
+    except Damaged:
+        # It could not be left there, so that everybody makes it for himself, and every time.
+        log.warning("index.not_shared", extra={"folder": folder.name, "status": ran.returncode})
+        return Population.build(source.subjects(resources, None))
+
+
+def make(resources: Resources, source: Source) -> None:
+    """Index the population and leave the index for the workers of this machine."""
     began = time.monotonic()
     made = Population.build(source.subjects(resources, None))
+    _publish(made, folder_of(resources, source))
     log.info(
         "population.indexed",
         extra={
@@ -131,12 +152,6 @@ def _made(resources: Resources, source: Source, folder: Path) -> Population:
             "seconds": round(time.monotonic() - began, 1),
         },
     )
-    try:
-        _publish(made, folder)
-    except OSError as error:
-        # Every worker, and every time, makes its own.
-        log.warning("index.not_shared", extra={"folder": folder.name, "errno": error.errno})
-    return made
 
 
 def folder_of(resources: Resources, source: Source) -> Path:
@@ -175,9 +190,9 @@ def renew(resources: Resources) -> int:
             stale = 1
         if not stale:
             continue
-        if len(there) < _KEPT_FROM:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
+        # First of all: should making another one fail, the names are gone all the same.
+        shutil.rmtree(folder, ignore_errors=True)
+        if len(there) >= _KEPT_FROM:
             _made(resources, source, folder)
         count += 1
     return count

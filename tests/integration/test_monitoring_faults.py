@@ -211,3 +211,23 @@ def test_an_update_waits_for_the_check_that_is_under_way(
     clock.take_up(resources, "house")
 
     assert len(listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")) == 2
+
+
+def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
+    client, resources, settings, house_list, tmp_path
+):
+    watchlist = make(client, LISTED, CLEAR)
+    _up_to_date(client, resources, watchlist)
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+
+    clock.look(resources)
+    clock.look(resources)
+    assert resources.redis.llen("interactive") == 1
+    resources.redis.delete("interactive")
+    clock.look(resources)
+    assert resources.redis.llen("interactive") == 0, "somebody may be at it"
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_updates SET claimed_till = now() - interval '1 second'")
+    clock.look(resources)
+
+    assert resources.redis.llen("interactive") == 1
