@@ -119,13 +119,15 @@ def _versions(dice: random.Random) -> tuple[list[Entry], list[Entry], list[Entry
     new, rest = set(chosen[:ADDED]), chosen[ADDED:]
     changed, gone, single = set(rest[:CHANGED]), set(rest[CHANGED:-1]), rest[-1]
     foreign = [
-        replace(entry, id=f"new-{entry.id}")
+        msgspec.structs.replace(entry, id=f"new-{entry.id}")
         for entry in dice.sample(lists.canonical("un"), FOREIGN)
     ]
     between = [entry for at, entry in enumerate(every) if at not in new]
     before = [entry for entry in between if entry is not every[single]]
     after = [
-        replace(entry, programs=(*entry.programs, "AMENDED")) if at in changed else entry
+        msgspec.structs.replace(entry, programs=(*entry.programs, "AMENDED"))
+        if at in changed
+        else entry
         for at, entry in enumerate(every)
         if at not in gone
     ]
@@ -251,8 +253,9 @@ def _updated(
 
 def _closed(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
     def look() -> Check | None:
-        found = service.find_check(resources, monitor, check_id)
-        return found if found.state != CheckState.RUNNING else None
+        # As beat does; it does not run yet.
+        found = checks.settle(resources, monitor.tenant_id, check_id)
+        return found if found and found.state != CheckState.RUNNING else None
 
     found: Check = until(look, LONGEST, "the check ends", pause=0.1)
     assert found.state == CheckState.COMPLETED, found.error_message
