@@ -129,8 +129,11 @@ def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) 
     return compose(name, entry.entity_type, agreement)
 
 
-def spelt_alike(query: Iterable[str], words: Iterable[str]) -> float:
+def spelt_alike(query: tuple[str, ...], words: tuple[str, ...]) -> float:
     """Return how closely two names are spelt, order of words included, in [0, 1]."""
+    if query == words and query:
+        # What it comes to anyway: most of whom are found at all are written so.
+        return 1.0
     return jellyfish.jaro_winkler_similarity(" ".join(query), " ".join(words))
 
 

@@ -165,7 +165,7 @@ def _choose(
         names = filed.weak_names if weak else filed.single_names
         met = _walk(asked, query, neighbours, starts, names, np.uint32(0), np.uint32(0), paper, met)
     met = narrow(
-        asked, query, listed, paper.slot_of, most, bits, threshold, rules, paper,
+        asked, query, listed, filed.briefs, paper.slot_of, most, bits, threshold, rules, paper,
         skipped, capable, two, fewest, met,
     )  # fmt: skip
     worth_it = 0
