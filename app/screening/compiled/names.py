@@ -20,6 +20,8 @@ from app.screening.compiled.vocabulary import Listed
 from app.screening.model import EntityType
 from app.screening.names import PreparedName
 
+#: How many listed words are kept as texts, about 60 bytes each.
+REMEMBERED = 60_000
 #: Names of a list that are put down at once.
 _AT_ONCE = 1_000
 
@@ -33,7 +35,8 @@ class CompiledNames:
         filed: Filed,
     ) -> None:
         self._listed = listed
-        self._words = Texts(listed.text, listed.ends)
+        self._texts = Texts(listed.text, listed.ends)
+        self._words: dict[int, str] = {}
         self._prepared = prepared
         self._filed = filed
         self._rules = rules_of(entity_type)
@@ -133,11 +136,18 @@ class CompiledNames:
         """Return a listed name's words, and the classes of its legal forms."""
         starts = self._prepared.starts
         words = self._prepared.words[starts.item(number) : starts.item(number + 1)].tolist()
-        tokens = tuple([self._words[word] for word in words])
+        tokens = tuple([self._words.get(word) or self._word(word) for word in words])
         return tokens, classes(self._prepared.legal_forms.item(number))
+
+    def _word(self, number: int) -> str:
+        if len(self._words) >= REMEMBERED:
+            self._words.clear()
+        word = self._words[number] = self._texts[number]
+        return word
 
     def forget(self) -> None:
         self._asked.forget()
+        self._words.clear()
 
     def find(
         self,
