@@ -5,11 +5,16 @@
   - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
                                InvalidCredentials
   - Forbidden                  the caller may not do this
+      BadSignature             a link that we did not sign
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
       VerificationNotFound, StakeholderNotFound, ScreeningNotFound
+      MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
+  - Gone                       it was there, and is not any more
+      LinkExpired
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
+      MonitorExists, CheckRunning
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       InvalidDocuments
@@ -76,6 +81,10 @@ class Forbidden(AppError):
     code = "insufficient_permissions"
 
 
+class BadSignature(Forbidden):
+    code = "invalid_signature"
+
+
 class NotFound(AppError):
     code = "not_found"
 
@@ -94,6 +103,34 @@ class ListNotFound(NotFound):
 
 class ExclusionNotFound(NotFound):
     code = "exclusion_not_found"
+
+
+class MonitorNotFound(NotFound):
+    """Dialect A calls a monitor a watchlist."""
+
+    code = "watchlist_not_found"
+
+
+class SubjectNotFound(NotFound):
+    code = "subject_not_found"
+
+
+class CheckNotFound(NotFound):
+    code = "check_not_found"
+
+
+class ExportNotFound(NotFound):
+    """What a signed link leads to is gone."""
+
+    code = "export_not_found"
+
+
+class Gone(AppError):
+    code = "gone"
+
+
+class LinkExpired(Gone):
+    code = "link_expired"
 
 
 class VerificationNotFound(NotFound):
@@ -134,6 +171,18 @@ class ListExists(Conflict):
     """A list, or a version of one, of that name is there already, or the name is taken."""
 
     code = "list_exists"
+
+
+class MonitorExists(Conflict):
+    """The tenant has a monitor of that name."""
+
+    code = "watchlist_exists"
+
+
+class CheckRunning(Conflict):
+    """One check of a monitor at a time. Carries `check_id`."""
+
+    code = "check_running"
 
 
 class UserIdTaken(Conflict):

@@ -18,11 +18,14 @@ from app.api import (
     kyc,
     kyc_auth,
     kyc_exclusions,
+    kyc_exports,
     kyc_lists,
+    kyc_watchlists,
     openapi,
     streams,
     tokens,
     verifications,
+    verifications_monitoring,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -35,7 +38,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
     app = _create(settings)
-    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
+    dialect_a = (
+        *(kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp),
+        kyc_exports.bp,
+    )
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
     for blueprint in (
         health.bp,
@@ -44,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         *_WATCHED,
         *dialect_a,
         verifications.bp,
+        verifications_monitoring.bp,
         *dialect_d,
     ):
         app.register_blueprint(blueprint)

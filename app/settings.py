@@ -389,6 +389,13 @@ class Settings:
         " long.",
         300.0,
     )
+    monitor_seconds: float = _setting(
+        "MUSTER_MONITOR_SECONDS",
+        _seconds(0.2, 86_400),
+        "How often it is looked which monitored watchlists are due to be checked, which checks"
+        " have ended, and which lists have changed.",
+        15.0,
+    )
 
     document_max_bytes: int = _setting(
         "MUSTER_DOCUMENT_MAX_BYTES",

@@ -21,6 +21,7 @@ STATUS_OF: Mapping[type[errors.AppError], HTTPStatus] = {
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,

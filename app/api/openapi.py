@@ -24,6 +24,7 @@ from app.api import (
     openapi_events,
     openapi_jobs,
     openapi_verifications,
+    openapi_watchlists,
 )
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
@@ -112,6 +113,7 @@ OPERATIONS: dict[str, Operation] = {
     **openapi_jobs.OPERATIONS,
     **openapi_documents.OPERATIONS,
     **openapi_events.OPERATIONS,
+    **openapi_watchlists.OPERATIONS,
     **openapi_verifications.OPERATIONS,
 }
 
@@ -129,7 +131,8 @@ _SAYS = {
     HTTPStatus.SWITCHING_PROTOCOLS: "A WebSocket from here on; of the process `live`.",
     HTTPStatus.NO_CONTENT: "Done, and nothing to show; of a stream: the end was told.",
     HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
-    HTTPStatus.NOT_ACCEPTABLE: "This process sends no streams; ask for application/json.",
+    HTTPStatus.NOT_ACCEPTABLE: "Not to be had in that form here; the message says in which.",
+    HTTPStatus.GONE: "It was there, and is not any more: a link that has expired.",
     HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
@@ -183,6 +186,7 @@ def document(app: Flask) -> dict[str, Any]:
         ("TokenRequest", TokenSchema),
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
+        *openapi_watchlists.SCHEMAS,
         *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
@@ -191,6 +195,7 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.schema("OpenApi", {"type": "object"})
     parts = (
         *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
+        openapi_watchlists.SHAPES,
         openapi_verifications.SHAPES,
     )
     for name, shape in (each for part in parts for each in part.items()):
@@ -255,8 +260,9 @@ def _security(rule: Rule, permission: str | None) -> list[Shape]:
 
 
 def _argument(rule: Rule, name: str) -> Shape:
-    # Only dialect A calls everything but a list by a UUID.
-    return ID if rule.rule.startswith("/kyc") and name != "name" else TEXT
+    # Only dialect A calls things by a UUID, but for what the client has a name for.
+    is_ours = rule.rule.startswith(("/kyc", "/exports"))
+    return ID if is_ours and name not in {"name", "entity_id", "key"} else TEXT
 
 
 def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTPStatus]:
@@ -278,7 +284,7 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
 def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
     if status in _NO_DOCUMENT:
         return {"description": _SAYS[status]}
-    if status is known.status or rule.endpoint in _READY:
+    if status < HTTPStatus.MULTIPLE_CHOICES or rule.endpoint in _READY:
         content = {known.only_media or JSON: {"schema": ref(known.answers)}}
         content |= {media: {"schema": TEXT} for media in known.media}
     else:

@@ -59,6 +59,18 @@ def submit(resources: Resources, new_job: NewJob, *, hold: Hold = hold_nothing) 
     return job
 
 
+def write(tx: Cursor, new_job: NewJob, total: int, fill: Callable[[Cursor, Job], int]) -> Job:
+    """Record a job in the caller's transaction, who launches it after the commit.
+
+    For items that are in Postgres already, and may be more than a process should hold: `fill`
+    writes them, and returns how many. Raises JobExists.
+    """
+    job = _inserted(tx, new_job, total)
+    written = fill(tx, job)
+    assert written == total, "the caller has counted what nobody can change meanwhile"
+    return store.set_estimate(tx, job, new_job.calibrated_seconds)
+
+
 def _inserted(tx: Cursor, new_job: NewJob, total: int) -> Job:
     job = store.insert_job(tx, new_job, total)
     if job is None:

@@ -398,8 +398,8 @@ OFFSET %(first)s LIMIT %(limit)s;
 
 -- name: list_worked
 -- Items with what they hold and what came of them; `finished` leaves out those that have no result.
-SELECT items.position, items.payload, coalesce(results.status, %(rest)s, 'pending') AS status,
-       results.result::text AS result, results.error_code, results.error_message,
+SELECT items.position, items.ref, items.payload,
+       coalesce(results.status, %(rest)s, 'pending') AS status, results.result::text AS result, results.error_code, results.error_message,
        results.finished_at
   FROM items
   LEFT JOIN results USING (kind, month, job_id, position)

@@ -149,6 +149,8 @@ def prepare(resources: Resources, job: Job) -> Process:
     said: Mapping[str, Any] = job.options.get("wanted", {})
     topics = frozenset(said.get("topics", ()))
     stale = {each["list_name"] for each in job.options.get("warnings", ())}
+    # Monitoring compares all there are.
+    shown = int(job.options.get("shown_matches", SHOWN_MATCHES))
     opened: dict[str, Index] = {}
 
     def index(name: str) -> Index:
@@ -174,7 +176,7 @@ def prepare(resources: Resources, job: Job) -> Process:
             else:
                 together[asked].append(item)
         for (wanted, search), group in together.items():
-            subjects = [_subject(item.payload["subject"]) for item in group]
+            subjects = [read_subject(item.payload["subject"]) for item in group]
             found: list[list[tuple[str, Match]]] = [[] for _ in group]
             for name in wanted:
                 for matches, more in zip(
@@ -191,7 +193,7 @@ def prepare(resources: Resources, job: Job) -> Process:
             ]
         decisions = _decisions(resources, job, screened)
         results += [
-            _result(item, matches, versions, decisions, stale)
+            _result(item, matches, versions, decisions, stale, shown)
             for item, matches, versions in screened
         ]
         return results
@@ -242,6 +244,7 @@ def _result(
     versions: Mapping[str, str],
     decisions: Mapping[Key, Exclusion],
     stale: Collection[str],
+    shown: int,
 ) -> Result:
     # Each list comes ranked, its equals by how closely they are spelt: a stable sort keeps that.
     matches.sort(key=lambda found: -found[1].score)
@@ -254,7 +257,7 @@ def _result(
         "match_count": len(counting),
         "matches": [
             {**_shown(name, versions[name], match), **judgement}
-            for name, match, judgement in (counting + ruled_out)[:SHOWN_MATCHES]
+            for name, match, judgement in (counting + ruled_out)[:shown]
         ],
         "list_versions": versions,
         "engine_version": ENGINE_VERSION,
@@ -263,7 +266,7 @@ def _result(
         detail["suppressed_count"] = len(ruled_out)
     if old := [name for name in versions if name in stale]:
         detail["stale_lists"] = old
-    if len(judged) > SHOWN_MATCHES:
+    if len(judged) > shown:
         # What is not shown cannot be counted by whoever asks list by list.
         counts = Counter(name for name, *_ in counting)
         detail["match_counts"] = {name: counts[name] for name in versions}
@@ -316,7 +319,8 @@ def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
     }
 
 
-def _subject(fields: Mapping[str, Any]) -> Subject:
+def read_subject(fields: Mapping[str, Any]) -> Subject:
+    """Return whom the fields of a `subject` describe, as the engine has it."""
     identifiers = [Identifier(i["type"], i["value"]) for i in fields.get("identifiers", ())]
     for field, label in _IDENTIFYING.items():
         if fields.get(field):

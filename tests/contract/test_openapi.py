@@ -45,6 +45,48 @@ STATUSES = {
     ("GET", "/kyc/exclusions"): {200, 400, 401, 403, 500, 503},
     ("GET", "/kyc/exclusions/{exclusion_id}"): {200, 401, 403, 404, 500, 503},
     ("DELETE", "/kyc/exclusions/{exclusion_id}"): {200, 401, 403, 404, 500, 503},
+    ("POST", "/kyc/watchlists"): {201, 400, 401, 403, 409, 413, 500, 503},
+    ("GET", "/kyc/watchlists"): {200, 400, 401, 403, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}"): {200, 401, 403, 404, 500, 503},
+    ("PATCH", "/kyc/watchlists/{watchlist_id}"): {200, 400, 401, 403, 404, 409, 413, 500, 503},
+    ("DELETE", "/kyc/watchlists/{watchlist_id}"): {200, 401, 403, 404, 500, 503},
+    ("POST", "/kyc/watchlists/{watchlist_id}/subjects"): {200, 400, 401, 403, 404, 413, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/subjects"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/subjects/{entity_id}"): {
+        200,
+        400,
+        401,
+        403,
+        404,
+        500,
+        503,
+    },
+    ("DELETE", "/kyc/watchlists/{watchlist_id}/subjects/{entity_id}"): {
+        200,
+        400,
+        401,
+        403,
+        404,
+        500,
+        503,
+    },
+    ("POST", "/kyc/watchlists/{watchlist_id}/remove-subjects"): {
+        200,
+        400,
+        401,
+        403,
+        404,
+        413,
+        500,
+        503,
+    },
+    ("POST", "/kyc/watchlists/{watchlist_id}/monitor"): {200, 202, 401, 403, 404, 409, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/history"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/history/{check_id}"): {200, 401, 403, 404, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/hits"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/kyc/watchlists/{watchlist_id}/changes"): {200, 400, 401, 403, 404, 500, 503},
+    ("GET", "/exports/{job_id}"): {200, 400, 401, 403, 404, 406, 409, 500, 503},
+    ("GET", "/exports/download/{key}"): {200, 403, 404, 406, 409, 410, 500, 503},
     ("GET", "/v1/jobs"): {200, 400, 401, 403, 500, 503},
     ("GET", "/v1/jobs/{job_id}"): {200, 304, 401, 403, 404, 500, 503},
     ("GET", "/v1/jobs/{job_id}/items"): {200, 400, 401, 403, 404, 500, 503},
@@ -108,6 +150,11 @@ STATUSES = {
         *(200, 401, 403, 404, 409, 422, 500, 503),
     },
     ("GET", "/v5/verifications/{trace}/record"): {200, 401, 403, 404, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/monitoring"): {200, 401, 403, 404, 500, 503},
+    ("PUT", "/v5/verifications/{trace}/monitoring"): {200, 401, 403, 404, 413, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/watchlist/changes"): {
+        *(200, 401, 403, 404, 422, 500, 503),
+    },
 }
 
 
@@ -367,6 +414,11 @@ def test_real_answers_of_dialect_b_have_the_shapes_that_are_documented(
     conforms(client.get(f"{here}/watchlist/history"), "GET", f"{one}/watchlist/history")
     conforms(client.get(f"{here}{whose.format(stakeholder_id=stakeholder)}"), "GET", one + whose)
     conforms(client.get(f"{here}/record"), "GET", f"{one}/record")
+    monitoring, wanted = f"{one}/monitoring", {"frequency": "daily"}
+    conforms(client.get(f"{here}/monitoring"), "GET", monitoring)
+    conforms(client.put(f"{here}/monitoring", json=wanted), "PUT", monitoring)
+    conforms(client.put(f"{here}/monitoring", json={}), "PUT", monitoring)
+    conforms(client.get(f"{here}/watchlist/changes"), "GET", f"{one}/watchlist/changes")
     # The second dispatch may have come after the first had ended, and be in flight.
     begun = until(lambda: client.post(f"{here}/watchlist").json["data"] or {}, 40, "the gate opens")
     again = begun["jobId"]
@@ -417,6 +469,45 @@ def test_real_lists_and_decisions_have_the_shape_that_is_documented(
     conforms(client.delete(one), "DELETE", "/kyc/exclusions/{exclusion_id}")
 
 
+def test_real_watchlists_and_exports_have_the_shape_that_is_documented(
+    web, settings, tenant, conforms, house_list, screener, waiting
+):
+    admin = web.test_client()
+    token = tokens.mint_access(settings, tenant.id, "usr_test", PERMISSIONS[Role.ADMIN])
+    admin.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    every, one = "/kyc/watchlists", "/kyc/watchlists/{watchlist_id}"
+    made = admin.post(every, json={"name": "customers"})
+    path = f"{every}/{made.json['watchlist']['watchlist_id']}"
+    added = admin.post(f"{path}/subjects", json={"subjects": [LISTED, CLEAR]})
+    checked = admin.post(f"{path}/monitor")
+    check = checked.json["data"]["check_id"]
+
+    conforms(made, "POST", every)
+    conforms(admin.post(every, json={"name": "customers"}), "POST", every)
+    conforms(admin.get(every), "GET", every)
+    conforms(admin.get(path), "GET", one)
+    conforms(admin.patch(path, json={"lists": ["house"]}), "PATCH", one)
+    conforms(added, "POST", f"{one}/subjects")
+    conforms(admin.get(f"{path}/subjects"), "GET", f"{one}/subjects")
+    conforms(admin.get(f"{path}/subjects/clear"), "GET", one + "/subjects/{entity_id}")
+    conforms(checked, "POST", f"{one}/monitor")
+    conforms(admin.get(f"{path}/history"), "GET", f"{one}/history")
+    conforms(admin.get(f"{path}/history/{check}"), "GET", one + "/history/{check_id}")
+    conforms(admin.get(f"{path}/hits"), "GET", f"{one}/hits")
+    conforms(admin.get(f"{path}/changes"), "GET", f"{one}/changes")
+    conforms(admin.get(f"{path}/changes?change=x"), "GET", f"{one}/changes")
+    conforms(admin.delete(f"{path}/subjects/clear"), "DELETE", one + "/subjects/{entity_id}")
+    gone = admin.post(f"{path}/remove-subjects", json={"entity_ids": ["listed"]})
+    conforms(gone, "POST", f"{one}/remove-subjects")
+    conforms(admin.delete(path), "DELETE", one)
+    exported = admin.get(f"/exports/{check}?format=json")
+    conforms(exported, "GET", "/exports/{job_id}")
+    conforms(admin.get(f"/exports/{waiting().external_id}"), "GET", "/exports/{job_id}")
+    download = "/exports/download/{key}"
+    conforms(admin.get(exported.json["presigned_url"]), "GET", download)
+    conforms(admin.get("/exports/download/x"), "GET", download)
+
+
 def test_real_errors_have_the_shape_that_is_documented(client, web, conforms, waiting):
     job_id = waiting().external_id
     client.post(f"/kyc/jobs/{job_id}/cancel")
@@ -448,7 +539,7 @@ def test_requests_are_described_by_the_schemas_that_read_them(spec):
 
 
 def test_the_page_for_people_names_every_route_and_code():
-    pages = ("api.md", "batch.md", "verifications.md")
+    pages = ("api.md", "batch.md", "monitoring.md", "verifications.md")
     page = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in pages)
     # What a client of this API can meet: the others are for jobs, for lists, or for other parts.
     hidden = {"misconfigured", "unauthenticated", "conflict", "invalid_request", "unavailable"}

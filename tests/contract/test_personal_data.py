@@ -26,6 +26,7 @@ from app.jobs import service
 from app.jobs.model import NewItem
 from app.jobs.service import encode_item
 from app.kinds import documents
+from app.screening.lists.load import load_list
 from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
 from tests.model_server import fails, says
@@ -335,6 +336,49 @@ def test_a_document_is_in_no_log_and_no_message_and_a_models_key_is_nowhere_at_a
 
 def _state(resources, job):
     return service.find(resources, job.tenant_id, job.dialect, job.external_id).state
+
+
+def test_a_watched_person_is_in_postgres_and_in_no_log_and_no_message(
+    resources, settings, tmp_path, tenant, recorder, web_process, worker_log
+):
+    """Put into a watchlist, checked, concerned by an update, and exported."""
+    token = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
+    load(resources, settings, tmp_path, "house", [{"id": "x-0", "name": "Somebody Else"}])
+    wanted = {"name": NAME, "check_frequency": "on_update"}
+    made = web_process.call("POST", "/kyc/watchlists", token, json=wanted).json()
+    path = f"/kyc/watchlists/{made['watchlist']['watchlist_id']}"
+    added = web_process.call("POST", f"{path}/subjects", token, json={"subjects": [PERSON]})
+    assert added.status_code == 200
+    checked = web_process.call("POST", f"{path}/monitor", token)
+    assert checked.json()["data"]["new_matches_count"] == 0
+    load_list(
+        *(resources.db, "house", _listing(tmp_path)),
+        format="plain",
+        allow_shrink=True,
+        index_dir=settings.index_dir,
+    )
+
+    def found() -> list:
+        return web_process.call("GET", f"{path}/changes", token).json()["changes"]
+
+    (change,) = until(found, 60, "the update is taken up")
+    assert change["match"]["matched_name"] == NAME
+    link = web_process.call("GET", f"/exports/{change['check_id']}?format=html", token).json()
+    page = web_process.call("GET", link["presigned_url"].partition(web_process.url)[2])
+    assert NAME in page.text
+    for wrong in ({"name": NAME}, {"name": "x", "lists": [NAME]}, {"name": ["x", NAME]}):
+        assert web_process.call("POST", "/kyc/watchlists", token, json=wrong).status_code >= 400
+
+    assert marks_in(web_process.log.read_bytes()) == set()
+    assert marks_in(worker_log.read_bytes()) == set()
+    assert marks_in(recorder.everything()) == set()
+    assert b"update.taken_up" in worker_log.read_bytes()
+
+
+def _listing(folder: Path) -> Path:
+    file = folder / "next.jsonl"
+    file.write_text(json.dumps(ENTRY) + "\n")
+    return file
 
 
 def test_a_verification_is_in_postgres_and_in_no_log_and_no_message_and_no_key_anywhere(

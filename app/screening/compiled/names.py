@@ -15,7 +15,7 @@ from app.screening.compiled.asked import Asked
 from app.screening.compiled.filed import Filed, briefs_of, paper_for
 from app.screening.compiled.flat import JOINED, Flat, Numbers, classes
 from app.screening.compiled.jit import frozen, jit
-from app.screening.compiled.matching import Prepared, rules_of
+from app.screening.compiled.matching import Prepared, Rules, rules_of
 from app.screening.compiled.vocabulary import Listed
 from app.screening.model import EntityType
 from app.screening.names import PreparedName
@@ -40,6 +40,7 @@ class CompiledNames:
         self._prepared = prepared
         self._filed = filed
         self._rules = rules_of(entity_type)
+        self._reversed = rules_of(entity_type, is_reversed=True)
         self._acronyms = entity_type is EntityType.ORGANISATION
         self._asked = Asked(listed)
         self._paper = paper_for(len(listed.ends) - 1, len(prepared.weight))
@@ -158,19 +159,27 @@ class CompiledNames:
 
         `prepared` is what plain `Names` needs, and not this.
         """
+        found = self._find(queries, self._rules, threshold)
+        order = np.lexsort((found.names, found.queries))
+        return Found(found.queries[order], found.names[order], found.scores[order])
+
+    def asking_for(self, queries: Sequence[PreparedName], threshold: float) -> Array:
+        """Return the numbers of names that may score the threshold when they ask for a query."""
+        found = self._find(queries, self._reversed, threshold)
+        return np.unique(found.names)
+
+    def _find(self, queries: Sequence[PreparedName], rules: Rules, threshold: float) -> Found:
         asked, neighbours = self._asked.understand(queries)
-        found = retrieval.find(
+        return retrieval.find(
             asked,
             neighbours,
             self._prepared,
             self._filed,
             self._acronyms,
-            self._rules,
+            rules,
             threshold,
             self._paper,
         )
-        order = np.lexsort((found.names, found.queries))
-        return Found(found.queries[order], found.names[order], found.scores[order])
 
 
 _OF_PREPARED: Mapping[str, type[np.generic]] = {
