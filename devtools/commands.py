@@ -24,7 +24,7 @@ from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
 #: What the programs of the Procfile can do; the demo does without.
-FULL = frozenset({"crypto", "html", "documents"})
+FULL = frozenset({"crypto", "html", "documents", "faces"})
 DEV = FULL | {"dev"}
 #: The peers that benchmarks measure beside us come with them.
 BENCH = DEV | {"bench"}

