@@ -3,12 +3,16 @@
 * AppError
   - Misconfigured              the deployment is wrong; fail at boot
   - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
-                               InvalidCredentials
+                               InvalidCredentials; of a key: RevokedKey, ExpiredKey
   - Forbidden                  the caller may not do this
+      AddressNotAllowed        not from there
+      CollectionNotAllowed     the key is good for another collection
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
+      OrganizationNotFound, CollectionNotFound, FaceNotFound, KeyNotFound
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists
+      CollectionDisabled, DuplicateFace, RequestInProgress
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       InvalidDocuments
@@ -16,8 +20,12 @@
       EvaluationRejected       a file of labelled rows that cannot be read
       InvalidConfig            what the tagger is asked to do
   - Unprocessable              the request can be read, and its values are wrong
+      FaceRefused              an image gave no face, or none that can be recognised
+      OtherRequest             an idempotency key that came with another request before
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
+  - TooMany                    the caller asks for more than is theirs, for now
+      QuotaExceeded, RateExceeded
   - NotAcceptable              what is asked for is not to be had in that form, here
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
@@ -62,6 +70,14 @@ class ExpiredToken(Unauthenticated):
     code = "expired_token"
 
 
+class RevokedKey(InvalidToken):
+    """To those who have no word of their own for it, a token that is not valid."""
+
+
+class ExpiredKey(ExpiredToken):
+    """Likewise, of one that has expired."""
+
+
 class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
 
@@ -70,6 +86,14 @@ class Forbidden(AppError):
     """Carries `required_permission`."""
 
     code = "insufficient_permissions"
+
+
+class AddressNotAllowed(Forbidden):
+    """The key is bound to networks, and the request comes from elsewhere."""
+
+
+class CollectionNotAllowed(Forbidden):
+    code = "collection_not_allowed"
 
 
 class NotFound(AppError):
@@ -90,6 +114,22 @@ class ListNotFound(NotFound):
 
 class ExclusionNotFound(NotFound):
     code = "exclusion_not_found"
+
+
+class OrganizationNotFound(NotFound):
+    code = "organization_not_found"
+
+
+class CollectionNotFound(NotFound):
+    code = "collection_not_found"
+
+
+class FaceNotFound(NotFound):
+    code = "face_not_found"
+
+
+class KeyNotFound(NotFound):
+    code = "key_not_found"
 
 
 class Conflict(AppError):
@@ -116,6 +156,24 @@ class ListExists(Conflict):
     """A list, or a version of one, of that name is there already, or the name is taken."""
 
     code = "list_exists"
+
+
+class CollectionDisabled(Conflict):
+    """Somebody has switched it off: it takes no faces and answers no questions."""
+
+    code = "collection_disabled"
+
+
+class DuplicateFace(Conflict):
+    """The collection has a face of this external id."""
+
+    code = "duplicate_external_id"
+
+
+class RequestInProgress(Conflict):
+    """The same idempotency key came a moment ago, and its request is not done yet."""
+
+    code = "request_in_progress"
 
 
 class Invalid(AppError):
@@ -175,6 +233,20 @@ class Unprocessable(AppError):
     code = "validation_error"
 
 
+class FaceRefused(Unprocessable):
+    """An image gave no face, or none that can be recognised. `reason` is of app.faces.codes."""
+
+    code = "face_refused"
+
+    def __init__(self, reason: str, message: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.reason = reason
+
+
+class OtherRequest(Unprocessable):
+    code = "idempotency_mismatch"
+
+
 class TooLarge(AppError):
     code = "payload_too_large"
 
@@ -183,6 +255,20 @@ class UploadsFull(TooLarge):
     """One document more would be more than a tenant may keep."""
 
     code = "uploads_full"
+
+
+class TooMany(AppError):
+    """Carries `retry_after`, in seconds."""
+
+    code = "too_many"
+
+
+class QuotaExceeded(TooMany):
+    code = "quota_exceeded"
+
+
+class RateExceeded(TooMany):
+    code = "rate_limit_exceeded"
 
 
 class NotAcceptable(AppError):

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from app import embedded
 from app.errors import AppError
-from devtools import environment, procfile, stack, state
+from devtools import environment, portraits, procfile, stack, state
 from devtools.follow import Follower
 from devtools.guard import delete
 from devtools.processes import Child, stop_in_order, stop_marked
@@ -45,7 +45,10 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("demo", help="start everything, screen 1,000 entities, show the matches")
+    demo_parser = commands.add_parser(
+        "demo", help="start everything, screen 1,000 entities, show the matches; or of faces"
+    )
+    demo_parser.add_argument("what", nargs="?", choices=("screening", "faces"), default="screening")
     up_parser = commands.add_parser("up", help="start everything, until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="do not show what programs log")
     commands.add_parser("down", help="stop what runs here, or what a crash left behind")
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         state.prepare()
         match given.command:
             case "demo":
-                return demo()
+                return demo_faces() if given.what == "faces" else demo()
             case "up":
                 return up(quiet=given.quiet)
             case "down":
@@ -119,21 +122,38 @@ def up(quiet: bool) -> int:
 
 def demo() -> int:
     """Start the platform on throwaway data, and let app.demo show what it does."""
+    return _demo(("web", "worker", "control", "beat"), frozenset(), "app.demo", "--passing")
+
+
+def demo_faces() -> int:
+    """The same with faces, shown by app.demo_faces on portraits that are fetched once."""
+    try:
+        folder = portraits.folder()
+    except portraits.NotToBeHad as error:
+        raise ProgramFailed(
+            f"{error}\nThe demo needs them once; with `dev.py up` running, another folder will do:"
+            " .venv/bin/python -m app.demo_faces FOLDER"
+        ) from error
+    programs = ("web", "faces", "control", "beat")
+    return _demo(programs, frozenset({"faces"}), "app.demo_faces", str(folder))
+
+
+def _demo(programs: Sequence[str], extras: frozenset[str], module: str, *arguments: str) -> int:
     start = time.monotonic()
-    with platform("demo") as supervisor:
+    with platform("demo", extras) as supervisor:
         home = embedded.make_home(embedded.scratch())
         work = state.STATE / "demo"
         for folder in (home, work):
             supervisor.delete_at_the_end(folder)
         plan = stack.Plan(
-            programs=("web", "worker", "control", "beat"),
+            programs=tuple(programs),
             home=home,
             work=work,
             keys=state.new_secrets(),
             durable=False,
         )
         running = stack.start(supervisor, plan, Clock().lap)
-        show = [str(environment.python()), "-m", "app.demo", "--passing"]
+        show = [str(environment.python()), "-m", module, *arguments]
         # SIGINT, so that it can put the terminal back in order.
         process = supervisor.launch(
             show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT

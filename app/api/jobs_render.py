@@ -20,6 +20,7 @@ POLL_SECONDS = 2
 _DIALECT_LINKS: Mapping[str, str] = {
     "kyc": "/kyc/jobs/{}",
     "documents": "/api/batch/jobs/{}/status",
+    "faces": "/api/v1/organizations/{tenant}/batch/{}",
 }
 
 
@@ -33,7 +34,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
     links = {"self": here, "items": f"{here}/items", "results": f"{here}/results"}
     links["events"] = f"{here}/events"
     if job.dialect in _DIALECT_LINKS:
-        links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id)
+        links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id, tenant=job.tenant_id)
     ended = job.succeeded + job.failed + job.cancelled + job.expired
     error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
     return {

@@ -17,7 +17,14 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
-from app.api import formats, kyc_lists, openapi_documents, openapi_events, openapi_jobs
+from app.api import (
+    formats,
+    kyc_lists,
+    openapi_documents,
+    openapi_events,
+    openapi_faces,
+    openapi_jobs,
+)
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
 from app.version import VERSION
@@ -104,11 +111,16 @@ OPERATIONS: dict[str, Operation] = {
     "health.status": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     **openapi_jobs.OPERATIONS,
     **openapi_documents.OPERATIONS,
+    **openapi_faces.OPERATIONS,
     **openapi_events.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
-_ERRORS = {"/v1": (openapi_jobs.MEDIA, "Problem"), "/api": (JSON, "Detail")}
+_ERRORS = {
+    "/v1": (openapi_jobs.MEDIA, "Problem"),
+    "/api/v1": (JSON, "FaceError"),
+    "/api": (JSON, "Detail"),
+}
 
 _SAYS = {
     HTTPStatus.OK: "Done.",
@@ -126,6 +138,7 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
+    HTTPStatus.TOO_MANY_REQUESTS: "More than the caller may have or ask for, for now.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -155,11 +168,16 @@ def document(app: Flask) -> dict[str, Any]:
         title="Muster",
         version=VERSION,
         openapi_version="3.1.0",
-        info={"description": "Screens people, companies and vessels against watchlists."},
+        info={
+            "description": "Screens people, companies and vessels against watchlists; tags"
+            " documents; recognises faces."
+        },
         plugins=[MarshmallowPlugin()],
         servers=[{"url": "/"}],
     )
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    spec.components.security_scheme("key", key)
     for name, schema in (
         ("Entity", EntitySchema),
         ("JobOptions", JobOptionsSchema),
@@ -169,12 +187,16 @@ def document(app: Flask) -> dict[str, Any]:
         ("TokenRequest", TokenSchema),
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
+        *openapi_faces.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
-    parts = (SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES)
+    parts = (
+        *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
+        openapi_faces.SHAPES,
+    )
     for name, shape in (each for part in parts for each in part.items()):
         spec.components.schema(name, shape)
     for rule in app.url_map.iter_rules():
@@ -203,7 +225,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     permission = getattr(view, "required_permission", None)
     path = [
         {"name": name, "in": "path", "required": True, "schema": _argument(rule, name)}
-        for name in sorted(rule.arguments)
+        for name in re.findall(r"<(?:[^>]*:)?(\w+)>", rule.rule)
     ]
     doc: Shape = {
         "operationId": rule.endpoint.replace(".", "_"),
@@ -213,7 +235,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
             str(int(status)): _response(rule, known, status)
             for status in _statuses(rule, known, permission)
         },
-        "security": [{"token": [permission]}] if permission else [],
+        "security": _security(rule, permission),
     }
     if known.body is not None:
         doc["requestBody"] = {
@@ -226,6 +248,14 @@ def _operation(app: Flask, rule: Rule) -> Shape:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
         doc["requestBody"] = {"required": True, "content": media}
     return doc
+
+
+def _security(rule: Rule, permission: str | None) -> list[dict[str, list[str]]]:
+    if permission is None:
+        return []
+    # A key may be sent in its own header everywhere; dialect C's clients do.
+    ways = ("token", "key") if rule.rule.startswith("/api/v1/") else ("token",)
+    return [{way: [permission]} for way in ways]
 
 
 def _argument(rule: Rule, name: str) -> Shape:
@@ -255,8 +285,10 @@ def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
         content = {known.only_media or JSON: {"schema": ref(known.answers)}}
         content |= {media: {"schema": TEXT} for media in known.media}
     else:
-        prefix = "/" + rule.rule.split("/")[1]
-        media, shape = _ERRORS.get(prefix, (JSON, "Error"))
+        media, shape = next(
+            (known for prefix, known in _ERRORS.items() if rule.rule.startswith(prefix + "/")),
+            (JSON, "Error"),
+        )
         content = {media: {"schema": ref(shape)}}
     response: Shape = {"description": _SAYS[status], "content": content}
     if status is HTTPStatus.SERVICE_UNAVAILABLE and rule.endpoint not in _PLAIN:

@@ -12,6 +12,8 @@ INVALID_IMAGE = "invalid_image"
 IMAGE_TOO_LARGE = "image_too_large"
 IMAGE_TOO_SMALL = "image_too_small"
 IMAGE_TIMEOUT = "image_timeout"
+FACE_NOT_FOUND = "face_not_found"
+QUOTA_EXCEEDED = "quota_exceeded"
 
 #: What each means, for docs/faces.md; never reuse or rename one.
 CODES: Mapping[str, str] = {
@@ -25,6 +27,8 @@ CODES: Mapping[str, str] = {
     IMAGE_TOO_LARGE: "more bytes or more pixels than are taken",
     IMAGE_TOO_SMALL: "fewer than 64 pixels on a side",
     IMAGE_TIMEOUT: "this machine was too busy to read the image in time",
+    FACE_NOT_FOUND: "there is no face to compare with: it was deleted a moment ago",
+    QUOTA_EXCEEDED: "the tenant keeps as many faces as it may",
 }
 
 LOW_SHARPNESS = "LOW_SHARPNESS"

@@ -6,9 +6,9 @@ the same file name. Nothing in jobs/ or workers/ needs to change.
 
 from __future__ import annotations
 
-from app.kinds import documents, kyc
+from app.kinds import documents, faces, kyc
 from app.kinds.base import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (kyc.KIND, documents.KIND)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (kyc.KIND, documents.KIND, faces.KIND)}
 
 __all__ = ["KINDS", "Kind"]

@@ -27,7 +27,7 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "embedded", "factory", "live"}
+PROGRAMS = {"bootstrap", "demo", "demo_faces", "embedded", "factory", "live"}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
@@ -46,10 +46,13 @@ DOORS = {
     "kombu": ("app/jobs/dispatch.py",),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
-        *("app/api/health.py", "workers/tasks.py"),
+        *("app/api/health.py", "app/api/rates.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
-    "psycopg2": ("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
+    "psycopg2": (
+        *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
+        "app/faces/store.py",
+    ),
     "numpy": ("app/screening/", "app/faces/"),
     "cv2": ("app/faces/detector.py", "app/faces/engine.py", "app/faces/quality.py"),
     "PIL": ("app/faces/picture.py",),
@@ -69,10 +72,10 @@ DOORS = {
     "trafilatura": ("app/documents/formats/html.py",),
     "charset_normalizer": ("app/documents/formats/charset.py",),
     "argon2": ("app/accounts/passwords.py",),
-    "click": ("app/cli/", "app/demo.py"),
-    "rich": ("app/cli/", "app/demo.py"),
+    "click": ("app/cli/", "app/demo"),
+    "rich": ("app/cli/", "app/demo"),
     "requests": (
-        *("app/cli/http.py", "app/demo.py", "app/screening/lists/update.py"),
+        *("app/cli/http.py", "app/demo", "app/screening/lists/update.py"),
         "app/tagging/remote.py",
     ),
 }
