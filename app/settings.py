@@ -154,6 +154,15 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.-]+)*/?")
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("must be an address such as s3://bucket/folder")
+    return text.rstrip("/")
+
+
 def _database_url(text: str) -> str:
     # Here, as a client that only needs the names of the settings should not load psycopg2.
     from app.db import is_address
@@ -497,6 +506,22 @@ class Settings:
         _seconds(0.5, 60),
         "CPU and wall-clock time to decode one image. Well below MUSTER_CLAIM_SECONDS.",
         3.0,
+    )
+    face_store: str = _setting(
+        "MUSTER_FACE_STORE",
+        _bucket,
+        "Where images wait for their turn: `s3://bucket`, or `s3://bucket/folder`, of an"
+        " S3-compatible store, with the extra `[s3]` on web, faces and control; without it in"
+        " Postgres.",
+        "",
+    )
+    s3_endpoint: str = _setting(
+        "MUSTER_S3_ENDPOINT",
+        _web_address,
+        "The address of the store, as https://minio.example.org; without it Amazon's. Its keys and"
+        " region are read as by every program: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,"
+        " AWS_DEFAULT_REGION.",
+        "",
     )
     face_images_max_bytes: int = _setting(
         "MUSTER_FACE_IMAGES_MAX_BYTES",

@@ -72,7 +72,7 @@ def submitted(
     try:
         return service.submit(resources(), plan), True
     except JobExists:
-        images.discard(resources().db, form.batch)
+        images.discard(resources().db, resources().settings, form.batch)
         known = service.find(resources(), caller().tenant_id, faces.NAME, external_id or "")
         if known.options.get("fingerprint") != form.fingerprint:
             raise OtherRequest(

@@ -13,7 +13,7 @@ from flask import Response, jsonify, request
 from app import errors
 from app.accounts.model import ApiKey, Tenant
 from app.api.context import request_id
-from app.api.errors import Failure
+from app.api.errors import RETRY_SECONDS, Failure
 from app.api.jobs_render import stamp
 from app.faces import codes
 from app.faces.choice import reasons_in
@@ -120,6 +120,9 @@ def error(failure: Failure) -> Response:
     response.status_code = status
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = REALM
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        # Also of an image for which there was no time, which is no error of the server's elsewhere.
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 

@@ -90,7 +90,7 @@ def received(most_images: int = MOST_IMAGES) -> Iterator[Form]:
         yield form
     except BaseException:
         # Also of a client that hung up: nothing of what it sent stays.
-        images.discard(resources().db, form.batch)
+        images.discard(resources().db, resources().settings, form.batch)
         raise
 
 

@@ -9,5 +9,6 @@ choice      which of the faces in an image is meant, or why none is
 codes       why an image gave no face
 collections what a tenant keeps faces in; enrolling, listing and deleting them (store, store.sql)
 images      uploaded images, kept in Postgres until their item has ended
+objects     the same in an S3-compatible store, where the settings name one
 matrix      the nearest faces of a collection, among hundreds of thousands in milliseconds
 """

@@ -3,15 +3,19 @@
 A part is a row, and a transaction of its own: a request that takes minutes holds no connection,
 and no more than one part of it is in memory. What a request leaves behind that never became a job
 goes at once where that is possible, and after an hour where the process itself was killed.
+
+Where MUSTER_FACE_STORE names an object store, that holds the bytes, and the rows say which there
+are: one is written before its object and deleted after it.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from app.db import Cursor, Database
-from app.errors import ItemError, QuotaExceeded
-from app.faces import codes, store
+from app.errors import ItemError, QuotaExceeded, Unavailable
+from app.faces import codes, objects, store
 from app.settings import Settings
 
 #: Of one row. Postgres and the driver hold a few copies of it for a moment.
@@ -29,6 +33,7 @@ class Writer:
 
     def __init__(self, db: Database, settings: Settings, tenant_id: UUID, batch: UUID) -> None:
         self._db = db
+        self._objects = objects.of(settings)
         self._limit = settings.face_image_max_bytes
         self._tenant_id = tenant_id
         self._batch = batch
@@ -55,7 +60,8 @@ class Writer:
             self._buffer.clear()
             return
         self._buffer += data
-        while len(self._buffer) >= PART_BYTES:
+        # An object is sent whole: one image is in memory, and never two.
+        while self._objects is None and len(self._buffer) >= PART_BYTES:
             self._store(bytes(self._buffer[:PART_BYTES]))
             del self._buffer[:PART_BYTES]
 
@@ -64,12 +70,15 @@ class Writer:
         if self.is_too_large:
             with self._db.transaction() as tx:
                 store.delete_images(tx, self._batch, [self._position])
+        elif self._objects is not None:
+            self._store(b"", object_size=self.size)
+            self._objects.put(self._batch, self._position, bytes(self._buffer))
         elif self._buffer or not self._part_no:
             # An empty image has one part as well: it is there, and its item says what it is.
             self._store(bytes(self._buffer))
         self._buffer.clear()
 
-    def _store(self, data: bytes) -> None:
+    def _store(self, data: bytes, object_size: int | None = None) -> None:
         with self._db.transaction() as tx:
             # The job that names them is committed in earnest, and these before it.
             store.lightly(tx)
@@ -80,6 +89,7 @@ class Writer:
                 self._position,
                 self._part_no,
                 data,
+                object_size=object_size,
                 seconds=_KEPT_SECONDS,
             )
         self._part_no += 1
@@ -97,10 +107,16 @@ def check_room(db: Database, settings: Settings, tenant_id: UUID) -> None:
         )
 
 
-def load(db: Database, tenant_id: UUID, batch: UUID, position: int) -> bytes:
-    """Return an image. Raises ItemError if it is not there any more."""
+def load(db: Database, settings: Settings, tenant_id: UUID, batch: UUID, position: int) -> bytes:
+    """Return an image. Raises ItemError if it is not there any more, and Unavailable."""
     with db.transaction() as tx:
-        data = store.load_image(tx, tenant_id, batch, position)
+        found = store.load_image(tx, tenant_id, batch, position)
+    data: bytes | None = None
+    if found is not None:
+        data, is_elsewhere = found
+        kept = objects.of(settings)
+        if is_elsewhere:
+            data = None if kept is None else kept.get(batch, position)
     if data is None:
         raise ItemError(codes.INVALID_IMAGE, "The image is gone; send it again.")
     return data
@@ -111,12 +127,32 @@ def release(tx: Cursor, batch: UUID, positions: list[int]) -> None:
     store.delete_images(tx, batch, positions)
 
 
-def discard(db: Database, batch: UUID) -> None:
+def discard(db: Database, settings: Settings, batch: UUID) -> None:
     """Delete all images of a request that became no job."""
     with db.transaction() as tx:
         store.delete_images(tx, batch)
+    delete_objects(db, settings, batch)
+
+
+def delete_objects(db: Database, settings: Settings, batch: UUID | None = None) -> None:
+    """Delete objects that are done with, of one request or of all. After the commit that says so.
+
+    Where the store is away they stay noted, and the sweep tries again.
+    """
+    kept = objects.of(settings)
+    if kept is None:
+        return
+    with suppress(Unavailable):
+        while True:
+            with db.transaction() as tx:
+                done = store.list_done(tx, batch, limit=objects.AT_ONCE)
+            if not done:
+                return
+            kept.delete(done)
+            with db.transaction() as tx:
+                store.forget_done(tx, done)
 
 
 def purge(tx: Cursor) -> int:
-    """Delete what no living job needs; return how many parts there were."""
+    """Delete what no living job needs; return how many parts there were here."""
     return store.purge_images(tx)

@@ -323,8 +323,10 @@ def insert_part(
     part_no: int,
     data: bytes,
     *,
+    object_size: int | None = None,
     seconds: float,
 ) -> None:
+    """Write a part of an image, or with a size that an object store has it."""
     tx.execute(
         QUERIES["insert_part"],
         {
@@ -333,21 +335,30 @@ def insert_part(
             "part_no": part_no,
             "tenant_id": tenant_id,
             "data": data,
+            "object_size": object_size,
             "seconds": seconds,
         },
     )
 
 
-def load_image(tx: Cursor, tenant_id: UUID, batch: UUID, position: int) -> bytes | None:
+def load_image(
+    tx: Cursor, tenant_id: UUID, batch: UUID, position: int
+) -> tuple[bytes, bool] | None:
+    """Return the bytes of an image that are here, and whether they are elsewhere."""
     tx.execute(
         QUERIES["load_image"], {"batch": batch, "position": position, "tenant_id": tenant_id}
     )
     rows = tx.fetchall()
-    return b"".join(bytes(row["data"]) for row in rows) if rows else None
+    if not rows:
+        return None
+    return b"".join(bytes(row["data"]) for row in rows), rows[0]["object_size"] is not None
 
 
 def delete_images(tx: Cursor, batch: UUID, positions: Sequence[int] | None = None) -> int:
-    """Delete images of a batch, or all of it; return how many parts there were."""
+    """Delete images of a batch, or all of it; return how many parts there were here.
+
+    Of those that an object store has it is noted that they are to go.
+    """
     tx.execute(
         QUERIES["delete_images"],
         {"batch": batch, "positions": None if positions is None else list(positions)},
@@ -365,6 +376,18 @@ def purge_images(tx: Cursor) -> int:
     """Delete images that no living job needs; return how many parts there were."""
     tx.execute(QUERIES["purge_images"])
     return tx.rowcount
+
+
+def list_done(tx: Cursor, batch: UUID | None, *, limit: int) -> list[tuple[UUID, int]]:
+    """Return objects that are to be deleted, of one request or of all."""
+    tx.execute(QUERIES["list_done"], {"batch": batch, "limit": limit})
+    return [(row["batch"], row["position"]) for row in tx.fetchall()]
+
+
+def forget_done(tx: Cursor, gone: Sequence[tuple[UUID, int]]) -> None:
+    """Delete the rows of objects that have been deleted."""
+    batches, positions = zip(*gone, strict=True)
+    tx.execute(QUERIES["forget_done"], {"batches": list(batches), "positions": list(positions)})
 
 
 def _collection(row: Mapping[str, Any]) -> Collection:

@@ -142,30 +142,59 @@ UPDATE collections c SET forgotten = greatest(c.forgotten, last.version)
 SET LOCAL synchronous_commit = off;
 
 -- name: insert_part
-INSERT INTO face_images (batch, position, part_no, tenant_id, data, expires_at)
-VALUES (%(batch)s, %(position)s, %(part_no)s, %(tenant_id)s, %(data)s,
+INSERT INTO face_images (batch, position, part_no, tenant_id, data, object_size, expires_at)
+VALUES (%(batch)s, %(position)s, %(part_no)s, %(tenant_id)s, %(data)s, %(object_size)s,
         now() + make_interval(secs => %(seconds)s));
 
 -- name: load_image
-SELECT data FROM face_images
- WHERE batch = %(batch)s AND position = %(position)s AND tenant_id = %(tenant_id)s
+SELECT data, object_size FROM face_images
+ WHERE batch = %(batch)s AND position = %(position)s AND tenant_id = %(tenant_id)s AND NOT is_done
  ORDER BY part_no;
 
 -- name: delete_images
+-- Those whose bytes are here. Of the others it is noted that their objects are to go.
+WITH noted AS (
+    UPDATE face_images SET is_done = true
+     WHERE batch = %(batch)s AND object_size IS NOT NULL
+       AND (%(positions)s::integer[] IS NULL OR position = ANY (%(positions)s::integer[])))
 DELETE FROM face_images
- WHERE batch = %(batch)s
+ WHERE batch = %(batch)s AND object_size IS NULL
    AND (%(positions)s::integer[] IS NULL OR position = ANY (%(positions)s::integer[]));
 
 -- name: waiting_bytes
-SELECT coalesce(sum(octet_length(data)), 0)::bigint AS bytes
+SELECT coalesce(sum(coalesce(object_size, octet_length(data))), 0)::bigint AS bytes
   FROM face_images WHERE tenant_id = %(tenant_id)s;
 
 -- name: purge_images
 -- Of requests whose job has ended, whichever way, and of those that became no job in their time.
+WITH unwanted AS (
+    SELECT i.batch, i.position, i.part_no, i.object_size
+      FROM face_images i
+     WHERE NOT EXISTS (SELECT FROM jobs j
+                        WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text
+                          AND j.finished_at IS NULL)
+       AND (i.expires_at <= now()
+            OR EXISTS (SELECT FROM jobs j
+                        WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text))),
+noted AS (
+    UPDATE face_images i SET is_done = true
+      FROM unwanted u
+     WHERE u.object_size IS NOT NULL
+       AND (i.batch, i.position, i.part_no) = (u.batch, u.position, u.part_no))
 DELETE FROM face_images i
- WHERE NOT EXISTS (SELECT FROM jobs j
-                    WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text
-                      AND j.finished_at IS NULL)
-   AND (i.expires_at <= now()
-        OR EXISTS (SELECT FROM jobs j
-                    WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text));
+ USING unwanted u
+ WHERE u.object_size IS NULL
+   AND (i.batch, i.position, i.part_no) = (u.batch, u.position, u.part_no);
+
+-- name: list_done
+-- Objects that are to be deleted.
+SELECT batch, position FROM face_images
+ WHERE is_done AND (%(batch)s::uuid IS NULL OR batch = %(batch)s::uuid)
+ ORDER BY batch, position
+ LIMIT %(limit)s;
+
+-- name: forget_done
+DELETE FROM face_images
+ WHERE is_done AND (batch, position) IN (
+       SELECT batch, position
+         FROM unnest(%(batches)s::uuid[], %(positions)s::integer[]) AS gone (batch, position));

@@ -59,6 +59,8 @@ class Kind:
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
     #: Called in the transaction that writes results: what an item no longer needs.
     settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
+    #: Called after that transaction: what is held elsewhere, and can be let go of later as well.
+    settled: Callable[[Resources, Job], None] = _nothing_of
     #: Called when a job has been made of the items of another: what has to be held for it too.
     adopt: Callable[[Resources, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.

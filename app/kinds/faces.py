@@ -272,7 +272,10 @@ class _AtWork:
                 " (MUSTER_FACE_IMAGE_MAX_BYTES).",
             )
         batch = UUID(self.job.options["batch"])
-        return self.engine.see(images.load(self.resources.db, self.job.tenant_id, batch, position))
+        resources = self.resources
+        return self.engine.see(
+            images.load(resources.db, resources.settings, self.job.tenant_id, batch, position)
+        )
 
     def _collection_ids(self) -> list[UUID]:
         return [UUID(each) for each in self.job.options["collection_ids"]]
@@ -394,6 +397,12 @@ def settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
         images.release(tx, batch, [result.position for result in results])
 
 
+def settled(resources: Resources, job: Job) -> None:
+    """Delete what an object store holds of items that have ended."""
+    if resources.settings.face_store:
+        images.delete_objects(resources.db, resources.settings, UUID(job.options["batch"]))
+
+
 def renew(resources: Resources, job: Job) -> Renewal:
     raise NothingToRetry(
         "A job of faces cannot be retried: its images went as its items ended. Send them again.",
@@ -409,6 +418,7 @@ def tidy(resources: Resources) -> None:
         service.delete(resources, job)
     with resources.db.transaction() as tx:
         images.purge(tx)
+    images.delete_objects(resources.db, resources.settings)
 
 
 KIND = Kind(
@@ -421,4 +431,5 @@ KIND = Kind(
     warm=warm,
     renew=renew,
     settle=settle,
+    settled=settled,
 )

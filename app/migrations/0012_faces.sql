@@ -59,6 +59,9 @@ CREATE INDEX face_removals_by_age ON face_removals (removed_at);
 
 -- Images as they were sent, in parts, written while the request is read. Each goes with the result
 -- of its item; what belongs to no living job goes when it expires.
+--
+-- Where an object store holds the bytes, each image has one row without data. The row is written
+-- before the object and deleted after it, so that no object is there that nobody knows of.
 CREATE TABLE face_images (
     -- Of one request; its job's options name it.
     batch      uuid        NOT NULL,
@@ -66,6 +69,10 @@ CREATE TABLE face_images (
     part_no    integer     NOT NULL CHECK (part_no >= 0),
     tenant_id  uuid        NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     data       bytea       NOT NULL,
+    -- Of the object, where the bytes are not here.
+    object_size integer    CHECK (object_size >= 0),
+    -- Its item has ended: the object is to be deleted, and then the row.
+    is_done    boolean     NOT NULL DEFAULT false,
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (batch, position, part_no)
 );
@@ -74,6 +81,7 @@ CREATE TABLE face_images (
 ALTER TABLE face_images ALTER COLUMN data SET STORAGE EXTERNAL;
 
 CREATE INDEX face_images_of_tenant ON face_images (tenant_id);
+CREATE INDEX face_images_done ON face_images (batch) WHERE is_done;
 CREATE INDEX face_images_by_expiry ON face_images (expires_at);
 
 ALTER TABLE api_keys

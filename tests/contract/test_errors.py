@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app import errors
-from app.api import faces_render, kyc_render
+from app.api import faces_jobs, faces_render, kyc_render
 from app.api.errors import Failure, status_of
 
 #: code, status. Never reuse or rename a code: clients decide by it.
@@ -127,6 +127,31 @@ def test_dialect_c_keeps_its_codes(web, servers, name):
         )
 
     assert (answer.json["error"]["code"], answer.status_code) == (code, status)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "shown"),
+    [
+        ("image_timeout", 503, "IMAGE_TIMEOUT"),
+        ("invalid_image", 400, "INVALID_IMAGE"),
+        ("image_too_large", 413, "IMAGE_TOO_LARGE"),
+        ("face_not_detected", 422, "FACE_NOT_DETECTED"),
+        ("face_quality_too_low", 422, "FACE_QUALITY_TOO_LOW"),
+        ("face_not_found", 404, "FACE_NOT_FOUND"),
+        ("quota_exceeded", 429, "QUOTA_EXCEEDED"),
+        ("duplicate_external_id", 409, "DUPLICATE_EXTERNAL_ID"),
+        ("attempts_exhausted", 500, "INTERNAL_ERROR"),
+    ],
+)
+def test_what_one_image_failed_of_has_a_status_for_who_waits(web, servers, code, status, shown):
+    error = faces_jobs._of_item(code, "It is blurred (LOW_SHARPNESS).")
+    with web.test_request_context("/api/v1/x"):
+        answer = faces_render.error(
+            Failure(status_of(type(error)), error.code, str(error), error.details, error)
+        )
+
+    assert (answer.json["error"]["code"], answer.status_code) == (shown, status)
+    assert ("Retry-After" in answer.headers) is (status == 503)
 
 
 def test_every_error_has_its_code_and_status():

@@ -55,6 +55,8 @@ DOORS = {
     ),
     "numpy": ("app/screening/", "app/faces/"),
     "cv2": ("app/faces/detector.py", "app/faces/engine.py", "app/faces/quality.py"),
+    "boto3": ("app/faces/objects.py",),
+    "botocore": ("app/faces/objects.py",),
     "PIL": ("app/faces/picture.py",),
     "numba": ("app/screening/compiled/jit.py",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),

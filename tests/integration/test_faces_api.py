@@ -9,9 +9,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from flask import g
 
 from app.accounts import service as accounts
-from app.api import auth, tokens
+from app.accounts.model import Caller
+from app.api import auth, rates, tokens
+from app.errors import JobError
+from app.faces import models
 from app.factory import create_app
 from app.jobs import service, store
 from app.jobs.states import Event
@@ -396,15 +400,20 @@ def test_another_request_with_the_same_key_is_422(app, collection, database):
     assert images_left(database) == 1
 
 
-def test_a_key_that_is_in_use_is_409(app, collection, redis_client, web, tenant, monkeypatch):
-    monkeypatch.setattr(redis_client.__class__, "set", lambda *a, **k: None)
-
-    answer = post_batch(
-        app, collection["id"], form_of([b"x"]), headers={"Idempotency-Key": "nightly-7"}
-    )
+def test_a_key_that_is_in_use_is_409(app, web, tenant, collection, database):
+    place, key = f"{faces_of(collection)}/batch-async", "nightly-7"
+    with web.test_request_context(place, method="POST"):
+        g.caller = Caller(tenant.id, "usr_x", frozenset(), "user")
+        with rates.in_progress(key):
+            answer = post_batch(
+                app, collection["id"], form_of([b"x"]), headers={"Idempotency-Key": key}
+            )
 
     assert_error(answer, 409, "IDEMPOTENCY_KEY_IN_USE")
     assert answer.headers["Retry-After"] == "1"
+    assert images_left(database) == 0
+    later = post_batch(app, collection["id"], form_of([b"x"]), headers={"Idempotency-Key": key})
+    assert data_of(later, 202)
 
 
 def test_a_key_that_is_none_is_400(app, collection):
@@ -719,6 +728,22 @@ def test_a_paused_batch_that_never_began_is_queued_still(app, admin, tenant, col
     service.pause(resources, tenant.id, "faces", job_id)
 
     assert poll(admin, tenant, job_id)["status"] == "queued"
+
+
+def test_without_its_extra_a_worker_fails_a_job_with_a_sentence_that_says_what_to_install(
+    app, admin, tenant, collection, resources, monkeypatch
+):
+    job_id = data_of(post_batch(app, collection["id"], form_of([b"x"])), 202)["job_id"]
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    faces._networks.cache_clear()
+    faces._engine.cache_clear()
+
+    job = service.find(resources, tenant.id, "faces", job_id)
+    with pytest.raises(JobError) as raised:
+        faces.prepare(resources, job)
+
+    assert raised.value.code == "faces_unavailable"
+    assert "pip install 'muster[faces]'" in str(raised.value)
 
 
 def test_without_a_worker_a_caller_who_waits_is_told_to_come_again(settings, tenant, database):
