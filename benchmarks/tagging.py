@@ -195,14 +195,19 @@ def _subjects(articles: Sequence[dict[str, Any]]) -> Measure:
     asked = found = 0
     for article in articles:
         subject = article["entity"].lower()
-        if subject and subject in article["text"].lower():
+        if subject and _stands_in(subject, article["text"].lower()):
             names = [
                 tag.tag.lower()
                 for tag in tagger.tag(Document(article["text"], article["title"])).tags
             ]
             asked += 1
-            found += any(name in subject or subject in name for name in names)
+            found += any(_stands_in(name, subject) or _stands_in(subject, name) for name in names)
     return Measure(f"subjects of {asked} articles among the first 15 entities", found / asked, "")
+
+
+def _stands_in(phrase: str, text: str) -> bool:
+    """As whole words: `ali` is nobody that `alicia` names."""
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
 
 
 def _languages() -> list[Measure]:
@@ -258,12 +263,18 @@ def _speed(articles: Sequence[dict[str, Any]]) -> Measure:
 
 _ONE_DOCUMENT = """
 import resource
+import sys
 
 from app.kinds import documents
 from app.tagging import config
 from app.tagging.model import Document
 documents._local(config.read({})).tag(Document("The bank was fined for fraud. " * 200))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+if sys.platform == "linux":
+    # What the kernel keeps for getrusage is also what started this process, which is larger.
+    with open("/proc/self/status") as status:
+        print(*(line.split()[1] for line in status if line.startswith("VmHWM:")))
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 

@@ -1,7 +1,9 @@
 """A server that speaks chat/completions on the loopback interface, and answers by a script.
 
 Each POST takes the next step; the last one stays. A step is a function of the request's body, or
-what it returns: {"status", "headers", "json", "raw", "delay", "drop", "drip"}.
+what it returns: {"status", "headers", "json", "raw", "delay", "drop", "drip"}; `drip` is
+the part that comes byte by byte (`head`, `chunk`, which is the line before a part of the body, or
+`body`), a tenth of a second each.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    #: The other end of its connection.
+    client: Any = None
 
 
 @dataclass(slots=True)
@@ -52,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        asked = Asked(time.monotonic(), self.path, dict(self.headers), body)
+        asked = Asked(time.monotonic(), self.path, dict(self.headers), body, self.client_address)
         step = self.server.model.next(asked)  # type: ignore[attr-defined]
         with suppress(BrokenPipeError, ConnectionResetError):
             self._answer(step)
@@ -63,19 +67,32 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         raw = step.get("raw", json.dumps(step.get("json", {})).encode())
+        drip = step.get("drip")
         self.send_response(step.get("status", 200))
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(raw)))
+        if drip == "head":
+            self.flush_headers()
+            self._drip(b"x-slow: " + b"x" * 300 + b"\r\n")
+        if drip == "chunk":
+            self.send_header("transfer-encoding", "chunked")
+        else:
+            self.send_header("content-length", str(len(raw)))
         for name, value in step.get("headers", {}).items():
             self.send_header(name, value)
         self.end_headers()
-        if step.get("drip"):
-            for byte in raw:
-                self.wfile.write(bytes([byte]))
-                self.wfile.flush()
-                time.sleep(step["drip"])
+        if drip == "chunk":
+            self._drip(b"%x;%s\r\n" % (len(raw), b"x" * 300))
+            self.wfile.write(raw + b"\r\n0\r\n\r\n")
+        elif drip == "body":
+            self._drip(raw)
         else:
             self.wfile.write(raw)
+
+    def _drip(self, data: bytes) -> None:
+        for byte in data:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 from app import logs
 from app.db import Cursor
-from app.errors import IndexNotReady, ItemError, JobError, RateLimited, Unavailable
+from app.errors import ItemError, JobError, RateLimited, Unavailable
 from app.jobs import store
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
@@ -79,17 +79,15 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
             resources.progress.show(claimed)
         kind = KINDS[job.kind]
         try:
-            _work(chunk, kind, _prepared(chunk, kind), items, careful=careful)
+            _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
         except JobError as error:
             _fail(resources, job_id, error)
         except RateLimited as limit:
             _rest(chunk, limit.seconds)
-        except IndexNotReady:
-            # Nobody's fault: whoever takes it up again must not take its items for suspects.
-            _let_go(chunk)
-            raise
         except Unavailable:
-            # The claim stays: this process may take it up again, another when it has run out.
+            # Nobody's fault: whoever takes it up again must not take its items for suspects. If
+            # it is Postgres that is away, the claim stays until it has run out.
+            _let_go(chunk, careful=careful)
             raise
         except Exception:
             # A bug of ours. Held, the chunk would keep its pass from ending.
@@ -99,18 +97,11 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
     return None
 
 
-def _prepared(chunk: _Chunk, kind: Kind) -> Process:
-    try:
-        return kind.prepare(chunk.resources, chunk.job)
-    except Unavailable:
-        # No item was begun, so none is suspect when another process takes the chunk up.
-        _let_go(chunk)
-        raise
-
-
-def _let_go(chunk: _Chunk) -> None:
+def _let_go(chunk: _Chunk, *, careful: bool) -> None:
+    """Give the chunk back at once. What it was suspect of before, it still is."""
+    give_back = store.end_claim if careful else store.release_claim
     with suppress(Unavailable), chunk.resources.db.transaction() as tx:
-        store.release_claim(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
+        give_back(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
 
 
 def _holder() -> str:
@@ -229,7 +220,14 @@ def _attempt(chunk: _Chunk, process: Process, item: Item) -> Sequence[Result]:
         return [replace(failed, attempts=item.attempts)]
     with chunk.resources.db.transaction() as tx:
         store.count_attempt(tx, chunk.job, [item.position])
-    return [replace(r, attempts=item.attempts + 1) for r in _process(process, [item])]
+    try:
+        results = _process(process, [item])
+    except (RateLimited, Unavailable):
+        # The process is alive, and it was not the item that failed.
+        with suppress(Unavailable), chunk.resources.db.transaction() as tx:
+            store.take_attempt_back(tx, chunk.job, [item.position])
+        raise
+    return [replace(result, attempts=item.attempts + 1) for result in results]
 
 
 def _process(process: Process, batch: Sequence[Item]) -> Sequence[Result]:

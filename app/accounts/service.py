@@ -22,7 +22,7 @@ from app.accounts.model import (
     User,
 )
 from app.accounts.passwords import hash_password, is_password
-from app.db import Database
+from app.db import Cursor, Database
 from app.errors import (
     AddressNotAllowed,
     Conflict,
@@ -85,19 +85,28 @@ def authenticate_key(db: Database, key: str, address: str | None = None) -> Call
     """
     if not is_key(key):
         raise InvalidToken("The API key is not valid.")
-    now = datetime.now(UTC)
     with db.transaction() as tx:
-        found = store.find_key(tx, hash_key(key))
-        if found is None:
-            raise InvalidToken("The API key is not valid.")
-        if found.state(now) == "revoked":
-            raise RevokedKey("The API key is not valid.")
-        if found.state(now) == "expired":
-            raise ExpiredKey("The API key has expired.")
-        if found.allowed_ips and not _is_within(address, found.allowed_ips):
-            raise AddressNotAllowed("The API key may not be used from this address.")
-        if found.last_used_at is None or now - found.last_used_at > TOUCH_AFTER:
-            store.touch_key(tx, found.id)
+        return _admitted(tx, store.find_key(tx, hash_key(key)), address)
+
+
+def check_key(db: Database, key_id: UUID, address: str | None) -> Caller:
+    """Return the caller that a key acts for which has been shown before. Raises as above."""
+    with db.transaction() as tx:
+        return _admitted(tx, store.load_key(tx, key_id), address)
+
+
+def _admitted(tx: Cursor, found: ApiKey | None, address: str | None) -> Caller:
+    now = datetime.now(UTC)
+    if found is None:
+        raise InvalidToken("The API key is not valid.")
+    if found.state(now) == "revoked":
+        raise RevokedKey("The API key is not valid.")
+    if found.state(now) == "expired":
+        raise ExpiredKey("The API key has expired.")
+    if found.allowed_ips and not _is_within(address, found.allowed_ips):
+        raise AddressNotAllowed("The API key may not be used from this address.")
+    if found.last_used_at is None or now - found.last_used_at > TOUCH_AFTER:
+        store.touch_key(tx, found.id)
     # A permission that has since been abolished is not a permission.
     permissions = ALL_PERMISSIONS.intersection(found.scopes)
     return Caller(
@@ -164,9 +173,16 @@ def grant_role(db: Database, tenant_id: UUID, email: str, role: Role) -> User:
 
 
 def set_password(db: Database, email: str, password: str) -> User:
+    """Replace the password, and end all sessions: the old one may have been known to somebody.
+
+    Access tokens, and the refresh tokens of dialect A, live until they expire. Raises
+    InvalidParameter or NotFound.
+    """
     password_hash = hash_password(password)
     with db.transaction() as tx:
+        # From here on the user's row is locked, as whoever renews a session locks it.
         user = _found(store.set_password(tx, read_email(email), password_hash))
+        store.revoke_sessions(tx, user.id)
     log.info("user.password_set", extra={"user_id": str(user.id)})
     return user
 

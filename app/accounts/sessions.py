@@ -12,10 +12,10 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 from app.accounts import store
-from app.accounts.model import Login, Role, User
+from app.accounts.model import Login, RefreshToken, Role, User
 from app.accounts.passwords import hash_password
 from app.accounts.service import read_email
-from app.db import Database
+from app.db import Cursor, Database
 from app.errors import Conflict, ExpiredToken, Forbidden, InvalidToken, NotFound
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def renew(db: Database, token: str, *, seconds: int) -> tuple[Login, str]:
     """
     following = _make()
     with db.transaction() as tx:
-        known = store.lock_refresh_token(tx, _hash(token))
+        known = _locked(tx, token)
         copied = known is not None and (known.is_used or known.is_revoked)
         if known is None:
             login = None
@@ -100,12 +100,23 @@ def end(db: Database, user_id: UUID, token: str | None = None) -> None:
     """End the session that the refresh token belongs to, or all sessions of the user."""
     with db.transaction() as tx:
         if token is None:
+            store.lock_user(tx, user_id)
             store.revoke_sessions(tx, user_id)
             return
-        known = store.lock_refresh_token(tx, _hash(token))
+        known = _locked(tx, token)
         # Somebody else's is none of theirs to end.
         if known is not None and known.user_id == user_id:
             store.revoke_family(tx, known.family)
+
+
+def _locked(tx: Cursor, token: str) -> RefreshToken | None:
+    """Return the token, and keep the sessions of its user as they are until the end of `tx`."""
+    known = store.find_refresh_token(tx, _hash(token))
+    if known is None:
+        return None
+    store.lock_user(tx, known.user_id)
+    # Somebody may have used it, or ended it, while we waited.
+    return store.find_refresh_token(tx, _hash(token))
 
 
 def _make() -> str:

@@ -128,11 +128,15 @@ def insert_refresh_token(
     )
 
 
-def lock_refresh_token(tx: Cursor, token_hash: bytes) -> RefreshToken | None:
-    """Return the token, and keep others from using it until the transaction ends."""
-    tx.execute(QUERIES["lock_refresh_token"], {"token_hash": token_hash})
+def find_refresh_token(tx: Cursor, token_hash: bytes) -> RefreshToken | None:
+    tx.execute(QUERIES["find_refresh_token"], {"token_hash": token_hash})
     row = tx.fetchone()
     return None if row is None else RefreshToken(**row)
+
+
+def lock_user(tx: Cursor, user_id: UUID) -> None:
+    """Keep the sessions of the user from changing until the transaction ends."""
+    tx.execute(QUERIES["lock_user"], {"id": user_id})
 
 
 def use_refresh_token(tx: Cursor, token_id: UUID) -> None:
@@ -186,6 +190,12 @@ def insert_key(
 
 def find_key(tx: Cursor, key_hash: bytes) -> ApiKey | None:
     tx.execute(QUERIES["find_key"], {"key_hash": key_hash})
+    row = tx.fetchone()
+    return None if row is None else _key(row)
+
+
+def load_key(tx: Cursor, key_id: UUID) -> ApiKey | None:
+    tx.execute(QUERIES["load_key"], {"id": key_id})
     row = tx.fetchone()
     return None if row is None else _key(row)
 

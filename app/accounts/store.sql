@@ -73,13 +73,15 @@ INSERT INTO refresh_tokens (id, family, tenant_id, user_id, token_hash, expires_
 VALUES (%(id)s, %(family)s, %(tenant_id)s, %(user_id)s, %(token_hash)s,
         now() + make_interval(secs => %(seconds)s));
 
--- name: lock_refresh_token
--- Of two uses at once the second finds it used.
+-- name: lock_user
+-- Two things at once that renew or end sessions of a user would each miss what the other writes.
+SELECT id FROM users WHERE id = %(id)s FOR NO KEY UPDATE;
+
+-- name: find_refresh_token
 SELECT id, family, tenant_id, user_id, used_at IS NOT NULL AS is_used,
        revoked_at IS NOT NULL AS is_revoked, expires_at <= now() AS is_expired
   FROM refresh_tokens
- WHERE token_hash = %(token_hash)s
-   FOR UPDATE;
+ WHERE token_hash = %(token_hash)s;
 
 -- name: use_refresh_token
 UPDATE refresh_tokens SET used_at = now() WHERE id = %(id)s;
@@ -108,6 +110,12 @@ SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at,
        created_at, collection_id, rate_limit_rpm
   FROM api_keys
  WHERE key_hash = %(key_hash)s;
+
+-- name: load_key
+SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
+       created_at, collection_id, rate_limit_rpm
+  FROM api_keys
+ WHERE id = %(id)s;
 
 -- name: touch_key
 UPDATE api_keys SET last_used_at = now() WHERE id = %(id)s;

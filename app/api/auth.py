@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
 from typing import ParamSpec, TypeVar
+from uuid import UUID
 
 from flask import g, request
 
@@ -50,6 +52,8 @@ def identify() -> Caller:
 
     Raises MissingToken, InvalidToken, ExpiredToken or Forbidden.
     """
+    if (ticket := g.get("ticket")) is not None:
+        return _by_ticket(ticket)
     header = request.headers.get("Authorization", "")
     key = request.headers.get("X-API-Key", "")
     if key and not header:
@@ -81,6 +85,16 @@ def allow(caller: Caller, permission: str) -> None:
             f"This needs the permission {permission}, which your token does not carry.",
             required_permission=permission,
         )
+
+
+def _by_ticket(ticket: str) -> Caller:
+    """Return whom the ticket was made for, if it is for this path."""
+    caller = tokens.read_ticket(ticket, request.path)
+    if caller.source != "api_key":
+        return caller
+    # A key's networks, and its end, hold for the ticket that it got as well.
+    key = accounts.check_key(resources().db, UUID(caller.uid), request.remote_addr)
+    return replace(key, permissions=key.permissions & caller.permissions)
 
 
 def _by_key(key: str, address: str | None) -> Caller:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -20,7 +20,7 @@ from app.api import (
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
-from app.documents import uploads
+from app.db import Cursor
 from app.errors import InvalidDocuments, InvalidParameter, JobExists, JobNotFound
 from app.jobs import service
 from app.jobs.model import Job
@@ -48,11 +48,7 @@ def start() -> Response:
     else:
         body, storable = read_json()
     asked = documents_start.read(body, storable=storable, max_documents=limit)
-    uses = documents.uploads_of(enumerate(asked.documents))
-    check_uploads(uses)
     job, is_new = _submitted(asked)
-    if is_new:
-        documents.keep(resources(), job, uses)
     response = _started(job)
     if not is_new:
         response.headers["Idempotent-Replayed"] = "true"
@@ -63,7 +59,7 @@ def start() -> Response:
 @requires("documents:read")
 def status(job_id: str) -> Response:
     """Say how far the job is."""
-    snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, known(job_id))
     if request.if_none_match.contains_weak(str(snapshot.version)):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
@@ -129,23 +125,29 @@ def retry(job_id: str) -> Response:
     return _started(job)
 
 
-def check_uploads(uses: list[tuple[int, UUID]]) -> None:
-    """Raise InvalidDocuments that names uploads which are not there."""
-    missing = uploads.missing(
-        resources().db, caller().tenant_id, list(dict.fromkeys(each for _, each in uses))
-    )
-    if missing:
-        raise InvalidDocuments(
-            "Some uploads are not there.",
-            problems=[
-                {
-                    "path": f"documents.{position}.file_path",
-                    "message": f"names the upload {upload_id}, which is not there or has expired",
-                }
-                for position, upload_id in uses
-                if upload_id in missing
-            ],
-        )
+def uploads_held(asked: documents_start.Start) -> service.Hold:
+    """Return what keeps the uploads that the documents name for the job that is made of them.
+
+    It raises InvalidDocuments that names those which are not there: then there is no job.
+    """
+    uses = documents.uploads_of(enumerate(asked.documents))
+
+    def hold(tx: Cursor, job: Job) -> None:
+        if missing := documents.keep(tx, job, uses):
+            raise InvalidDocuments(
+                "Some uploads are not there.",
+                problems=[
+                    {
+                        "path": f"documents.{position}.file_path",
+                        "message": f"names the upload {upload_id}, which is not there or has"
+                        " expired",
+                    }
+                    for position, upload_id in uses
+                    if upload_id in missing
+                ],
+            )
+
+    return hold
 
 
 def _submitted(asked: documents_start.Start) -> tuple[Job, bool]:
@@ -161,7 +163,7 @@ def _submitted(asked: documents_start.Start) -> tuple[Job, bool]:
         allowed_seconds=asked.allowed_seconds,
     )
     try:
-        return service.submit(resources(), plan), True
+        return service.submit(resources(), plan, hold=uploads_held(asked)), True
     except JobExists:
         known = _find(plan.external_id or "")
         same = known.options.get("fingerprint") == asked.fingerprint
@@ -177,8 +179,10 @@ def _started(job: Job) -> Response:
         "message": "Batch processing started",
     }
     if job.retry_of is not None:
-        old = service.get(resources(), job.tenant_id, job.retry_of)
-        body["retry_of"] = old.external_id
+        # The old one may have been deleted since.
+        with suppress(JobNotFound):
+            old = service.get(resources(), job.tenant_id, job.retry_of)
+            body["retry_of"] = old.external_id
     if job.warnings:
         body["warnings"] = job.warnings
     response = jsonify(body)
@@ -188,7 +192,7 @@ def _started(job: Job) -> Response:
 
 
 def _controlled(act: Callable[..., Job], job_id: str, message: str) -> Response:
-    job = act(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    job = act(resources(), caller().tenant_id, documents.NAME, known(job_id))
     response = jsonify(
         message=message,
         job_id=job.external_id,
@@ -198,10 +202,11 @@ def _controlled(act: Callable[..., Job], job_id: str, message: str) -> Response:
 
 
 def _find(job_id: str) -> Job:
-    return service.find(resources(), caller().tenant_id, documents.NAME, _known(job_id))
+    return service.find(resources(), caller().tenant_id, documents.NAME, known(job_id))
 
 
-def _known(job_id: str) -> str:
+def known(job_id: str) -> str:
+    """Return the id of a job as it stands in a path. Raises InvalidParameter or JobNotFound."""
     if not job_id:
         raise InvalidParameter("Invalid job ID")
     if not JOB_ID.match(job_id):

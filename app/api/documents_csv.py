@@ -15,6 +15,7 @@ from app.errors import InvalidParameter
 #: Fields of the form that hold JSON.
 _JSON = ("config", "column_mapping")
 _TEXTS = ("job_id", "deadline")
+_LONGEST_CELL = 1 << 30
 
 
 def is_form() -> bool:
@@ -38,6 +39,9 @@ def _rows(data: bytes, max_documents: int) -> list[dict[str, str | None]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidParameter(f"The file is not UTF-8 at byte {error.start}.") from error
+    # A setting of the whole process, which has others' in mind. No cell is longer than the body may
+    # be, and what is too long for its field is refused by name later on.
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(reader, [])

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from itertools import chain, islice
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
 
-from app.api import streams
+from app.api import documents, streams
 from app.api.auth import requires
 from app.api.context import caller, resources
 from app.api.documents_render import STATUS_WORDS
@@ -43,8 +44,7 @@ _SHOWN = ("tags", "model_name", "metadata")
 @requires(PERMISSION)
 def show(job_id: str) -> Response:
     """Stream what happens to a job, as the WebSocket tells it, as server-sent events."""
-    job = service.find(resources(), caller().tenant_id, DIALECT, job_id)
-    return streams.respond(job, WORDING)
+    return streams.respond(find(caller().tenant_id, job_id), WORDING)
 
 
 @bp.get("/ws/<job_id>")
@@ -58,6 +58,11 @@ def websocket(job_id: str) -> tuple[Response, HTTPStatus, dict[str, str]]:
     detail = f"This is a WebSocket{place}: connect with the protocol it speaks."
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     return jsonify(detail=detail), HTTPStatus.UPGRADE_REQUIRED, headers
+
+
+def find(tenant_id: UUID, job_id: str) -> Job:
+    """Return the tenant's job, or raise JobNotFound."""
+    return service.find(resources(), tenant_id, DIALECT, documents.known(job_id))
 
 
 def say(job: Job, event: JobEvent) -> Message | None:

@@ -83,7 +83,8 @@ def _of_job(failure: Failure, state: JobState) -> dict[str, Any]:
     word = STATUS_WORDS[state]
     known: dict[str, Any] = {"job_id": (request.view_args or {}).get("job_id"), "status": word}
     if failure.code == "invalid_state":
-        asked = request.path.rstrip("/").rpartition("/")[2]
+        last = request.path.rstrip("/").rpartition("/")[2]
+        asked = "delete" if request.method == "DELETE" else last
         known["detail"] = f"Cannot {asked} a job that is {_ON_ITS_WAY.get(str(state), word)}"
     return known
 

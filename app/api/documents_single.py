@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +15,10 @@ from app.api import documents_render, documents_start, waiting
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
-from app.api.documents import check_uploads
+from app.api.documents import uploads_held
 from app.api.jobs_render import stamp
 from app.documents import uploads
+from app.documents.model import Source, Upload
 from app.errors import AppError, InvalidParameter, ItemError, JobError
 from app.jobs import service
 from app.jobs.model import NewItem
@@ -28,6 +29,8 @@ bp = Blueprint("documents_single", __name__, url_prefix="/api")
 #: Files of one upload, and paths of one look.
 FILES = 100
 PATHS = 1_000
+#: For the hosts that the paths of one look name, all together.
+LOOK_SECONDS = 10.0
 
 #: One line that shows what may stand in each column.
 _TEMPLATE = {
@@ -54,8 +57,6 @@ def process() -> Response:
     asked = documents_start.read(
         {"documents": [given], "config": config}, storable=storable, max_documents=1
     )
-    uses = documents.uploads_of(enumerate(asked.documents))
-    check_uploads(uses)
     (document,) = asked.documents
     job = service.submit(
         resources(),
@@ -67,6 +68,7 @@ def process() -> Response:
             config=asked.config,
             interactive=True,
         ),
+        hold=uploads_held(asked),
     )
     try:
         waiting.finished(job)
@@ -85,8 +87,14 @@ def upload() -> tuple[Response, HTTPStatus]:
         raise InvalidParameter("No files provided: send them as multipart/form-data, in `files`.")
     if len(files) > FILES:
         raise InvalidParameter(f"At most {FILES} files may be sent at once.")
-    kept = [_kept(file) for file in files]
-    return jsonify(files=kept), HTTPStatus.CREATED
+    made = uploads.save_all(
+        resources().db,
+        resources().settings,
+        caller().tenant_id,
+        [(file.filename or "", file.read()) for file in files],
+        created_by=caller().uid,
+    )
+    return jsonify(files=[_kept(each) for each in made]), HTTPStatus.CREATED
 
 
 @bp.post("/batch/validate-paths")
@@ -103,7 +111,7 @@ def validate_paths() -> Response:
     asked = documents_start.read(
         {"documents": listed, "config": {}}, storable=storable, max_documents=PATHS
     )
-    results = [_checked(document) for document in asked.documents]
+    results = _checked(asked.documents)
     valid = sum(result["valid"] for result in results)
     return jsonify(
         results=results, total=len(results), valid_count=valid, invalid_count=len(results) - valid
@@ -136,15 +144,7 @@ def _files() -> list[FileStorage]:
     ]
 
 
-def _kept(file: FileStorage) -> dict[str, Any]:
-    made = uploads.save(
-        resources().db,
-        resources().settings,
-        caller().tenant_id,
-        name=file.filename or "",
-        data=file.read(),
-        created_by=caller().uid,
-    )
+def _kept(made: Upload) -> dict[str, Any]:
     return {
         "file_path": f"upload://{made.id}",
         "file_source_type": "upload",
@@ -155,16 +155,26 @@ def _kept(file: FileStorage) -> dict[str, Any]:
     }
 
 
-def _checked(document: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {"file_path": document.get("file_path")}
+def _checked(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found = [_source(document) for document in given]
+    sources = [each for each in found if isinstance(each, Source)]
+    reader = documents.reader_of(resources())
+    checked = iter(reader.check_all(caller().tenant_id, sources, seconds=LOOK_SECONDS))
+    results = []
+    for document, source in zip(given, found, strict=True):
+        shown: dict[str, Any] = {"file_path": document.get("file_path")}
+        wrong = source if isinstance(source, ItemError) else next(checked)
+        if wrong is not None:
+            kind = wrong.code.replace("_", "-")
+            shown |= {"valid": False, "error": str(wrong), "error_type": kind}
+        elif isinstance(source, Source):
+            shown |= {"valid": True, "file_source_type": str(source.kind)}
+        results.append(shown)
+    return results
+
+
+def _source(document: Mapping[str, Any]) -> Source | ItemError:
     try:
-        source = documents.source_of(document)
-        documents.reader_of(resources()).check(caller().tenant_id, source)
+        return documents.source_of(document)
     except ItemError as error:
-        return {
-            **shown,
-            "valid": False,
-            "error": str(error),
-            "error_type": error.code.replace("_", "-"),
-        }
-    return {**shown, "valid": True, "file_source_type": str(source.kind)}
+        return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -58,13 +58,7 @@ def search() -> Response:
     running = service.count_running(resources(), page)
     next_cursor = make_cursor(page[-1]) if len(jobs) > limit else None
     now = datetime.now(UTC)
-    response = jsonify(
-        object="list",
-        data=[jobs_render.record(job, running[job.id], now) for job in page],
-        has_more=next_cursor is not None,
-        next_cursor=next_cursor,
-    )
-    return _linked(response, next_cursor)
+    return _listed([jobs_render.record(job, running[job.id], now) for job in page], next_cursor)
 
 
 @bp.get("/<job_id>")
@@ -95,13 +89,7 @@ def list_items(job_id: str) -> Response:
         resources(), job, first=first, limit=limit + 1, statuses=[str(each) for each in statuses]
     )
     next_cursor = str(rows[limit]["position"]) if len(rows) > limit else None
-    response = jsonify(
-        object="list",
-        data=[jobs_render.item(row) for row in rows[:limit]],
-        has_more=next_cursor is not None,
-        next_cursor=next_cursor,
-    )
-    return _linked(response, next_cursor)
+    return _listed([jobs_render.item(row) for row in rows[:limit]], next_cursor)
 
 
 @bp.get("/<job_id>/errors")
@@ -113,13 +101,7 @@ def list_errors(job_id: str) -> Response:
         resources(), find(job_id), first=first, limit=limit + 1, examples=_EXAMPLES
     )
     next_cursor = str(first + limit) if len(rows) > limit else None
-    response = jsonify(
-        object="list",
-        data=[jobs_render.failure(row) for row in rows[:limit]],
-        has_more=next_cursor is not None,
-        next_cursor=next_cursor,
-    )
-    return _linked(response, next_cursor)
+    return _listed([jobs_render.failure(row) for row in rows[:limit]], next_cursor)
 
 
 @bp.delete("/<job_id>")
@@ -202,8 +184,11 @@ def _polled(response: Response, job: Job) -> Response:
     return response
 
 
-def _linked(response: Response, next_cursor: str | None) -> Response:
-    """RFC 8288: the next page as a header."""
+def _listed(data: Sequence[Mapping[str, Any]], next_cursor: str | None) -> Response:
+    """Return one page, with the next one as a header too (RFC 8288)."""
+    response = jsonify(
+        object="list", data=data, has_more=next_cursor is not None, next_cursor=next_cursor
+    )
     if next_cursor is not None:
         query = urlencode({**request.args.to_dict(), "after": next_cursor})
         response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'

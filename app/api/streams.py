@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Protocol, cast
 from urllib.parse import urlencode
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 
 from app.api import tokens
 from app.api.context import caller, resources
@@ -32,9 +31,6 @@ PERMISSION = "jobs:read"
 DOCUMENTS = "documents:read"
 #: All that a ticket to `live` may carry: what any of its routes asks for.
 WATCHING = frozenset({PERMISSION, DOCUMENTS})
-
-#: A ticket is used at once.
-_TICKET = timedelta(seconds=60)
 
 #: Far beyond any version, and within a bigint.
 _DIGITS = 18
@@ -86,9 +82,16 @@ class Streams(Protocol):
 
 
 def take_token() -> None:
-    """Let `?token=` stand for the header: an EventSource in a browser can send none."""
+    """Let `?token=` stand for the header: an EventSource in a browser can send none.
+
+    A ticket is good there only, and so in this process only.
+    """
     token = request.args.get("token")
-    if token and "HTTP_AUTHORIZATION" not in request.environ:
+    if not token or "HTTP_AUTHORIZATION" in request.environ:
+        return
+    if token.startswith(tokens.TICKET_PREFIX):
+        g.ticket = token
+    else:
         request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
 
@@ -159,9 +162,7 @@ def _sent_on() -> Response:
             " proxy: ask whoever runs this server. A list of the events is to be had here, with"
             " Accept: application/json."
         )
-    ticket = tokens.make_access(
-        caller().tenant_id, caller().uid, caller().permissions & WATCHING, lifetime=_TICKET
-    )
+    ticket = tokens.make_ticket(caller(), caller().permissions & WATCHING, request.path)
     given = [(name, text) for name, text in request.args.items(multi=True) if name != "token"]
     response = Response(status=HTTPStatus.TEMPORARY_REDIRECT)
     query = urlencode([*given, ("token", ticket)])

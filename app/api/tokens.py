@@ -2,17 +2,20 @@
 
 An access token says who (sub), for which tenant, and what they may do; it is believed until it
 expires. A refresh token says who and for which tenant, and is exchanged for what they may do now.
+A ticket lets its caller watch at one path of the process `live`, for a minute, and is good for
+nothing else: it stands in an address, and addresses are written down by many.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Flask
+import jwt
+from flask import Flask, current_app
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
@@ -24,6 +27,13 @@ from app.settings import Settings
 ISSUER = "muster"
 AUDIENCE = "muster-api"
 ALGORITHM = "HS256"
+
+#: Of a ticket: whoever asks for the other audience cannot take one for a token.
+TICKET_AUDIENCE = "muster-live"
+TICKET_PREFIX = "tk_"
+#: It is used at once.
+_TICKET = timedelta(seconds=60)
+_TICKET_CLAIMS = ("tenant", "sub", "permissions", "source", "path", "exp")
 
 #: Tokens whose signature this process has checked. A poller sends the same one every few seconds.
 _CHECKED: dict[str, tuple[float, Caller]] = {}
@@ -86,6 +96,47 @@ def read_access(token: str) -> Caller:
         _CHECKED.clear()
     _CHECKED[token] = (claims["exp"], caller)
     return caller
+
+
+def make_ticket(caller: Caller, permissions: Iterable[str], path: str) -> str:
+    """Return a ticket with which the caller may GET that path of `live`. Needs an app context."""
+    claims = {
+        "iss": ISSUER,
+        "aud": TICKET_AUDIENCE,
+        "exp": datetime.now(UTC) + _TICKET,
+        "sub": caller.uid,
+        "tenant": str(caller.tenant_id),
+        "permissions": sorted(permissions),
+        "source": caller.source,
+        "path": path,
+    }
+    return TICKET_PREFIX + jwt.encode(claims, _secret(), ALGORITHM)
+
+
+def read_ticket(ticket: str, path: str) -> Caller:
+    """Return who may watch at that path with the ticket. Raises InvalidToken or ExpiredToken."""
+    try:
+        claims = jwt.decode(
+            ticket.removeprefix(TICKET_PREFIX),
+            _secret(),
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=TICKET_AUDIENCE,
+            options={"require": [*_TICKET_CLAIMS]},
+        )
+    except ExpiredSignatureError as error:
+        raise ExpiredToken("The ticket has expired; ask for the stream again.") from error
+    except PyJWTError as error:
+        raise InvalidToken("The ticket is not one of ours.") from error
+    if claims["path"] != path:
+        raise InvalidToken("The ticket is for another address.")
+    return Caller(
+        UUID(claims["tenant"]), claims["sub"], frozenset(claims["permissions"]), claims["source"]
+    )
+
+
+def _secret() -> str:
+    return str(current_app.config["JWT_SECRET_KEY"])
 
 
 def read_refresh(token: str) -> tuple[UUID, str]:

@@ -2,8 +2,8 @@
 
 Two kinds of commands live here. Those that act on the server's own data (migrate, tenants, users,
 keys, token, lists, evaluate, serve) read the server's settings and talk to Postgres. Those of a
-client (submit, jobs, show, pause, resume, cancel, retry, screen) know an address and a token, and
-talk HTTP only.
+client (submit, jobs, show, watch, pause, resume, cancel, retry, screen) know an address and a
+token, and talk HTTP only.
 
 Modules here import little at the top: heavy ones are imported inside the commands, so that
 `muster --help` answers at once. This one imports nothing at all: Ctrl-C is a sentence from the

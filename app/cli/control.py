@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from app.cli.http import Api, api_options
+from app.cli.native import job_path, uuid_of
 from app.cli.output import counted, note, print_json
 from app.cli.values import job_argument
-from app.jobs import ids
 
 #: How long to wait until what is in hand is finished, before saying that it still is.
 PATIENCE_SECONDS = 20.0
 _PAUSE = 0.3
 
-json_option = click.option(
+_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the job as JSON, as the server shows it."
 )
 
 
-@click.command()
-@job_argument
-@json_option
-@api_options
+def _command(function: Callable[..., None]) -> click.Command:
+    """Make a command of what is done to one job."""
+    return click.command()(job_argument(_json_option(api_options(function))))
+
+
+@_command
 def pause(api: Api, job_id: str, as_json: bool) -> None:
     """Let a job finish what it has in hand, and then stand still.
 
@@ -33,20 +35,16 @@ def pause(api: Api, job_id: str, as_json: bool) -> None:
     Example:
       muster pause 550e8400-e29b-41d4-a716-446655440000
     """
-    job = _settled(api, api.post_json(_path(job_id, "/pause")), "pausing")
     said = {
-        "paused": f"Paused {_progress(job)}.",
-        "pausing": f"Pausing {_progress(job)}; what is in hand is still being finished.",
+        "paused": "Paused {}.",
+        "pausing": "Pausing {}; what is in hand is still being finished.",
     }
-    _say(job, said, as_json)
-    if job["status"] in said and not as_json:
+    status = _tell(api, job_id, "pause", said, as_json, passing="pausing")
+    if status in said and not as_json:
         note(f"Go on with: muster resume {job_id}")
 
 
-@click.command()
-@job_argument
-@json_option
-@api_options
+@_command
 def resume(api: Api, job_id: str, as_json: bool) -> None:
     """Let a paused job go on where it stood. Nothing is done twice.
 
@@ -54,15 +52,11 @@ def resume(api: Api, job_id: str, as_json: bool) -> None:
     Example:
       muster resume 550e8400-e29b-41d4-a716-446655440000
     """
-    job = api.post_json(_path(job_id, "/resume"))
-    going_on = f"Going on {_progress(job)}."
-    _say(job, {"running": going_on, "queued": going_on}, as_json)
+    said = dict.fromkeys(("running", "queued"), "Going on {}.")
+    _tell(api, job_id, "resume", said, as_json)
 
 
-@click.command()
-@job_argument
-@json_option
-@api_options
+@_command
 def cancel(api: Api, job_id: str, as_json: bool) -> None:
     """Stop a job for good. What is finished keeps its results.
 
@@ -70,18 +64,14 @@ def cancel(api: Api, job_id: str, as_json: bool) -> None:
     Example:
       muster cancel 550e8400-e29b-41d4-a716-446655440000
     """
-    job = _settled(api, api.post_json(_path(job_id, "/cancel")), "cancelling")
     said = {
-        "cancelled": f"Cancelled {_progress(job)}.",
-        "cancelling": f"Stopping {_progress(job)}; what is in hand is still being finished.",
+        "cancelled": "Cancelled {}.",
+        "cancelling": "Stopping {}; what is in hand is still being finished.",
     }
-    _say(job, said, as_json)
+    _tell(api, job_id, "cancel", said, as_json, passing="cancelling")
 
 
-@click.command()
-@job_argument
-@json_option
-@api_options
+@_command
 def retry(api: Api, job_id: str, as_json: bool) -> None:
     """Do again what failed or was never reached, as a new job.
 
@@ -91,33 +81,40 @@ def retry(api: Api, job_id: str, as_json: bool) -> None:
     Example:
       muster show $(muster retry 550e8400-e29b-41d4-a716-446655440000)
     """
-    job = api.post_json(_path(job_id, "/retry"), {"items": "unfinished"})
+    job = api.post_json(job_path(job_id, "/retry"), {"items": "unfinished"})
     if as_json:
         print_json(job)
         return
-    click.echo(str(ids.parse(job["id"]) or job["id"]))
+    click.echo(uuid_of(job))
     note(f"To be done again: {counted(job['counts']['total'], 'item', 'items')}.")
 
 
-def _path(job_id: str, action: str = "") -> str:
-    return f"/v1/jobs/{job_id}{action}"
+def _tell(
+    api: Api,
+    job_id: str,
+    action: str,
+    sentences: Mapping[str, str],
+    as_json: bool,
+    *,
+    passing: str | None = None,
+) -> str:
+    """Do it, wait while the job is `passing` or until patience ends, and say the status's sentence.
 
-
-def _settled(api: Api, job: dict[str, Any], passing: str) -> dict[str, Any]:
-    """Return the job when it is no longer on its way, or as it is when patience ends."""
+    The braces in a sentence are for how far the job is. Returns the status.
+    """
+    job = api.post_json(job_path(job_id, f"/{action}"))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while job["status"] == passing and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-        job = api.get_json(_path(job["id"]))
-    return job
-
-
-def _say(job: Mapping[str, Any], sentences: Mapping[str, str], as_json: bool) -> None:
+        job = api.get_json(job_path(job["id"]))
+    status = str(job["status"])
     if as_json:
         print_json(job)
     else:
+        said, progress = sentences.get(status), _progress(job)
         # It may have come to its end in this very moment.
-        click.echo(sentences.get(job["status"], f"The job is {job['status']} {_progress(job)}."))
+        click.echo(said.format(progress) if said else f"The job is {status} {progress}.")
+    return status
 
 
 def _progress(job: Mapping[str, Any]) -> str:

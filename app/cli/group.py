@@ -17,6 +17,7 @@ from app.cli import (
     serve,
     submit,
     users,
+    watch,
 )
 from app.cli.sentences import Sentences
 from app.version import VERSION
@@ -28,6 +29,7 @@ SECTIONS = {
         submit.submit,
         jobs.jobs,
         results.show,
+        watch.watch,
         control.pause,
         control.resume,
         control.cancel,

@@ -6,13 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import click
 
+from app.cli import native
 from app.cli.explain import print_calculation
-from app.cli.http import Api, api_options
+from app.cli.http import Api, ApiFailure, api_options
 from app.cli.output import counted, note, print_fields, print_json, print_table, visible
 from app.cli.sentences import Failure
 from app.cli.values import job_argument
@@ -44,7 +46,9 @@ output_option = click.option(
 @click.command()
 @job_argument
 @click.option("--results", "with_results", is_flag=True, help="Print the results as JSON lines.")
-@click.option("--explain", metavar="ENTITY", help="Print how this entity's scores come about.")
+@click.option(
+    "--explain", metavar="ENTITY", help="Print how the scores of this entity screened come about."
+)
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @api_options
@@ -56,7 +60,7 @@ def show(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a job: how far it is, how it ended, and who matched.
+    """Show a job of any kind: how it stands, and what was found.
 
     A job that still runs has results already; those that come later are missing from the file.
 
@@ -67,19 +71,36 @@ def show(
       muster show 550e8400-e29b-41d4-a716-446655440000 --explain c-1001
       muster show 550e8400-e29b-41d4-a716-446655440000 --results | jq 'select(.is_match)'
     """
-    job = api.get_json(job_path(job_id), {"results": "false"})
+    path, job = _find(api, job_id)
+    is_screening = path == job_path(job_id)
+    if explain is not None and not is_screening:
+        raise Failure(f"Only a screening job has scores to explain, and this one is {job['kind']}.")
     if output:
-        save(api, job_id, output)
+        save(api, path, output)
         note(f"Wrote the results to {output}.")
     if explain is not None:
-        _explain(read(api, job_id), explain)
+        _explain(read(api, path), explain)
     elif with_results:
-        print_results(api, job_id)
+        print_results(api, path)
     elif as_json:
         print_json(job)
-    else:
+    elif is_screening:
         print_job(job)
-        print_matches(read(api, job_id))
+        print_matches(read(api, path))
+    else:
+        native.print_job(job)
+        native.print_tags(read(api, path))
+
+
+def _find(api: Api, job_id: str) -> tuple[str, dict[str, Any]]:
+    """Return where the job is and how it stands: a screening job, or as `/v1` shows any other."""
+    try:
+        return job_path(job_id), api.get_json(job_path(job_id), {"results": "false"})
+    except ApiFailure as failure:
+        # Whoever may not screen may still have jobs of another kind.
+        if failure.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+            raise
+    return native.job_path(job_id), api.get_json(native.job_path(job_id))
 
 
 def _explain(results: Iterable[Mapping[str, Any]], entity: str) -> None:
@@ -94,33 +115,36 @@ def _explain(results: Iterable[Mapping[str, Any]], entity: str) -> None:
     raise Failure("There is no result of an entity with this entity_id, or index if it has none.")
 
 
-def job_path(job_id: str, action: str = "") -> str:
-    return f"/kyc/jobs/{job_id}{action}"
+def job_path(job_id: str) -> str:
+    return f"/kyc/jobs/{job_id}"
 
 
-def save(api: Api, job_id: str, path: Path) -> None:
-    """Stream the results into the file, which appears only when they are all in it."""
+def save(api: Api, job: str, path: Path) -> None:
+    """Stream the results of the job at that path of the server into the file.
+
+    It appears only when they are all in it.
+    """
     accept = CSV if path.suffix.lower() == ".csv" else NDJSON
     if path.exists() and not path.is_file():
         # /dev/stdout, a named pipe: nothing that could be replaced.
-        _download(api, job_id, accept, path)
+        _download(api, job, accept, path)
         return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        _download(api, job_id, accept, part)
+        _download(api, job, accept, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _download(api: Api, job_id: str, accept: str, path: Path) -> None:
-    with path.open("wb") as file, api.stream(job_path(job_id, "/results"), accept) as chunks:
+def _download(api: Api, job: str, accept: str, path: Path) -> None:
+    with path.open("wb") as file, api.stream(f"{job}/results", accept) as chunks:
         file.writelines(chunks)
 
 
-def read(api: Api, job_id: str) -> Iterator[dict[str, Any]]:
-    """Return the results one by one, as they come."""
-    with api.stream(job_path(job_id, "/results"), NDJSON) as chunks:
+def read(api: Api, job: str) -> Iterator[dict[str, Any]]:
+    """Return the results of the job at that path one by one, as they come."""
+    with api.stream(f"{job}/results", NDJSON) as chunks:
         rest = b""
         for chunk in chunks:
             *lines, rest = (rest + chunk).split(b"\n")
@@ -136,10 +160,10 @@ def _line(text: bytes) -> dict[str, Any]:
         raise Failure("The server sent results that are not JSON lines.") from error
 
 
-def print_results(api: Api, job_id: str) -> None:
+def print_results(api: Api, job: str) -> None:
     """Pass the results on to stdout just as the server sends them."""
     out = sys.stdout.buffer
-    with api.stream(job_path(job_id, "/results"), NDJSON) as chunks:
+    with api.stream(f"{job}/results", NDJSON) as chunks:
         for chunk in chunks:
             out.write(chunk)
     out.flush()

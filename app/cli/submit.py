@@ -167,7 +167,7 @@ def _finish_all(
         except ApiFailure as failure:
             raise Failure(f"{failure.message} {_goes_on(submitted[number:])}") from failure
         if target:
-            results.save(api, job_id, target)
+            results.save(api, results.job_path(job_id), target)
             note(f"Wrote the results to {target}.")
         if as_json:
             print_json(job)
@@ -187,7 +187,7 @@ def _finish_all(
 def _tell(api: Api, job: dict[str, Any], rows: Sequence[Row]) -> None:
     results.print_job(job)
     if job["matches_found"] or job["failed_entities"]:
-        results.print_matches(results.read(api, job["job_id"]), _names(rows))
+        results.print_matches(results.read(api, results.job_path(job["job_id"])), _names(rows))
 
 
 def _names(rows: Sequence[Row]) -> dict[int, str]:

@@ -126,6 +126,9 @@ def grant(email: str, tenant: str, role: str) -> None:
 def password(email: str) -> None:
     """Set a user's password, asked for or read from standard input.
 
+    It ends the sessions of the user in /api/auth. An access token they already hold lives until
+    it expires, an hour by default; a refresh token of /kyc/auth/token too, a week.
+
     \b
     Example:
       muster users password ada@example.com

@@ -1,15 +1,24 @@
-"""Waiting for a job: polls that are quick at first, and a bar or lines that show how far it is."""
+"""Waiting for a job: polls that are quick at first, and a bar or lines that show how far it is.
+
+`muster submit` waits for what it has submitted, `muster watch` for a job of any kind.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from app.cli.http import Api, ApiFailure, body_of
-from app.cli.output import note
+import click
+
+from app.cli import native
+from app.cli.http import Api, ApiFailure, api_options, body_of
+from app.cli.output import note, print_json, visible
+from app.cli.sentences import Failure, Interrupted
+from app.cli.values import job_argument
 
 #: The job says when to ask again (five seconds, as a rule). A person who watches a bar gets a
 #: second at most; a program should do as it is told.
@@ -22,24 +31,91 @@ PATIENCE_SECONDS = 60.0
 #: Without a terminal, a line at most this often.
 LINE_SECONDS = 5.0
 
-#: Shows the job as it is now.
-Show = Callable[[dict[str, Any]], None]
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job is, whatever its kind. `status` is news by itself when it changes."""
+
+    done: int
+    total: int
+    verb: str
+    remark: str
+    is_over: bool
+    status: str = ""
+
+
+#: Shows how far the job is now.
+Show = Callable[[Standing], None]
+
+Read = Callable[[Mapping[str, Any]], Standing]
+
+
+@click.command()
+@job_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON when it has ended.")
+@api_options
+def watch(api: Api, job_id: str, as_json: bool) -> None:
+    """Show how far a job of any kind is until it ends, and how it ended.
+
+    Ctrl-C stops the watching, never the job. Exit status 1 if the job was not completed, or not
+    a single item of it succeeded.
+
+    \b
+    Example:
+      muster watch 550e8400-e29b-41d4-a716-446655440000
+    """
+    try:
+        with _progress() as show:
+            job = _poll(api, native.job_path(job_id), {}, _standing, show)
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(
+            f"Stopped watching. The job goes on; look at it with: muster show {job_id}"
+        ) from interrupt
+    if as_json:
+        print_json(job)
+    else:
+        native.print_job(job)
+    if job["status"] != "completed":
+        raise Failure(f"The job did not complete: it is {job['status']}.")
+    if job["counts"]["failed"] == job["counts"]["total"]:
+        raise Failure("Not a single item of the job succeeded.")
 
 
 def wait(api: Api, job_id: str) -> dict[str, Any]:
-    """Show progress on stderr until the job has ended, and return how it ended."""
+    """Show the progress of a screening job until it has ended, and return how it ended."""
     with _progress() as show:
-        return _poll(api, f"/kyc/jobs/{job_id}", show)
+        return _poll(api, f"/kyc/jobs/{job_id}", {"results": "false"}, _screened, show)
 
 
-def _poll(api: Api, path: str, show: Show) -> dict[str, Any]:
+def _screened(job: Mapping[str, Any]) -> Standing:
+    return Standing(
+        done=job["processed_entities"],
+        total=job["total_entities"],
+        verb="screened",
+        remark=f"{job['matches_found']:,} matches",
+        is_over=job["job_status"] in {"completed", "failed"},
+    )
+
+
+def _standing(job: Mapping[str, Any]) -> Standing:
+    return Standing(
+        done=native.done(job),
+        total=job["counts"]["total"],
+        verb="done",
+        remark=f"{job['counts']['failed']:,} failed, {job['status']}",
+        is_over=job["finished_at"] is not None,
+        status=job["status"],
+    )
+
+
+def _poll(api: Api, path: str, params: Mapping[str, str], read: Read, show: Show) -> dict[str, Any]:
     etag: str | None = None
     pause = FASTEST
     answered_at = time.monotonic()
     is_away = False
     while True:
         try:
-            response = api.get(path, {"results": "false"}, etag)
+            response = api.get(path, params, etag)
         except ApiFailure as failure:
             if not failure.is_passing or time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise
@@ -53,8 +129,9 @@ def _poll(api: Api, path: str, show: Show) -> dict[str, Any]:
         if response.status_code == 200:
             job = body_of(response)
             etag = response.headers.get("ETag")
-            show(job)
-            if job["job_status"] in {"completed", "failed"}:
+            standing = read(job)
+            show(standing)
+            if standing.is_over:
                 return job
         time.sleep(pause)
         pause = min(pause * 1.2, SLOWEST)
@@ -78,18 +155,19 @@ def _bar() -> Iterator[Show]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[matches]} matches"),
+        TextColumn("{task.fields[remark]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Screening", total=None, matches=0)
+        task = progress.add_task("", total=None, remark="")
 
-        def show(job: dict[str, Any]) -> None:
+        def show(standing: Standing) -> None:
             progress.update(
                 task,
-                total=job["total_entities"],
-                completed=job["processed_entities"],
-                matches=f"{job['matches_found']:,}",
+                description=standing.verb.capitalize(),
+                total=standing.total,
+                completed=standing.done,
+                remark=standing.remark,
             )
 
         yield show
@@ -97,15 +175,17 @@ def _bar() -> Iterator[Show]:
 
 def _lines() -> Show:
     """Say something now and then: for logs, where a moving bar would be noise."""
-    said: tuple[int, float] = (-1, 0.0)
+    said: Standing | None = None
+    said_at = 0.0
 
-    def show(job: dict[str, Any]) -> None:
-        nonlocal said
-        done, total, now = job["processed_entities"], job["total_entities"], time.monotonic()
-        is_news = done != said[0] and (done == total or now - said[1] >= LINE_SECONDS)
-        if is_news:
+    def show(standing: Standing) -> None:
+        nonlocal said, said_at
+        done, total, now = standing.done, standing.total, time.monotonic()
+        is_due = said is None or now - said_at >= LINE_SECONDS
+        is_turn = done == total or (said is not None and standing.status != said.status)
+        if standing != said and (is_due or is_turn):
             share = 100 * done // total if total else 0
-            note(f"{done:,} of {total:,} screened ({share} %), {job['matches_found']:,} matches")
-            said = (done, now)
+            note(f"{done:,} of {total:,} {standing.verb} ({share} %), {visible(standing.remark)}")
+            said, said_at = standing, now
 
     return show

@@ -34,22 +34,22 @@ _CLOSED = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/96",
-        "64:ff9b:1::/48",
-        "100::/64",
         "2001::/23",
         "2001:db8::/32",
         "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
     )
 )
-#: Addresses that stand for an IPv4 address in their last four bytes: mapped, and by NAT64.
-_CARRIES_LAST = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96")))
+#: All that has been given out for the internet; what lies beside it is for use inside, or for none.
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+#: Addresses that stand for an IPv4 address in their last four bytes: mapped, translated (SIIT), and
+#: by NAT64.
+_CARRIES_LAST = tuple(
+    map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+)
 _6TO4 = ipaddress.IPv6Network("2002::/16")
+#: What stands in any network before an IPv4 address that is tunnelled to (ISATAP), but for the bit
+#: that says whether that address is unique.
+_ISATAP, _UNIQUE = 0x0000_5EFE, 0x0200_0000
 
 _WEB_PORTS = frozenset({80, 443})
 _FIRST_FREE_PORT = 1024
@@ -102,7 +102,12 @@ def is_public(address: Address) -> bool:
         if address.scope_id is not None:
             return False
         if any(address in network for network in _CARRIES_LAST):
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+            return is_public(_last(address))
+        if address not in _GIVEN_OUT:
+            return False
+        is_isatap = int(address) >> 32 & 0xFFFFFFFF & ~_UNIQUE == _ISATAP
+        if is_isatap and not is_public(_last(address)):
+            return False
         if address in _6TO4:
             return is_public(ipaddress.IPv4Address(int(address) >> 80 & 0xFFFFFFFF))
     return (
@@ -110,3 +115,7 @@ def is_public(address: Address) -> bool:
         and not address.is_multicast
         and not any(address in network for network in _CLOSED)
     )
+
+
+def _last(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

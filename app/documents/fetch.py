@@ -20,7 +20,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -31,6 +31,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from app.documents import codes
 from app.documents.addresses import Guard
 from app.documents.local import suffix_of
+from app.documents.lookups import Resolve, look_up_all
 from app.documents.model import Content, Hint
 from app.errors import ItemError
 from app.version import VERSION
@@ -49,9 +50,6 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-
-#: Returns the addresses of a host.
-Resolve = Callable[[str, int], Sequence[str]]
 
 
 def look_up(host: str, port: int) -> Sequence[str]:
@@ -83,17 +81,40 @@ class Fetcher:
             codes.TOO_MANY_REDIRECTS, f"The URL redirects more than {MAX_REDIRECTS} times."
         )
 
-    def check(self, url: str) -> None:
-        """Raise ItemError if the URL would be refused without asking its server."""
-        self.guard.check_configured()
-        self._addresses(_Target.of(url), _Deadline(self.seconds))
+    def check_all(self, urls: Iterable[str], *, seconds: float) -> dict[str, ItemError]:
+        """Return of each URL that would be refused without asking its server why it would be.
+
+        Each host is looked up once. If it took longer than `seconds` for all of them together, a
+        URL is refused too: nobody knows where it leads.
+        """
+        refused: dict[str, ItemError] = {}
+        targets: dict[str, _Target] = {}
+        for url in urls:
+            try:
+                self.guard.check_configured()
+                targets[url] = _Target.of(url)
+            except ItemError as error:
+                refused[url] = error
+        hosts = {target.host: target.port for target in targets.values()}
+        found = look_up_all(self.resolve, hosts, seconds)
+        for url, target in targets.items():
+            try:
+                if target.host not in found:
+                    raise _not_looked_up(seconds)
+                self._admit(target, found[target.host])
+            except ItemError as error:
+                refused[url] = error
+        return refused
 
     def _addresses(self, target: _Target, deadline: _Deadline) -> Sequence[str]:
         found = _in_time(lambda: self.resolve(target.host, target.port), deadline)
+        self._admit(target, found)
+        return found
+
+    def _admit(self, target: _Target, found: Sequence[str]) -> None:
         if not found:
             raise _failed("The host of the URL was not found.")
         self.guard.admit(target.host, target.port, found)
-        return found
 
     def _request(
         self, target: _Target, addresses: Sequence[str], deadline: _Deadline
@@ -361,6 +382,14 @@ def _hint(headers: Message, path: str) -> Hint:
 
 def _failed(message: str) -> ItemError:
     return ItemError(codes.FETCH_FAILED, message)
+
+
+def _not_looked_up(seconds: float) -> ItemError:
+    return ItemError(
+        codes.TIMEOUT,
+        f"The host of the URL was not looked up within the {seconds:g} seconds that there are for"
+        " all paths of a request. Send it again, with fewer paths.",
+    )
 
 
 def _invalid(message: str) -> ItemError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from app.db import Database
@@ -9,8 +11,9 @@ from app.documents import codes, uploads
 from app.documents.addresses import Guard
 from app.documents.clean import clean
 from app.documents.extractor import Extractor, Limits
-from app.documents.fetch import Fetcher, Resolve, look_up
+from app.documents.fetch import Fetcher, look_up
 from app.documents.local import LocalFiles
+from app.documents.lookups import Resolve
 from app.documents.model import Content, DocumentType, Source, SourceKind, Text
 from app.errors import ItemError
 from app.settings import Settings
@@ -39,20 +42,39 @@ class Reader:
             return self._inline(source.at)
         return self._extractor.extract(self._load(tenant_id, source), pages=pages)
 
-    def check(self, tenant_id: UUID, source: Source) -> None:
-        """Raise ItemError for what is wrong with a source before anything is fetched."""
-        match source.kind:
-            case SourceKind.INLINE:
-                self._inline(source.at)
-            case SourceKind.UPLOAD:
-                if uploads.missing(self._db, tenant_id, [source.upload_id]):
-                    raise uploads.gone()
-            case SourceKind.URL:
-                self._fetcher.check(source.at)
-            case SourceKind.LOCAL:
-                self._local.check(source.at, tenant_id)
-            case SourceKind.S3:
-                raise _no_s3()
+    def check_all(
+        self, tenant_id: UUID, sources: Sequence[Source], *, seconds: float
+    ) -> list[ItemError | None]:
+        """Return of each source what is wrong with it before anything is fetched.
+
+        `seconds` is the time for the hosts of all URLs. Raises DatabaseUnavailable.
+        """
+        uploaded, urls = set[UUID](), dict[str, None]()
+        for source in sources:
+            with suppress(ItemError):
+                if source.kind is SourceKind.UPLOAD:
+                    uploaded.add(source.upload_id)
+                elif source.kind is SourceKind.URL:
+                    urls[source.at] = None
+        missing = uploads.missing(self._db, tenant_id, list(uploaded))
+        refused = self._fetcher.check_all(urls, seconds=seconds)
+
+        def check(source: Source) -> None:
+            match source.kind:
+                case SourceKind.INLINE:
+                    self._inline(source.at)
+                case SourceKind.UPLOAD:
+                    if source.upload_id in missing:
+                        raise uploads.gone()
+                case SourceKind.URL:
+                    if source.at in refused:
+                        raise refused[source.at]
+                case SourceKind.LOCAL:
+                    self._local.check(source.at, tenant_id)
+                case SourceKind.S3:
+                    raise _no_s3()
+
+        return [_error_of(check, source) for source in sources]
 
     def warm(self) -> None:
         """Start the child, so that the first document does not wait for it."""
@@ -86,6 +108,14 @@ class Reader:
             raise ItemError(codes.EMPTY_DOCUMENT, "The text is empty.")
         cut = text[: self._max_chars]
         return Text(cut, DocumentType.TEXT, size, truncated=len(cut) < len(text))
+
+
+def _error_of(check: Callable[[Source], None], source: Source) -> ItemError | None:
+    try:
+        check(source)
+    except ItemError as error:
+        return error
+    return None
 
 
 def _no_s3() -> ItemError:

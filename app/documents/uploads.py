@@ -25,31 +25,52 @@ def save(
     db: Database, settings: Settings, tenant_id: UUID, *, name: str, data: bytes, created_by: str
 ) -> Upload:
     """Store a document. Raises Invalid, TooLarge or UploadsFull."""
-    if not data:
-        raise Invalid("The uploaded document is empty: it has no bytes.")
-    if len(data) > settings.document_max_bytes:
-        raise TooLarge(
-            f"The document has {len(data):,} bytes; at most {settings.document_max_bytes:,} are"
-            " allowed (MUSTER_DOCUMENT_MAX_BYTES)."
-        )
-    digest = hashlib.sha256(data).hexdigest()
+    (made,) = save_all(db, settings, tenant_id, [(name, data)], created_by=created_by)
+    return made
+
+
+def save_all(
+    db: Database,
+    settings: Settings,
+    tenant_id: UUID,
+    documents: Sequence[tuple[str, bytes]],
+    *,
+    created_by: str,
+) -> list[Upload]:
+    """Store documents, each a name and its bytes: all of them or none. Raises as `save` does."""
+    for number, (_, data) in enumerate(documents, 1):
+        _check(data, settings, f"Document {number} of {len(documents)}" if documents[1:] else "")
     with db.transaction() as tx:
         store.lock_tenant(tx, tenant_id)
         store.purge(tx, tenant_id)
-        if store.stored_bytes(tx, tenant_id) + len(data) > settings.uploads_max_bytes:
+        size = sum(len(data) for _, data in documents)
+        if store.stored_bytes(tx, tenant_id) + size > settings.uploads_max_bytes:
             raise UploadsFull(
                 f"Your uploads would take more than the {settings.uploads_max_bytes:,} bytes"
                 " allowed (MUSTER_UPLOADS_MAX_BYTES). Tag them, delete some, or wait until they"
                 " expire."
             )
-        return store.insert_upload(
-            tx,
-            tenant_id,
-            _shown(name),
-            data,
-            sha256=digest,
-            created_by=created_by,
-            seconds=settings.upload_seconds,
+        return [
+            store.insert_upload(
+                tx,
+                tenant_id,
+                _shown(name),
+                data,
+                sha256=hashlib.sha256(data).hexdigest(),
+                created_by=created_by,
+                seconds=settings.upload_seconds,
+            )
+            for name, data in documents
+        ]
+
+
+def _check(data: bytes, settings: Settings, which: str) -> None:
+    if not data:
+        raise Invalid(f"{which or 'The uploaded document'} is empty: it has no bytes.")
+    if len(data) > settings.document_max_bytes:
+        raise TooLarge(
+            f"{which or 'The document'} has {len(data):,} bytes; at most"
+            f" {settings.document_max_bytes:,} are allowed (MUSTER_DOCUMENT_MAX_BYTES)."
         )
 
 

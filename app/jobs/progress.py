@@ -1,8 +1,9 @@
 """Live progress in Redis: what a poll needs, as absolute values. Cheap to write, safe to lose.
 
 Postgres holds the truth. Nothing in Redis means "ask Postgres", never "zero"; the newer version
-wins, so that writing twice or late changes nothing; and what is shown of a job that still moves
-goes by itself after a few seconds, so that a write which never arrived cannot mislead for longer.
+wins, and of two jobs that had the same name the newer job, so that writing twice or late changes
+nothing; and what is shown of a job that still moves goes by itself after a few seconds, so that a
+write which never arrived cannot mislead for longer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources as package
 from typing import Any, Self
 from uuid import UUID
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 LIVE_MS = 5_000
 FINAL_MS = 3_600_000
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 #: Where it is said that a job has changed, as `<id> <version>`: for those who watch (app/live).
 CHANNEL = "job_changes"
 
@@ -38,7 +41,7 @@ _SHOW = package.files("app.jobs").joinpath("progress.lua").read_text(encoding="u
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job as a poll shows it, without its results. Ids, counts, times and names of lists only."""
+    """A job as a poll shows it, without its results: ids, counts and times."""
 
     id: UUID
     external_id: str
@@ -59,7 +62,8 @@ class Snapshot:
     error_code: str | None
     error_message: str | None
     resume_at: datetime | None
-    #: Left out of the hash: a snapshot is one by its id and version.
+    #: Some have words of the caller's in them, and stay in Postgres: see Progress.show. Left out of
+    #: the hash: a snapshot is one by its id and version.
     warnings: list[dict[str, str]] = field(hash=False)
 
     @classmethod
@@ -67,18 +71,20 @@ class Snapshot:
         return cls(*(getattr(job, name) for name in cls.__slots__))
 
     def to_json(self) -> str:
-        return json.dumps([getattr(self, name) for name in self.__slots__], default=_plain)
+        """Return all but the warnings."""
+        return json.dumps([getattr(self, name) for name in _SHOWN], default=_plain)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        values = dict(zip(cls.__slots__, json.loads(text), strict=True))
+        values = dict(zip(_SHOWN, json.loads(text), strict=True))
         for name in ("id", "retry_of"):
             values[name] = values[name] and UUID(values[name])
         for name in _TIMES:
             values[name] = values[name] and datetime.fromisoformat(values[name])
-        return cls(**{**values, "state": JobState(values["state"])})
+        return cls(**{**values, "state": JobState(values["state"]), "warnings": []})
 
 
+_SHOWN = tuple(name for name in Snapshot.__slots__ if name != "warnings")
 _TIMES = (
     *("created_at", "updated_at", "started_at", "finished_at", "estimated_at"),
     "resume_at",
@@ -107,8 +113,9 @@ class Progress:
         self._resting_until = 0.0
 
     def show(self, job: Job) -> bool:
-        """Show the job as it is in this row, unless a newer one is shown.
+        """Show the job as it is in this row, unless a newer row of it, or a newer job, is shown.
 
+        Of a job with warnings only that it has changed: whoever polls it asks Postgres.
         Return False if Redis is away, as far as this process knows.
         """
         if self.is_away:
@@ -119,8 +126,10 @@ class Progress:
             self._show(
                 keys=[_key(job.tenant_id, job.dialect, job.external_id)],
                 args=[
+                    str(job.id),
+                    (job.created_at - _EPOCH) // timedelta(microseconds=1),
                     job.version,
-                    snapshot.to_json(),
+                    "" if snapshot.warnings else snapshot.to_json(),
                     keep,
                     CHANNEL,
                     f"{job.id} {job.version}",
@@ -141,16 +150,16 @@ class Progress:
             self._rest(error)
             return None
         try:
-            return None if text is None else Snapshot.from_json(text)
+            return Snapshot.from_json(text) if text else None
         except (TypeError, ValueError):
             # Written by another version of this program, in the middle of a deployment.
             return None
 
-    def forget(self, job: Job) -> None:
+    def forget(self, tenant_id: UUID, dialect: str, external_id: str) -> None:
         """Show a job no longer that is no longer there."""
         if not self.is_away:
             try:
-                self._client.delete(_key(job.tenant_id, job.dialect, job.external_id))
+                self._client.delete(_key(tenant_id, dialect, external_id))
             except redis.RedisError as error:
                 self._rest(error)
 

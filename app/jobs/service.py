@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from app.errors import (
     IllegalTransition,
     JobError,
     JobExists,
+    JobNotFound,
     NothingToRetry,
 )
 from app.jobs import store
@@ -32,15 +34,24 @@ log = logging.getLogger(__name__)
 #: Rows of one read when results are streamed. A row with many matches holds tens of kilobytes.
 RESULT_PAGE = 100
 
+#: Holds what a new job needs besides its items, in the transaction that makes the job. If it
+#: raises, there is no job.
+Hold = Callable[[Cursor, Job], None]
 
-def submit(resources: Resources, new_job: NewJob) -> Job:
+
+def hold_nothing(tx: Cursor, job: Job) -> None:
+    """Most jobs need nothing but their items."""
+
+
+def submit(resources: Resources, new_job: NewJob, *, hold: Hold = hold_nothing) -> Job:
     """Record the job and all its items, then hand it to the workers.
 
     Once this returns nothing is lost any more, whether or not the broker could be reached.
-    Raises JobExists if the tenant has used the name before.
+    Raises JobExists if the tenant has used the name before, and what `hold` raises.
     """
     with resources.db.transaction() as tx:
         job = _inserted(tx, new_job, len(new_job.items))
+        hold(tx, job)
         store.copy_items(tx, job, new_job.items)
         job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
@@ -72,13 +83,27 @@ def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
 
 
 def watch(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot:
-    """Return how far the job has come: from Redis, or from Postgres when Redis does not know."""
+    """Return how far the job has come: from Redis, or from Postgres when Redis does not know.
+
+    Of a job that has ended, which may have been deleted since, from Postgres if that can be asked.
+    """
     snapshot = resources.progress.read(tenant_id, dialect, external_id)
-    if snapshot is None:
+    if snapshot is not None and not snapshot.state.is_final:
+        return snapshot
+    try:
         job = find(resources, tenant_id, dialect, external_id)
+    except JobNotFound:
+        # Whoever deleted it could not reach Redis, or a worker was late to show its end.
+        resources.progress.forget(tenant_id, dialect, external_id)
+        raise
+    except DatabaseUnavailable:
+        if snapshot is None:
+            raise
+        return snapshot
+    current = Snapshot.of(job)
+    if current != snapshot:
         resources.progress.show(job)
-        snapshot = Snapshot.of(job)
-    return snapshot
+    return current
 
 
 def find(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Job:
@@ -243,15 +268,17 @@ def retry(
     created_by: str,
     external_id_of_new: str | None = None,
     calibrated_seconds: float = 0.0,
+    hold: Hold = hold_nothing,
 ) -> Job:
     """Make a new job of items of this one, which stays as it is.
 
     `statuses` are of `succeeded`, `failed` and `cancelled`, the last for all that were never
-    begun; `positions` chooses among them. Raises JobNotFound, IllegalTransition if the job still
-    runs, or NothingToRetry.
+    begun; `positions` chooses among them; `hold` finds the new job with its items. Raises
+    JobNotFound, IllegalTransition if the job still runs, or NothingToRetry.
     """
     with resources.db.transaction() as tx:
-        old = store.find_job(tx, tenant_id, dialect, external_id)
+        # Locked: whoever deletes it meanwhile waits, or has been here before.
+        old = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
         if not old.state.is_final:
             raise _refused(
                 old, f"A {old.state} job cannot be retried: wait for its end, or cancel it first."
@@ -277,6 +304,7 @@ def retry(
         )
         copied = store.copy_items_of(tx, job, old, statuses, positions)
         assert copied == total, "the counts of a final job are exact"
+        hold(tx, job)
         job = store.set_estimate(tx, job, calibrated_seconds)
     log.info("job.retried", extra={"job_id": str(job.id), "retry_of": str(old.id)})
     launch(resources, job, range(job.chunk_count))
@@ -311,15 +339,7 @@ def results(
 
     Each page is a transaction of its own: a slow reader holds no connection.
     """
-    while True:
-        page = result_page(
-            resources, job, statuses=statuses, first=first, end=end, limit=RESULT_PAGE
-        )
-        if page:
-            yield page
-        if len(page) < RESULT_PAGE:
-            return
-        first = page[-1]["position"] + 1
+    return _pages(partial(result_page, resources, job, statuses=statuses, end=end), first)
 
 
 def result_page(
@@ -341,15 +361,7 @@ def worked(
     resources: Resources, job: Job, *, finished: bool, first: int = 0, end: int | None = None
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield items with payload and result, page by page; `finished` leaves the others out."""
-    while True:
-        page = worked_page(
-            resources, job, finished=finished, first=first, end=end, limit=RESULT_PAGE
-        )
-        if page:
-            yield page
-        if len(page) < RESULT_PAGE:
-            return
-        first = page[-1]["position"] + 1
+    return _pages(partial(worked_page, resources, job, finished=finished, end=end), first)
 
 
 def worked_page(
@@ -365,6 +377,16 @@ def worked_page(
     end = job.total if end is None else end
     with resources.db.transaction() as tx:
         return store.list_worked(tx, job, first=first, end=end, limit=limit, finished=finished)
+
+
+def _pages(read: Callable[..., list[dict[str, Any]]], first: int) -> Iterator[list[dict[str, Any]]]:
+    while True:
+        page = read(first=first, limit=RESULT_PAGE)
+        if page:
+            yield page
+        if len(page) < RESULT_PAGE:
+            return
+        first = page[-1]["position"] + 1
 
 
 def list_history(
@@ -418,7 +440,7 @@ def delete(resources: Resources, job: Job) -> None:
         store.delete_events(tx, now)
         if not store.delete_job(tx, now):
             raise _refused(now, f"A {now.state} job cannot be deleted: cancel it first.")
-    resources.progress.forget(job)
+    resources.progress.forget(job.tenant_id, job.dialect, job.external_id)
     log.info("job.deleted", extra={"job_id": str(job.id)})
 
 

@@ -328,6 +328,11 @@ def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     tx.execute(QUERIES["count_attempt"], {**_of(job), "positions": list(positions)})
 
 
+def take_attempt_back(tx: Cursor, job: Job, positions: Collection[int]) -> None:
+    """Undo count_attempt for items that did not get their turn after all."""
+    tx.execute(QUERIES["take_attempt_back"], {**_of(job), "positions": list(positions)})
+
+
 def suspect(tx: Cursor, job: Job, positions: Collection[int]) -> None:
     """Hold it against each of the items that one of them, unknown which, took a worker down."""
     tx.execute(QUERIES["suspect"], {**_of(job), "positions": list(positions)})
@@ -528,18 +533,14 @@ def list_history(
     offset: int,
 ) -> tuple[list[Job], int]:
     """Return a page of the tenant's jobs, single calls among them, and how many there are."""
-    tx.execute(
+    rows, total = _page(
+        tx,
         QUERIES["list_history"],
-        {
-            "tenant_id": tenant_id,
-            "dialect": dialect,
-            "states": [str(state) for state in states],
-            "limit": limit,
-            "offset": offset,
-        },
+        {"tenant_id": tenant_id, "dialect": dialect, "states": [str(state) for state in states]},
+        limit=limit,
+        offset=offset,
     )
-    rows = tx.fetchall()
-    return [Job.from_row(row) for row in rows], rows[0]["matching"] if rows else 0
+    return [Job.from_row(row) for row in rows], total
 
 
 def list_batches(
@@ -598,7 +599,8 @@ def search_worked(
 
     `words` is an ILIKE pattern, looked for at the two `paths` of the payload.
     """
-    tx.execute(
+    return _page(
+        tx,
         QUERIES["search_worked"],
         {
             "tenant_id": tenant_id,
@@ -609,12 +611,23 @@ def search_worked(
             "status": status,
             "job_id": job_id,
             "position": position,
-            "limit": limit,
-            "offset": offset,
         },
+        limit=limit,
+        offset=offset,
     )
+
+
+def _page(
+    tx: Cursor, query: str, wanted: Mapping[str, Any], *, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a page of rows, each of which says how many there are, and that number."""
+    tx.execute(query, {**wanted, "limit": limit, "offset": offset})
     rows = [dict(row) for row in tx.fetchall()]
-    return rows, rows[0]["matching"] if rows else 0
+    if rows or not offset:
+        return rows, rows[0]["matching"] if rows else 0
+    # Behind the last there is no row to say it.
+    _, total = _page(tx, query, wanted, limit=1, offset=0)
+    return [], total
 
 
 def sum_up(tx: Cursor, tenant_id: UUID, dialect: str) -> dict[str, int]:

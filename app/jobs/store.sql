@@ -239,6 +239,11 @@ UPDATE items SET attempts = attempts + 1
  WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
    AND position = ANY (%(positions)s);
 
+-- name: take_attempt_back
+UPDATE items SET attempts = greatest(attempts - 1, 0)
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND position = ANY (%(positions)s);
+
 -- name: suspect
 -- One of these items took a worker down, and nobody knows which: it may be held against each, but
 -- only once, or a chunk with several bad items would use up the attempts of the good ones.

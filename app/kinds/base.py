@@ -32,8 +32,12 @@ def _nothing_to_settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
     """Most kinds hold nothing for an item."""
 
 
-def _nothing_of(resources: Resources, job: Job) -> None:
+def _nothing_of(tx: Cursor, job: Job) -> None:
     """Most kinds hold nothing outside of the job."""
+
+
+def _nothing_elsewhere(resources: Resources, job: Job) -> None:
+    """Most kinds hold nothing outside of Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,9 @@ class Kind:
     #: Called in the transaction that writes results: what an item no longer needs.
     settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
     #: Called after that transaction: what is held elsewhere, and can be let go of later as well.
-    settled: Callable[[Resources, Job], None] = _nothing_of
-    #: Called when a job has been made of the items of another: what has to be held for it too.
-    adopt: Callable[[Resources, Job], None] = _nothing_of
+    settled: Callable[[Resources, Job], None] = _nothing_elsewhere
+    #: Called in the transaction that makes a job of the items of another: what has to be held for
+    #: it too.
+    adopt: Callable[[Cursor, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.
     external_id: Callable[[], str] | None = None

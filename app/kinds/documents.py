@@ -22,8 +22,9 @@ from app.db import Cursor, Database
 from app.documents import uploads
 from app.documents.model import Source, SourceKind
 from app.documents.reader import Reader
+from app.documents.store import present_uploads
 from app.errors import InvalidConfig, ItemError, JobError, Misconfigured
-from app.jobs import service
+from app.jobs import service, store
 from app.jobs.dispatch import DOCUMENTS, DOCUMENTS_INTERACTIVE
 from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
 from app.kinds.base import Kind, Process
@@ -251,11 +252,14 @@ def warm(resources: Resources) -> None:
     _local(configs.read({})).tag(Document("Warming up: a sentence, so that the models are read."))
 
 
-def keep(resources: Resources, job: Job, uses: Sequence[tuple[int, UUID]]) -> None:
-    """Let the uploads that the job names outlive their time while it lives."""
-    if uses:
-        with resources.db.transaction() as tx:
-            uploads.attach(tx, job.tenant_id, job.id, uses)
+def keep(tx: Cursor, job: Job, uses: Sequence[tuple[int, UUID]]) -> set[UUID]:
+    """Let the uploads that the job names outlive their time while it lives.
+
+    Return those that are not there: none of the others can go any more.
+    """
+    uploads.attach(tx, job.tenant_id, job.id, uses)
+    ids = {upload_id for _, upload_id in uses}
+    return ids - present_uploads(tx, job.tenant_id, list(ids)) if ids else set()
 
 
 def settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
@@ -265,11 +269,14 @@ def settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
             uploads.release(tx, job.id, result.position)
 
 
-def adopt(resources: Resources, job: Job) -> None:
-    """Keep for a retry the uploads that the old job was kept."""
-    for page in service.worked(resources, job, finished=False):
-        uses = uploads_of((row["position"], row["payload"]["document"]) for row in page)
-        keep(resources, job, uses)
+def adopt(tx: Cursor, job: Job) -> None:
+    """Keep the uploads that a retry names. Of one that is gone, its item says so."""
+    for first in range(0, job.total, service.RESULT_PAGE):
+        end = first + service.RESULT_PAGE
+        page = store.list_worked(
+            tx, job, first=first, end=end, limit=service.RESULT_PAGE, finished=False
+        )
+        keep(tx, job, uploads_of((row["position"], row["payload"]["document"]) for row in page))
 
 
 KIND = Kind(

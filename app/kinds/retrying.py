@@ -29,7 +29,7 @@ def retry(
     """Make a new job of items of an ended one. Raises as `service.retry` does."""
     kind = KINDS.get(job.kind)
     options, seconds = kind.renew(resources, job) if kind else ({}, 0.0)
-    new = service.retry(
+    return service.retry(
         resources,
         job.tenant_id,
         job.dialect,
@@ -40,7 +40,5 @@ def retry(
         created_by=created_by,
         external_id_of_new=kind.external_id() if kind and kind.external_id else None,
         calibrated_seconds=seconds,
+        hold=kind.adopt if kind else service.hold_nothing,
     )
-    if kind:
-        kind.adopt(resources, new)
-    return new

@@ -24,7 +24,7 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: A client that takes nothing for so long, or sends no whole line, is let go.
+#: A client that takes nothing for so long, or sends no whole request in it, is let go.
 _CLIENT_SECONDS = 20.0
 #: A WebSocket is told less often that nothing has happened.
 _KEEPALIVES = 2
@@ -48,10 +48,27 @@ class Connection(WSGIHandler):
 
     def __init__(self, client: Any, address: Any, server: Any) -> None:
         client.settimeout(_CLIENT_SECONDS)
+        self._reading: gevent.Timeout | None = None
         super().__init__(client, address, server)
 
+    def handle_one_request(self) -> Any:
+        # The socket's own limit is for one wait: a byte now and then would be patience for ever.
+        self._reading = gevent.Timeout.start_new(_CLIENT_SECONDS, TimeoutError)
+        try:
+            return super().handle_one_request()
+        finally:
+            self._reading.close()
+
     def get_environ(self) -> dict[str, Any]:
+        # It has been read to the end of its headers; a stream takes as long as it takes.
+        assert self._reading is not None, "a request is being handled"
+        self._reading.close()
         environ: dict[str, Any] = super().get_environ()
+        body = self.wsgi_input
+        if body is not None and (body.content_length or body.chunked_input):
+            # Nobody here reads one, nor waits for its end.
+            body.content_length, body.chunked_input = 0, False
+            self.close_connection = True
         # Not ourselves: who refers to whom in a circle stays until the collector comes round.
         environ["live.socket"] = self.socket
         return environ

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Flask
+from gevent import Timeout
 from gevent.event import Event as Flag
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -28,8 +29,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError
 
 from app.api import auth, streams
-from app.api.context import resources
-from app.api.documents_events import DIALECT, PERMISSION, WORDING
+from app.api.documents_events import PERMISSION, WORDING, find
 from app.errors import (
     AppError,
     Forbidden,
@@ -38,7 +38,6 @@ from app.errors import (
     Unauthenticated,
     Unavailable,
 )
-from app.jobs import service
 from app.jobs.model import Job
 from app.live.following import Attention, Following
 from app.live.hub import Hub
@@ -103,7 +102,9 @@ class DocumentsSocket:
             token = query.get("token", [""])[-1]
         caller = auth.whose(token.strip(), environ.get("REMOTE_ADDR"))
         auth.allow(caller, PERMISSION)
-        job = service.find(resources(), caller.tenant_id, DIALECT, job_id)
+        if not job_id:
+            raise JobNotFound("No id was given.")
+        job = find(caller.tenant_id, job_id)
         return job, streams.parse_after(query.get("after", [None])[-1])
 
     def _tell(self, wire: _Wire, following: Following) -> None:
@@ -165,15 +166,17 @@ class _Wire:
 
     def close(self, code: int) -> None:
         self._client.sendall(self._protocol.send(CloseConnection(code)))
+        # The client's own goodbye, or it would find the connection reset under its reading.
+        patience = Timeout.start_new(_GOODBYE_SECONDS, TimeoutError)
         try:
-            # The client's own goodbye, or it would find the connection reset under its reading.
-            self._client.settimeout(_GOODBYE_SECONDS)
             while data := self._client.recv(4096):
                 self._protocol.receive_data(data)
                 if any(isinstance(each, CloseConnection) for each in self._protocol.events()):
                     return
         except (OSError, ProtocolError):
             return
+        finally:
+            patience.close()
 
     def attend(self, flag: Flag) -> None:
         self._attention = Attention(self._client.fileno(), flag)
@@ -211,5 +214,5 @@ class _Wire:
             self._attention.close()
 
 
-#: For the client's goodbye.
+#: For the client's goodbye, whatever else it sends meanwhile.
 _GOODBYE_SECONDS = 1.0

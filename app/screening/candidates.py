@@ -17,7 +17,7 @@ are out. The rest are scored by the scorer itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -70,11 +70,11 @@ def whole_questions(name: PreparedName) -> list[str]:
 
 
 class Found(NamedTuple):
-    """A listed name that scores the threshold with a query; both are numbered."""
+    """Query `queries[n]` and listed name `names[n]` have score `scores[n]`; both are numbered."""
 
-    query: int
-    name: int
-    score: float
+    queries: Array
+    names: Array
+    scores: Array
 
 
 class Names:
@@ -159,8 +159,8 @@ class Names:
         queries: Sequence[PreparedName],
         threshold: float,
         prepared: Callable[[int], PreparedName],
-    ) -> Iterator[Found]:
-        """Yield every name that scores the threshold, in the order of queries and names.
+    ) -> Found:
+        """Return every name that scores the threshold, in the order of queries and names.
 
         `prepared` returns a listed name, made ready to be compared.
         """
@@ -168,11 +168,14 @@ class Names:
         self.vocabulary.learn(
             (text, span == 2) for query in queries for text, _, span in units(query)
         )
-        for at, query in enumerate(queries):
-            for number in self.reaching(query, threshold).tolist():
-                value = score(query, prepared(number), self._entity_type)
-                if value >= threshold - SLACK:
-                    yield Found(at, number, value)
+        found = [
+            (at, number, value)
+            for at, query in enumerate(queries)
+            for number in self.reaching(query, threshold).tolist()
+            if (value := score(query, prepared(number), self._entity_type)) >= threshold - SLACK
+        ]
+        whose, numbers, values = zip(*found, strict=True) if found else ((), (), ())
+        return Found(np.array(whose, np.int32), np.array(numbers, np.int32), np.array(values))
 
     def words_of(
         self, number: int, prepared: Callable[[int], PreparedName]

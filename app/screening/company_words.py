@@ -27,6 +27,7 @@ _ONE_EDIT_LETTERS, _TWO_EDIT_LETTERS = 6, 12
 
 _TENS = frozenset(str(ten) for ten in range(20, 100, 10))
 _UNITS = frozenset("123456789")
+_SAYS_NUMBER = NUMBER_WORDS.keys() | ROMAN_NUMERALS.keys()
 #: The long words of legal forms, by their first letter.
 _MEANT = {
     letter: tuple(word for word in LEGAL_WORDS if word[0] == letter)
@@ -69,6 +70,8 @@ def legal_word(word: str) -> str:
 
 
 def _numbers(words: Sequence[str]) -> list[str]:
+    if _SAYS_NUMBER.isdisjoint(words) and not any(word[0].isdigit() for word in words):
+        return [*words]
     kept: list[str] = []
     for at, word in enumerate(words):
         if word[0].isdigit() and (ordinal := _ORDINAL.fullmatch(word)):
@@ -82,7 +85,9 @@ def _numbers(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _phrases(words: Sequence[str]) -> list[str]:
+def _phrases(words: list[str]) -> list[str]:
+    if PHRASE_WORDS.keys().isdisjoint(words):
+        return words
     kept: list[str] = []
     at = 0
     while at < len(words):

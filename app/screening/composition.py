@@ -16,7 +16,9 @@ No part adds to the score of the name. That is why an index may look for candida
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from operator import mul
+
+from msgspec import Struct
 
 from app.screening.features import FEATURES, IDENTIFIER_SCORE
 from app.screening.model import EntityType, Part
@@ -56,8 +58,7 @@ _TELLING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NameAgreement:
+class NameAgreement(Struct, frozen=True):
     """How well two names agree: `score` as words, `closeness` as they are spelt."""
 
     score: float
@@ -104,14 +105,12 @@ def by_identifier() -> tuple[Part, ...]:
 
 def total(parts: Sequence[Part]) -> float:
     """Return the score that the parts add up to; it is never below 0."""
-    return max(0.0, sum(each.part for each in parts))
+    return max(0.0, sum([each.part for each in parts]))
 
 
 def distinctiveness(name: PreparedName) -> float:
     """Return how little a name can be somebody else's too, in [0, 1], by its length and weights."""
-    letters = sum(
-        weight * len(token) for token, weight in zip(name.tokens, name.weights, strict=True)
-    )
+    letters = sum(map(mul, name.weights, map(len, name.tokens)))
     return min(1.0, letters / DISTINCTIVE_LETTERS)
 
 

@@ -24,6 +24,7 @@ IDENTIFIER_LETTERS = 5
 _NOT_IN_IDENTIFIERS = re.compile(r"[^A-Z0-9]+")
 #: A bank's BIC, which may be written with the branch that stands for none.
 _HEAD_OFFICE = re.compile(r"([A-Z]{6}[A-Z0-9]{2})XXX")
+_NOTHING: frozenset[str] = frozenset()
 _LABEL = re.compile(r"^IMO(?:NO|NUMBER)?(?=\d{7}$)")
 
 
@@ -49,7 +50,7 @@ def country_agrees(subject: Subject, entry: Entry) -> float | None:
     """The subject and the entry have a country in common."""
     if not subject.countries or not entry.countries:
         return None
-    return float(not {*subject.countries}.isdisjoint(entry.countries))
+    return float(any(country in entry.countries for country in subject.countries))
 
 
 #: Read as a sentence: another birth date takes up to 0.25 from the score, another country 0.1.
@@ -108,14 +109,19 @@ def plain_identifier(value: str) -> str | None:
 
 
 def plain_identifiers(subject: Subject | Entry) -> frozenset[str]:
-    values = (plain_identifier(each.value) for each in subject.identifiers)
-    return frozenset(value for value in values if value is not None)
+    if not subject.identifiers:
+        return _NOTHING
+    values = [plain_identifier(each.value) for each in subject.identifiers]
+    return frozenset([value for value in values if value is not None])
 
 
 def agreements(subject: Subject, entry: Entry) -> dict[str, float]:
     """Return how well each feature agrees, for those that both sides know something about."""
-    found = ((feature.name, feature.agreement(subject, entry)) for feature in FEATURES)
-    return {name: agreement for name, agreement in found if agreement is not None}
+    return {
+        feature.name: agreement
+        for feature in FEATURES
+        if (agreement := feature.agreement(subject, entry)) is not None
+    }
 
 
 def agreeing_fields(agreement: Mapping[str, float]) -> Iterable[str]:

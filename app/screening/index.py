@@ -10,14 +10,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from app.screening import arrays as folders
-from app.screening.arrays import Array, Damaged, TextPacker, text_at
+from app.screening.arrays import Array, Damaged, TextPacker, Texts
 from app.screening.features import plain_identifiers
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
@@ -36,6 +37,7 @@ COMPILED_FROM = 2_000
 COMPOSITE, NAME, IDENTIFIER = "composite", "name", "identifier"
 SEARCH_TYPES = (COMPOSITE, NAME, IDENTIFIER)
 
+_QUERY_AND_ENTRY = itemgetter(NameFound._fields.index("query"), NameFound._fields.index("entry"))
 _decode = msgspec.json.Decoder(Entry).decode
 
 
@@ -60,6 +62,7 @@ class Index:
     ) -> None:
         self.is_compiled = compiled
         self._entries = entries
+        self._texts = Texts(entries["bytes"], entries["ends"])
         self._identifiers = identifiers
         self._shelves = {shelf.entity_type: shelf for shelf in shelves}
         # A shelf has scratch paper, which two threads of one process cannot share.
@@ -213,29 +216,38 @@ class Index:
         for entity_type, shelf in self._shelves.items():
             whose = [at for at, queries in enumerate(asked) if entity_type in queries]
             queries = [asked[at][entity_type] for at in whose]
-            # Of each entry only the names that score most: no other can count.
-            best: dict[tuple[int, int], list[NameFound]] = {}
-            for name in shelf.find(queries, threshold):
-                left_out = without[whose[name.query]]
-                if left_out and self._is_left_out(name.entry, shelf.text(name.number), left_out):
-                    continue
-                its = best.setdefault((name.query, name.entry), [name])
-                value, best_so_far = round(name.score, DECIMALS), round(its[0].score, DECIMALS)
-                if value > best_so_far:
-                    its[:] = [name]
-                elif value == best_so_far and name is not its[0]:
-                    its.append(name)
-            for (query, entry), names in best.items():
-                counts = most_alike(shelf.best_name(name, queries[query]) for name in names)
-                assert counts is not None
-                found[whose[query]][entry] = counts
+            for (query, entry), names in groupby(shelf.find(queries, threshold), _QUERY_AND_ENTRY):
+                at = whose[query]
+                best = self._most_alike(shelf, names, queries[query], without[at])
+                if best is not None:
+                    found[at][entry] = best
         return found
+
+    def _most_alike(
+        self,
+        shelf: Shelf,
+        names: Iterable[NameFound],
+        query: PreparedName,
+        left_out: Without | None,
+    ) -> BestName | None:
+        """Return, of the names of one entry, the one that counts."""
+        its = [
+            name
+            for name in names
+            if not (left_out and self._is_left_out(name.entry, shelf.text(name.number), left_out))
+        ]
+        if len(its) > 1:
+            # Only those that score most are worth reading: no other can count.
+            values = [round(name.score, DECIMALS) for name in its]
+            most = max(values)
+            its = [name for name, value in zip(its, values, strict=True) if value == most]
+        return most_alike(shelf.best_name(name, query) for name in its)
 
     def _is_left_out(self, number: int, name: str, left_out: Without) -> bool:
         return name == left_out.name and self._entry(number).id == left_out.entry_id
 
     def _entry(self, number: int) -> Entry:
-        return _decode(text_at(self._entries["bytes"], self._entries["ends"], number))
+        return _decode(self._texts.encoded(number))
 
 
 _Queries = Mapping[EntityType, PreparedName]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import jellyfish
+from msgspec import Struct
 
 from app.screening.composition import NameAgreement, by_identifier, compose, total
 from app.screening.explain import explain
@@ -19,12 +19,12 @@ NAME, IDENTIFIER = "name", "identifier"
 DECIMALS = 9
 
 
-@dataclass(frozen=True, slots=True)
-class BestName:
+class BestName(Struct, frozen=True):
     """The name of an entry that is most like the query; `score` is that of the names alone.
 
     `query` is prepared by the rules of `kind`, and so are `words` and `legal_forms` of the listed
-    name, which `text` has as published. `score` has the factor of a weak alias.
+    name, which `text` has as published. `score` has the factor of a weak alias; `closeness` says
+    how closely the names are spelt (`spelt_alike`).
     """
 
     score: float
@@ -34,16 +34,12 @@ class BestName:
     query: PreparedName
     words: tuple[str, ...]
     legal_forms: frozenset[str]
+    closeness: float
 
     @property
     def rank(self) -> tuple[float, float, bool]:
         """Of an entry's names the one that scores most counts, and of equals the closest."""
         return round(self.score, DECIMALS), self.closeness, self.same_forms
-
-    @property
-    def closeness(self) -> float:
-        """How closely the names are spelt, order of words included."""
-        return jellyfish.jaro_winkler_similarity(" ".join(self.query.tokens), " ".join(self.words))
 
     @property
     def sound(self) -> float:
@@ -60,8 +56,7 @@ class BestName:
         return explain(self.query, prepare(self.text, self.kind), self.kind, is_weak=self.is_weak)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """An entry whose score reached the threshold, with the reasons.
 
     `best` is None where no name was compared; `parts` add up to the score; `agreement` says how
@@ -134,6 +129,17 @@ def _parts(entry: Entry, best: BestName | None, agreement: Mapping[str, float]) 
     return compose(name, entry.entity_type, agreement)
 
 
+def spelt_alike(query: tuple[str, ...], words: tuple[str, ...]) -> float:
+    """Return how closely two names are spelt, order of words included, in [0, 1]."""
+    if query == words and query:
+        # What it comes to anyway: most of whom are found at all are written so.
+        return 1.0
+    return jellyfish.jaro_winkler_similarity(" ".join(query), " ".join(words))
+
+
 def most_alike(names: Iterable[BestName]) -> BestName | None:
     """Return the name that counts: of equals the first."""
-    return max(names, key=lambda name: name.rank, default=None)
+    every = list(names)
+    if len(every) < 2:
+        return every[0] if every else None
+    return max(every, key=lambda name: name.rank)

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from msgspec import Struct
+
 #: Changes whenever the same subject and list could score differently than before, or when the
 #: files of an index change shape. Recorded with every result and in the name of every index.
 ENGINE_VERSION = "3"
@@ -20,8 +22,7 @@ class EntityType(StrEnum):
     AIRCRAFT = "aircraft"
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(Struct, frozen=True):
     """A passport, tax, registration or IMO number, a wallet address, a call sign."""
 
     type: str
@@ -43,8 +44,7 @@ class Subject:
     identifiers: tuple[Identifier, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One subject on a published list.
 
     `weak_aliases` are those the publisher itself calls weak: nicknames that many people bear.
@@ -117,8 +117,7 @@ class NameCalculation:
     factors: tuple[Factor, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What one feature does to the score of a match (app/screening/composition.py).
 
     `agreement` is in [0, 1], or None for what one of the sides does not know. But for the name's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.screening.features import WEAK_ALIAS, plain_identifiers
-from app.screening.match import BestName, Match, make_match, most_alike
+from app.screening.match import BestName, Match, make_match, most_alike, spelt_alike
 from app.screening.model import EntityType, Entry, Subject
 from app.screening.names import PreparedName, prepare
 from app.screening.scorer import score
@@ -47,6 +47,7 @@ def best_of(query: PreparedName, names: Iterable[Listed], kind: EntityType) -> B
             query,
             listed.tokens,
             listed.legal_forms,
+            spelt_alike(query.tokens, listed.tokens),
         )
         for text, listed, is_weak in names
     )

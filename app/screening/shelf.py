@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.screening.arrays import Array, TextPacker, text_at
+from app.screening.arrays import Array, TextPacker, Texts
 from app.screening.candidates import Names
 from app.screening.features import WEAK_ALIAS
-from app.screening.match import BestName
+from app.screening.match import BestName, spelt_alike
 from app.screening.model import EntityType, Entry
 from app.screening.names import PreparedName, prepare
 
@@ -42,6 +42,7 @@ class Shelf:
         self.entity_type = entity_type
         self._names = names
         self._arrays = arrays
+        self._texts = Texts(arrays["text_bytes"], arrays["text_ends"])
         self._entries = arrays["entries"]
         self._weak = arrays["weak"]
         self._remembered: dict[int, PreparedName] = {}
@@ -103,12 +104,17 @@ class Shelf:
     def find(self, queries: Sequence[PreparedName], threshold: float) -> Iterator[NameFound]:
         """Yield every name that scores the threshold, in the order of the queries and the list."""
         # Scores are rounded before they are compared: one may be a little under the threshold.
-        lowest = threshold - ROUNDING
-        for query, number, value in self._names.find(queries, lowest, self._prepared):
-            if self._weak[number]:
-                value *= WEAK_ALIAS
-            if round(value, 6) >= threshold:
-                yield NameFound(query, int(self._entries[number]), number, value)
+        found = self._names.find(queries, threshold - ROUNDING, self._prepared)
+        scores = np.where(self._weak[found.names], found.scores * WEAK_ALIAS, found.scores)
+        for name in map(
+            NameFound,
+            found.queries.tolist(),
+            self._entries[found.names].tolist(),
+            found.names.tolist(),
+            scores.tolist(),
+        ):
+            if round(name.score, 6) >= threshold:
+                yield name
 
     def best_name(self, found: NameFound, query: PreparedName) -> BestName:
         """Return what a match has to know of a name that was found."""
@@ -116,11 +122,12 @@ class Shelf:
         return BestName(
             found.score,
             self.text(found.number),
-            bool(self._weak[found.number]),
+            self._weak.item(found.number),
             self.entity_type,
             query,
             words,
             legal_forms,
+            spelt_alike(query.tokens, words),
         )
 
     def forget(self) -> None:
@@ -137,7 +144,7 @@ class Shelf:
         return found
 
     def text(self, number: int) -> str:
-        return text_at(self._arrays["text_bytes"], self._arrays["text_ends"], number)
+        return self._texts[number]
 
 
 def names_of(entry: Entry) -> list[tuple[str, bool]]:

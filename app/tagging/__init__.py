@@ -8,7 +8,7 @@
     language.py, keyphrases.py, matching.py, entities.py, spacy_entities.py
                    One part of the engine each.
     engine.py      Puts the parts together: the only module that callers need beside config.
-    providers.py, remote.py, answers.py, backoff.py
+    providers.py, remote.py, timed.py, answers.py, backoff.py
                    A model behind an OpenAI-compatible endpoint, in place of our keyphrases.
 
 Deterministic: the same text, configuration and version give the same tags, in the same order. Needs

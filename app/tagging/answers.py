@@ -107,16 +107,17 @@ def read(raw: bytes, page: Page, words: Words, source: str, num_tags: int) -> li
     except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError):
         raise BadAnswer("it is not the JSON that was asked for") from None
     tags: dict[str, Tag] = {}
+    ground = _Ground(page)
     for each in answer.tags:
         name = " ".join(each.tag.split())
         if name and fold(name) not in tags:
-            tags[fold(name)] = _tag(name, each, page, words, source)
+            tags[fold(name)] = _tag(name, each, ground, words, source)
     return sorted(tags.values(), key=lambda tag: (-tag.score, tag.tag))[:num_tags]
 
 
-def _tag(name: str, given: _Tag, page: Page, words: Words, source: str) -> Tag:
-    spans = _find(name, page)
-    if not spans and (quoted := _find(given.evidence, page)):
+def _tag(name: str, given: _Tag, ground: _Ground, words: Words, source: str) -> Tag:
+    spans = ground.find(name)
+    if not spans and (quoted := ground.find(given.evidence)):
         wanted = _stems(name, words)
         spans = quoted if wanted and wanted <= _stems(given.evidence, words) else []
     return Tag(
@@ -125,18 +126,56 @@ def _tag(name: str, given: _Tag, page: Page, words: Words, source: str) -> Tag:
         score=given.score,
         source=source,
         count=len(spans),
-        offsets=_offsets(spans, page),
+        offsets=_offsets(spans, ground.page),
         grounded=bool(spans),
     )
 
 
-def _find(phrase: str, page: Page) -> list[tuple[int, int]]:
-    """Return where the phrase stands, as whole words, whatever the space between them."""
-    parts = fold(phrase).split()
-    if not parts:
-        return []
-    pattern = r"(?<!\w)" + r"\s{1,8}".join(map(re.escape, parts)) + r"(?!\w)"
-    return [match.span() for match in re.finditer(pattern, page.folded)]
+#: All of a text: a word, a space however long, or a mark.
+_PIECE = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+class _Ground:
+    """A page in which phrases are looked up as whole words, whatever the space between them.
+
+    Each piece of the text is one character of another text, in which Python finds a phrase in time
+    that grows with the text alone: a model may quote what nearly stands at every word of it.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._codes: dict[str, str] = {}
+        self._found: dict[str, list[tuple[int, int]]] = {}
+        self._starts: list[int] = []
+        coded = []
+        for match in _PIECE.finditer(page.folded):
+            self._starts.append(match.start())
+            coded.append(self._codes.setdefault(_key(match.group()), chr(len(self._codes))))
+        self._starts.append(len(page.folded))
+        self._text = "".join(coded)
+
+    def find(self, phrase: str) -> list[tuple[int, int]]:
+        """Return where the phrase stands, in order."""
+        phrase = " ".join(fold(phrase).split())
+        if phrase not in self._found:
+            self._found[phrase] = self._look_for(_PIECE.findall(phrase))
+        return self._found[phrase]
+
+    def _look_for(self, pieces: Sequence[str]) -> list[tuple[int, int]]:
+        if not pieces or not all(piece in self._codes for piece in pieces):
+            return []
+        wanted = "".join(self._codes[piece] for piece in pieces)
+        spans = []
+        at = self._text.find(wanted)
+        while at >= 0:
+            end = at + len(wanted)
+            spans.append((self._starts[at], self._starts[end]))
+            at = self._text.find(wanted, end)
+        return spans
+
+
+def _key(piece: str) -> str:
+    return " " if piece.isspace() else piece
 
 
 def _stems(text: str, words: Words) -> set[str]:

@@ -80,8 +80,8 @@ class Tagger:
         words = words_of(spoken.code)
         exclusions = _Exclusions(config.exclusion_words, words)
 
-        found, warnings = self._matcher.find(page)
-        categories = matching.tags(page, config.taxonomy, found)
+        found = self._matcher.find(page)
+        categories = matching.tags(page, config.taxonomy, found.hits)
         categories = [tag for tag in categories if not exclusions.covers(tag.tag)]
 
         mentions, names = self._entities(page, spoken, words)
@@ -90,7 +90,7 @@ class Tagger:
         if self._model is not None and asks:
             phrases = self._model(page)
         elif config.keyphrases and not config.vocabulary_only and spoken.code not in UNSPACED:
-            phrases = _phrases(page, words, _taken(mentions, found), config.max_words)
+            phrases = _phrases(page, words, _taken(mentions, found.hits), config.max_words)
         rest = [tag for tag in (*names, *phrases) if not exclusions.covers(tag.tag)]
         rest.sort(key=lambda tag: (-tag.score, tag.type, tag.tag))
 
@@ -101,9 +101,9 @@ class Tagger:
             language=spoken,
             model=ENGINE if config.is_local else config.model_name,
             taxonomy=config.taxonomy.name,
-            truncated=page.truncated or (asks and len(page.full) > REMOTE_CHARS),
+            truncated=page.truncated or found.truncated or (asks and len(page.full) > REMOTE_CHARS),
             omitted=[tag.tag for tag in categories if tag.label not in kept],
-            warnings=warnings,
+            warnings=found.warnings,
         )
 
     def _language(self, page: Page) -> Language:

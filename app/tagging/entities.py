@@ -93,6 +93,8 @@ _PEOPLES = word_set(
 _JOINS = word_set("of de la del van von der den bin al el da di dos du for the ibn abu le y")
 #: Words of one name; a longer run of capitals is a headline.
 _LONGEST = 8
+#: Letters of one name; what is longer was written by a machine, and is no tag for anybody.
+_LONGEST_LETTERS = 200
 
 
 @cache
@@ -115,10 +117,8 @@ class _Token(NamedTuple):
 def find(page: Page, words: Words) -> list[Mention]:
     """Return every mention of a name, in order."""
     tokens = _tokens(page.full)
-    small: Counter[str] = Counter()
-    capital: Counter[str] = Counter()
-    small.update(token.word for token in tokens if not token.is_capital)
-    capital.update(token.word for token in tokens if token.is_capital and not token.begins_sentence)
+    small = Counter([token.word for token in tokens if not token.is_capital])
+    capital = Counter([t.word for t in tokens if t.is_capital and not t.begins_sentence])
 
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -147,15 +147,18 @@ def _tokens(text: str) -> list[_Token]:
     tokens: list[_Token] = []
     end, begins = 0, True
     for match in _TOKEN.finditer(text):
-        surface, start = match.group(), match.start()
+        surface = match.group()
+        start, after = match.span()
         if start > end and not begins:
             begins = "\n" in text[end:start]
-        end = match.end()
-        word = surface.rstrip(".").lower()
+        end = after
+        last = surface[-1]
+        word = (surface.rstrip(".") if last == "." else surface).lower()
         is_capital = surface[0].isupper() and word not in DATES
         token = _Token(surface, start, end, word, is_capital, begins)
         tokens.append(token)
-        begins = surface in _SENTENCE_MARKS or (surface[-1] == "." and _ends_sentence(token))
+        # Of the marks only a full stop is ever a part of a word.
+        begins = last in _SENTENCE_MARKS and (surface == last or _ends_sentence(token))
     return tokens
 
 
@@ -269,7 +272,7 @@ def tags(page: Page, mentions: Sequence[Mention], types: Collection[str], source
     """Return a tag for each entity of the types, best first; a surname counts for its full name."""
     spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for mention in mentions:
-        if mention.label in types:
+        if mention.label in types and len(mention.name) <= _LONGEST_LETTERS:
             spans[mention.name, mention.label].append((mention.start, mention.end))
     full_names: dict[str, str] = {}
     for name, label in sorted(spans):

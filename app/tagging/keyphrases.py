@@ -37,6 +37,8 @@ _ENDS_IN_ED, _BEGINS_WITH_ING = 0.5, 0.7
 _COVERED, _COVERS = 1.0, 3.0
 #: Words of a run; longer ones are tables and lists, not phrases.
 _RUN = 40
+#: Fewest and most characters of a phrase; marks between its words may be any number.
+_LETTERS = (3, 200)
 
 #: Where every noun has a capital letter, it tells no name.
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
@@ -54,6 +56,8 @@ class Keyphrase:
     weight: float = 0.0
     score: float = 0.0
     places: list[tuple[int, int]] = field(default_factory=list)
+    #: Of its first word, counted from the beginning of the text.
+    number: int = 0
 
 
 class _Word(NamedTuple):
@@ -66,33 +70,33 @@ class _Word(NamedTuple):
 def find(page: Page, words: Words, *, max_words: int, limit: int) -> list[Keyphrase]:
     """Return the best phrases of at most so many words, best first."""
     runs = _runs(page, words)
-    often = Counter(word.stem for run in runs for word in run)
+    often = Counter([word.stem for run in runs for word in run])
     total = max(1, page.word_count)
     alone = _ALONE * min(1.0, max(0.0, (total - _ALONE_FROM) / _ALONE_OVER))
 
     found: dict[tuple[str, ...], Keyphrase] = {}
-    first: dict[tuple[str, ...], int] = {}
     for run in runs:
         if len(run) > _RUN:
             continue
         for part, weight in _candidates(run, max_words, alone):
-            stems = tuple(word.stem for word in part)
+            first = part[0]
+            # A word alone is the most frequent by far.
+            stems = (first.stem,) if len(part) == 1 else tuple([word.stem for word in part])
             phrase = found.get(stems)
             if phrase is None:
-                phrase = found[stems] = Keyphrase(stems)
-                first[stems] = part[0].number
+                phrase = found[stems] = Keyphrase(stems, number=first.number)
             phrase.weight += weight
-            phrase.places.append((part[0].start, part[-1].end))
+            phrase.places.append((first.start, part[-1].end))
 
     kept = []
     is_english = words.language == "en"
     for stems, phrase in found.items():
         start, end = phrase.places[0]
-        if end - start < 3:
+        if not _LETTERS[0] <= end - start <= _LETTERS[1]:
             continue
         single = len(stems) == 1
         frequency = often[stems[0]] if single else sum([often[s] for s in stems]) / len(stems)
-        position = math.log2(2 + _POSITION * first[stems] / total)
+        position = math.log2(2 + _POSITION * phrase.number / total)
         phrase.score = (
             phrase.weight
             * _LENGTH[min(len(stems), len(_LENGTH)) - 1]
@@ -119,25 +123,28 @@ def _runs(page: Page, words: Words) -> list[list[_Word]]:
     run: list[_Word] = []
     before, was_small = 0, False
     names_apart = words.language not in _CAPITAL_NOUNS
+    text, stop, stem = page.full, words.stop, words.stem
     for number, match in enumerate(page.words, start=1):
-        gap = page.full[before : match.start()]
-        before = match.end()
-        word, end = match.group().lower(), before
+        start, end = match.span()
+        surface = match.group()
+        first = surface[0]
+        if run:
+            gap = text[before:start]
+            # A name begins behind words that are none: `the banker Jane Miller`.
+            begins_name = names_apart and was_small and first.isupper()
+            if begins_name or (gap != " " and _BREAK.search(gap)):
+                runs.append(run)
+                run = []
+        before, was_small = end, first.islower()
+        word = surface.lower()
         if word.endswith(("'s", "’s")):
             word, end = word[:-2], end - 2
-        first = page.full[match.start()]
-        begins_name = names_apart and was_small and first.isupper()
-        if run and ((gap != " " and _BREAK.search(gap)) or begins_name):
-            # A name begins behind words that are none: `the banker Jane Miller`.
-            runs.append(run)
-            run = []
-        was_small = first.islower()
-        if word in words.stop or word in DATES or _is_dull(word):
+        if word in stop or word in DATES or _is_dull(word):
             if run:
                 runs.append(run)
                 run = []
         else:
-            run.append(_Word(words.stem(word), match.start(), end, number))
+            run.append(_Word(stem(word), start, end, number))
     if run:
         runs.append(run)
     return runs
@@ -150,12 +157,11 @@ def _is_dull(word: str) -> bool:
 def _candidates(
     run: Sequence[_Word], max_words: int, alone: float
 ) -> list[tuple[Sequence[_Word], float]]:
-    singles = [run[i : i + 1] for i in range(len(run))]
-    if max_words == 1:
-        return [(single, 1.0) for single in singles]
+    if max_words == 1 or len(run) == 1:
+        return [((word,), 1.0) for word in run]
     parts: list[tuple[Sequence[_Word], float]] = [(run[-max_words:], 1.0)]
-    if alone and len(run) > 1:
-        parts += [(single, alone) for single in singles]
+    if alone:
+        parts += [((word,), alone) for word in run]
     return parts
 
 

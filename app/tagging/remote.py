@@ -28,6 +28,7 @@ from app.tagging.backoff import later, pause, retry_after
 from app.tagging.model import Tag
 from app.tagging.providers import Provider
 from app.tagging.text import Page
+from app.tagging.timed import Adapter, watched
 from app.tagging.words import Words
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,10 @@ _REST_SECONDS = 30.0
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 1_000_000
 _BUFFER = 16_384
-#: Words by which providers say that no money is left.
-_NO_QUOTA = ("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached")
+#: Codes and types of errors by which providers say that no money is left.
+_NO_QUOTA = frozenset(
+    {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"}
+)
 
 _AGAIN = frozenset({408, 409, 425, 429})
 
@@ -79,6 +82,8 @@ class Endpoint:
         self._http = requests.Session()
         # No proxy and no .netrc of the machine: its password would go out in place of the key.
         self._http.trust_env = False
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, Adapter())
         self._http.headers["content-type"] = "application/json"
         self._http.headers["user-agent"] = "muster"
         if provider.key:
@@ -141,21 +146,25 @@ class Endpoint:
 
     def _ask(self, page: Page, num_tags: int, deadline: float) -> bytes:
         """Return the body of a good answer; ask in a plainer way where this one is not known."""
+        mode = self._mode
         while True:
-            body = answers.question(page, self._model, num_tags, self.mode)
+            body = answers.question(page, self._model, num_tags, MODES[mode])
             status, headers, raw = self._post(json.dumps(body).encode(), deadline)
             if status == 200:
-                return raw
+                break
             knows_not = status in (400, 422) and b"response_format" in raw
-            if knows_not and self._mode + 1 < len(MODES):
-                self._mode += 1
-                log.info("model.mode_changed", extra={"mode": self.mode})
-                continue
-            self._refuse(status, headers, raw)
+            if not knows_not or mode + 1 == len(MODES):
+                self._refuse(status, headers, raw)
+            mode += 1
+        # Only now: that the word is in an error may have to do with this document alone.
+        if mode != self._mode:
+            self._mode = mode
+            log.info("model.mode_changed", extra={"mode": self.mode})
+        return raw
 
     def _refuse(self, status: int, headers: CaseInsensitiveDict[str], raw: bytes) -> NoReturn:
         """Raise what the status means. Of what the endpoint said nothing is repeated."""
-        if status == 402 or any(word.encode() in raw for word in _NO_QUOTA):
+        if status == 402 or (status in (403, 429) and _says_no_quota(raw)):
             raise JobError(
                 MODEL_QUOTA_EXHAUSTED,
                 f"The quota of {self.name} is used up. Raise it, then retry the job.",
@@ -175,30 +184,39 @@ class Endpoint:
         left = deadline - time.monotonic()
         if left <= 0:
             raise _Passing(MODEL_TIMEOUT)
-        try:
-            with self._http.post(
-                f"{self._provider.base_url}/chat/completions",
-                data=body,
-                timeout=(min(_CONNECT_SECONDS, left), left),
-                # An address that nobody configured gets neither the key nor the document.
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                raw = bytearray()
-                # What is there, and not a full buffer: an endpoint that sends a byte a second would
-                # otherwise never be found out.
-                while part := response.raw.read1(_BUFFER, decode_content=True):
-                    raw += part
-                    if len(raw) > _MAX_BYTES:
-                        raise BadAnswer("it is too long")
-                    if time.monotonic() > deadline:
+        with watched(left) as watch:
+            try:
+                with self._http.post(
+                    f"{self._provider.base_url}/chat/completions",
+                    data=body,
+                    timeout=(min(_CONNECT_SECONDS, left), left),
+                    # An address that nobody configured gets neither the key nor the document.
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    raw = bytearray()
+                    while part := response.raw.read1(_BUFFER, decode_content=True):
+                        raw += part
+                        if len(raw) > _MAX_BYTES:
+                            raise BadAnswer("it is too long")
+                    # A connection that was cut looks like an answer that ends.
+                    if watch.is_up:
                         raise _Passing(MODEL_TIMEOUT)
-                return response.status_code, response.headers, bytes(raw)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise _Passing(MODEL_TIMEOUT) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            # A connection that breaks off, also in the middle of the answer.
-            raise _Passing(MODEL_UNAVAILABLE) from None
+                    return response.status_code, response.headers, bytes(raw)
+            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                raise _Passing(MODEL_TIMEOUT) from None
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+                # A connection that breaks off, also in the middle of the answer.
+                raise _Passing(MODEL_TIMEOUT if watch.is_up else MODEL_UNAVAILABLE) from None
+
+
+def _says_no_quota(raw: bytes) -> bool:
+    """The error is one of money. What else the body holds may be the document, sent back."""
+    try:
+        error = json.loads(raw)["error"]
+        return any(error.get(key) in _NO_QUOTA for key in ("code", "type"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 @cache

@@ -6,19 +6,24 @@ Ours are JSON files in taxonomies/, in the same form in which a caller sends one
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any, TypeVar
 
+from app.tagging.text import spelling
+
 DEFAULT = "fincrime-en"
 #: Has no categories: for callers who want none.
 NONE = "none"
 
 MAX_CATEGORIES = 200
+#: Of all categories, with `exclude_before` and `requires`.
 MAX_TERMS = 5_000
+#: Of one category.
+MAX_EXCLUDING = 100
 MAX_TERM_LETTERS = 200
 #: Terms that have to be tried one by one.
 MAX_FUZZY_TERMS = 200
@@ -147,13 +152,22 @@ def _category(given: Any, path: str) -> Category:
         raise WrongTaxonomy(path, "must be an object with `id` and `terms`")
     _only(given, _CATEGORY_KEYS, path)
     name = _text(given.get("id"), f"{path}.id")
+    match = _word(Match, given.get("match", Match.ANY), f"{path}.match")
+    spelt = spelling if match in (Match.ANY, Match.ALL, Match.FUZZY) else str
+    excluding = _distinct(
+        _texts(given.get("exclude_before", ()), f"{path}.exclude_before"), spelling
+    )
+    if len(excluding) > MAX_EXCLUDING:
+        raise WrongTaxonomy(
+            f"{path}.exclude_before", f"must be a list of at most {MAX_EXCLUDING} texts"
+        )
     return Category(
         id=name,
         label=_text(given.get("label", name), f"{path}.label"),
-        terms=_texts(given.get("terms"), f"{path}.terms", at_least=1),
-        match=_word(Match, given.get("match", Match.ANY), f"{path}.match"),
-        exclude_before=_texts(given.get("exclude_before", ()), f"{path}.exclude_before"),
-        requires=_texts(given.get("requires", ()), f"{path}.requires"),
+        terms=_distinct(_texts(given.get("terms"), f"{path}.terms", at_least=1), spelt),
+        match=match,
+        exclude_before=excluding,
+        requires=_distinct(_texts(given.get("requires", ()), f"{path}.requires"), str),
         within=_word(Within, given.get("within", Within.SENTENCE), f"{path}.within"),
         requires_hits=int(
             _number(given.get("requires_hits", 1), 1, 1_000, f"{path}.requires_hits")
@@ -168,12 +182,13 @@ def _check(categories: Sequence[Category], path: str) -> None:
     known: dict[str, Category] = {}
     for category in categories:
         known.setdefault(category.id, category)
-    counts = dict.fromkeys(Match, 0)
+    counts, others = dict.fromkeys(Match, 0), 0
     for n, category in enumerate(categories):
         here = f"{path}.categories[{n}]"
         if known[category.id] is not category:
             raise WrongTaxonomy(f"{here}.id", f"{category.id!r} stands twice")
         counts[category.match] += len(category.terms)
+        others += len(category.exclude_before) + len(category.requires)
         references = {"requires": category.requires}
         if category.match is Match.CATEGORIES:
             references["terms"] = category.terms
@@ -191,9 +206,9 @@ def _check(categories: Sequence[Category], path: str) -> None:
         (Match.FUZZY, MAX_FUZZY_TERMS),
         (Match.REGEX, MAX_PATTERNS),
     ):
-        count = sum(counts.values()) if match is None else counts[match]
+        count = sum(counts.values()) + others if match is None else counts[match]
         if count > limit:
-            kind = "terms" if match is None else f"{match} terms"
+            kind = f"{match} terms" if match else "terms, exclude_before and requires among them"
             raise WrongTaxonomy(f"{path}.categories", f"has {count:,} {kind}, of {limit:,} allowed")
 
 
@@ -227,6 +242,14 @@ def _texts(given: Any, path: str, at_least: int = 0) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) < at_least:
         raise WrongTaxonomy(path, "must be a list of texts")
     return tuple(_text(each, f"{path}[{n}]") for n, each in enumerate(given))
+
+
+def _distinct(texts: Sequence[str], spelt: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the texts without those that are spelt like one before them."""
+    first: dict[str, str] = {}
+    for text in texts:
+        first.setdefault(spelt(text), text)
+    return tuple(first.values())
 
 
 def _number(given: Any, low: float, high: float, path: str) -> float:

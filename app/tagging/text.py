@@ -44,6 +44,11 @@ def fold(text: str) -> str:
     return lower.translate(_ALIKE)
 
 
+def spelling(term: str) -> str:
+    """Return the term as it is looked for: folded, with one space between its words."""
+    return fold(" ".join(term.split()))
+
+
 class Page:
     """Title and text as one string, of which at most MAX_CHARS characters."""
 
@@ -86,13 +91,24 @@ class Page:
         """Return how far into the document the character stands, from 0 to 1."""
         return position / max(1, len(self.full))
 
+    @cached_property
+    def fields(self) -> list[tuple[int, str]]:
+        """Title and text, each with where it begins on the page; the text alone without a title."""
+        text = (self._text_begins, self.full[self._text_begins :])
+        if not self._text_begins:
+            return [text]
+        return [(0, self.full[: self._text_begins - len(_GAP)]), text]
+
+    def begins(self, position: int) -> int:
+        """Return where the field begins that the character stands in."""
+        return self._text_begins if position >= self._text_begins else 0
+
     def crosses(self, start: int, end: int) -> bool:
-        """The place reaches over the end of the title."""
-        title_ends = self._text_begins - len(_GAP)
-        return start < title_ends < end
+        """The place is not all in the title, nor all in the text."""
+        return start < self._text_begins and end > self._text_begins - len(_GAP)
 
     def locate(self, start: int, end: int) -> Offset:
-        """Return the place in the field that it belongs to."""
+        """Return the place, which crosses nothing, in the field that it belongs to."""
         if start < self._text_begins:
             return Offset("title", start, end)
         return Offset("text", start - self._text_begins, end - self._text_begins)

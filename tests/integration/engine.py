@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import redis
 
+from app.db import Database
 from app.jobs import service, store
 from app.jobs.dispatch import QUEUES
 from app.jobs.model import Job, NewJob
@@ -114,6 +115,13 @@ def claim(resources: Resources, job: Job, chunk_no: int = 0, seconds: float = 60
         store.claim_chunk(
             tx, job, chunk_no, holder="elsewhere/1/boot", pass_no=job.pass_no, seconds=seconds
         )
+
+
+def waits_for_a_lock(database: Database) -> bool:
+    """Tell whether somebody waits for a row that another transaction holds."""
+    with database.transaction() as tx:
+        tx.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return tx.fetchone() is not None
 
 
 def queued(client: redis.Redis, queue: str = "screening") -> int:

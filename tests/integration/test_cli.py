@@ -20,6 +20,7 @@ import requests
 from app.accounts import service
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.jobs import ids
 from app.sample import WATCHLIST
 from app.screening.lists.load import load_list
 from tests.integration.conftest import until
@@ -423,7 +424,7 @@ def test_a_wrong_address_or_token_is_a_sentence(muster, env, status, said):
 def test_a_token_meant_for_one_server_is_not_replaced_by_a_netrc(muster, stranger, tmp_path):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     stranger.reply = (
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" + b'{"jobs": []}'
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" + b'{"data": []}'
     )
 
     muster("jobs", MUSTER_URL=stranger.url, MUSTER_TOKEN="mine", HOME=str(tmp_path))
@@ -693,7 +694,7 @@ def test_a_job_left_to_the_server_is_listed_shown_cancelled_and_retried(client, 
     second = client("submit", "people.csv", "--no-wait").stdout.strip()
 
     listed = json.loads(client("jobs", "--json").stdout)
-    assert [job["job_id"] for job in listed] == [second, first]
+    assert [job["external_id"] for job in listed] == [second, first]
     assert first in client("jobs", "--status", "processing").stdout
     assert client("jobs", "--status", "completed").stdout == ""
     assert len(json.loads(client("jobs", "--limit", "1", "--json").stdout)) == 1
@@ -737,6 +738,97 @@ def test_a_job_is_paused_and_resumed(client, worker):
     assert client("resume", job, status=1).stderr == "muster: A completed job cannot be resumed.\n"
 
 
+@pytest.fixture
+def tag(environment):
+    """Start a job of document tagging and return its id: `tag("first", [{...}])`."""
+
+    def run(name, documents):
+        answer = requests.post(
+            f"{environment['MUSTER_URL']}/api/batch/start",
+            json={"job_id": name, "config": {"num_tags": 5}, "documents": documents},
+            headers={"Authorization": f"Bearer {environment['MUSTER_TOKEN']}"},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        return name
+
+    return run
+
+
+FINED = {"title": "Fined", "text": "The bank was fined for money laundering in Riga."}
+
+
+def test_jobs_of_all_kinds_are_listed_together_or_by_kind(client, tag):
+    screening = client("submit", "people.csv", "--no-wait").stdout.strip()
+    tag("nightly", [FINED] * 2)
+
+    table = client("jobs").stdout.splitlines()
+    assert re.search(r"^[0-9a-f-]{36} +nightly +documents +queued +2 +0 +0 +- ", table[1])
+    assert re.search(rf"^{screening} +- +kyc +queued +3 +0 +0 +0 ", table[2])
+    for kind, name in (("documents", "nightly"), ("kyc", screening)):
+        (only,) = json.loads(client("jobs", "--kind", kind, "--json").stdout)
+        assert only["external_id"] == name
+    assert client("jobs", "--status", "cancelled").stdout == ""
+
+
+def test_a_job_of_documents_is_watched_and_shown_with_its_tags(client, tag, worker, tmp_path):
+    tag("nightly", [FINED, {"title": "Gone", "file_path": "nowhere/at-all.txt"}])
+    (listed,) = json.loads(client("jobs", "--json").stdout)
+    job = str(ids.parse(listed["id"]))
+    assert re.search(r"Status +queued", client("show", job).stdout)
+    worker()
+
+    watched = client("watch", job)
+    assert re.search(r"Status +completed", watched.stdout)
+    assert "2 of 2 done (100 %), 1 failed, completed" in watched.stderr
+
+    shown = client("show", job)
+    assert re.search(r"Name +nightly\nKind +documents\nStatus +completed", shown.stdout)
+    assert re.search(r"^0 +.*money laundering", shown.stdout, re.MULTILINE | re.IGNORECASE)
+    assert "1 item failed; the first: " in shown.stderr
+    assert json.loads(client("show", job, "--json").stdout)["counts"]["failed"] == 1
+    client("show", job, "--output", "tags.jsonl")
+    lines = (tmp_path / "tags.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["succeeded", "failed"]
+    assert client("show", job, "--results").stdout.splitlines() == lines
+    refused = client("show", job, "--explain", "0", status=1)
+    assert "Only a screening job has scores to explain, and this one is documents." in (
+        refused.stderr
+    )
+
+
+def test_a_job_that_was_not_completed_is_no_success_of_watching(client):
+    job = client("submit", "people.csv", "--no-wait").stdout.strip()
+    client("cancel", job)
+
+    watched = client("watch", job, "--json", status=1)
+
+    assert json.loads(watched.stdout)["status"] == "cancelled"
+    assert watched.stderr.endswith("muster: The job did not complete: it is cancelled.\n")
+
+
+def test_ctrl_c_stops_the_watching_and_not_the_job(client, start):
+    job = client("submit", "people.csv", "--no-wait").stdout.strip()
+    process = start("watch", job)
+    assert "0 of 3 done (0 %), 0 failed, queued" in process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert f"The job goes on; look at it with: muster show {job}" in err
+    assert json.loads(client("show", job, "--json").stdout)["job_status"] == "processing"
+
+
+def test_who_may_only_tag_is_shown_jobs_of_documents_all_the_same(client, tag, database):
+    tag("nightly", [FINED])
+    tenant = service.get_tenant(database, "acme")
+    _, narrow = service.create_key(database, tenant.id, "tags", ["documents:read", "jobs:read"])
+    (listed,) = json.loads(client("jobs", "--json", MUSTER_TOKEN=narrow).stdout)
+
+    assert "nightly" in client("show", listed["id"], MUSTER_TOKEN=narrow).stdout
+
+
 def test_many_jobs_are_listed_page_by_page(client, environment):
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {environment['MUSTER_TOKEN']}"
@@ -746,7 +838,7 @@ def test_many_jobs_are_listed_page_by_page(client, environment):
 
     listed = json.loads(client("jobs", "--limit", "102", "--json").stdout)
 
-    assert len({job["job_id"] for job in listed}) == 102
+    assert len({job["id"] for job in listed}) == 102
 
 
 def test_a_server_that_restarts_is_waited_for(client, server, start, worker):

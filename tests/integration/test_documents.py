@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
-from app.errors import InvalidConfig, JobError, RateLimited
+from app.errors import (
+    DatabaseUnavailable,
+    IndexNotReady,
+    InvalidConfig,
+    JobError,
+    RateLimited,
+)
 from app.jobs import service, store
 from app.jobs.dispatch import DOCUMENTS
 from app.jobs.model import NewItem, Result
@@ -222,6 +229,92 @@ def test_what_was_done_before_the_limit_is_kept_and_nothing_is_held_against_the_
     assert job.state is JobState.PAUSED
     assert (job.succeeded, job.failed) == (1, 0)
     assert 55 < seconds_left(job) <= 60
+    assert attempts(resources, job) == [0] * 20
+
+
+@pytest.mark.parametrize("limits", [1, 5])
+def test_limits_after_a_lost_worker_use_up_no_attempts(resources, submit, monkeypatch, limits):
+    """A worker died of one of the items, nobody knows which: that counts once, and limits never."""
+    left = busy(monkeypatch, RateLimited(0.0, "Later."), limits)
+    job = submit("slow", [{}] * 5)
+    die_holding(resources, job)
+
+    for _ in range(limits):
+        chunk.run(resources, job.id, 1, 0)
+        assert load(resources, job).state is JobState.PAUSED
+        assert attempts(resources, job) == [1] * 5
+        tell(resources, job, Event.RESUME)
+    assert not left
+
+    chunk.run(resources, job.id, 1, 0)
+
+    job = load(resources, job)
+    assert_whole(resources, job)
+    assert outcomes(resources, job) == {"succeeded": 5}
+
+
+@pytest.mark.parametrize("error", [IndexNotReady, DatabaseUnavailable])
+def test_what_is_away_after_a_lost_worker_uses_up_no_attempts(
+    resources, submit, monkeypatch, error
+):
+    left = busy(monkeypatch, error("Away."), 9)
+    job = submit("slow", [{}] * 5)
+    die_holding(resources, job)
+
+    while left:
+        with pytest.raises(error):
+            run_elsewhere(monkeypatch, resources, job)
+        assert attempts(resources, job) == [1] * 5
+
+    run_elsewhere(monkeypatch, resources, job)
+
+    assert outcomes(resources, load(resources, job)) == {"succeeded": 5}
+
+
+def test_what_is_away_makes_no_suspects(resources, submit, monkeypatch):
+    left = busy(monkeypatch, DatabaseUnavailable("Away."), 9)
+    job = submit("slow", [{}] * 5)
+
+    while left:
+        with pytest.raises(DatabaseUnavailable):
+            run_elsewhere(monkeypatch, resources, job)
+    run_elsewhere(monkeypatch, resources, job)
+
+    assert attempts(resources, job) == [0] * 5
+    assert outcomes(resources, load(resources, job)) == {"succeeded": 5}
+
+
+def busy(monkeypatch, error, times):
+    """Let what the kind "slow" needs be busy so many times; return the times that are left."""
+    left = [error] * times
+
+    def process(items):
+        if left:
+            raise left.pop()
+        return [Result.success(each, {}) for each in items]
+
+    kind = Kind(name="slow", prepare=lambda *_: process, queues=frozenset(), batch_size=10)
+    monkeypatch.setitem(KINDS, "slow", kind)
+    return left
+
+
+def attempts(resources, job):
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT attempts FROM items WHERE job_id = %s ORDER BY position", (job.id,))
+        return [row["attempts"] for row in tx.fetchall()]
+
+
+def die_holding(resources, job):
+    """Claim the chunk as a worker on another machine does that dies of it."""
+    with resources.db.transaction() as tx:
+        store.claim_chunk(tx, job, 0, holder="elsewhere/1/x", pass_no=1, seconds=-1)
+
+
+def run_elsewhere(monkeypatch, resources, job):
+    """Work on the chunk as another process than before."""
+    holder = f"elsewhere/{uuid4().int}/x"
+    monkeypatch.setattr(chunk, "_holder", lambda: holder)
+    chunk.run(resources, job.id, 1, 0)
 
 
 def test_the_job_rests_until_its_time_and_then_the_sweep_resumes_it(resources, limited):

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ from app.api import tokens
 from app.factory import create_app
 from app.jobs import service, store
 from app.jobs.states import Event
-from tests.integration.engine import claim, lasting_worker
+from tests.integration.conftest import until
+from tests.integration.engine import claim, lasting_worker, waits_for_a_lock
 from tests.tagging import CONFIG, TEXT, assert_detail, ended, inline, results, start, status
 
 pytestmark = pytest.mark.integration
@@ -399,6 +401,89 @@ def test_what_is_no_upload_is_refused(client):
     assert_detail(client.post("/api/batch/upload", data=empty), 400)
 
 
+# History.
+
+
+def test_a_page_behind_the_last_says_how_many_there_are(client):
+    start(client, [inline(1), inline(2)])
+    start(client, [inline(3)])
+
+    for path, name, total in (
+        ("/api/history/jobs?", "jobs", 2),
+        ("/api/history/jobs?status=failed&", "jobs", 0),
+        ("/api/history/documents?", "documents", 3),
+        ("/api/history/documents/search?q=note%202&", "documents", 1),
+        ("/api/history/documents/search?q=nothing&", "documents", 0),
+    ):
+        page = client.get(f"{path}offset=50").json
+        assert (path, page[name], page["total"]) == (path, [], total)
+
+
+def test_a_job_that_has_not_ended_is_not_deleted(client):
+    job_id = start(client, [inline(1)]).json["job_id"]
+
+    error = assert_detail(
+        client.delete(f"/api/history/jobs/{job_id}"), 409, "Cannot delete a job that is pending"
+    )
+
+    assert (error["status"], error["job_id"]) == ("pending", job_id)
+
+
+@pytest.mark.parametrize("dialect", ["documents", "native"])
+def test_a_retry_of_a_job_that_is_being_deleted_is_404(client, resources, tenant, dialect):
+    job_id = start(client, [inline(1)]).json["job_id"]
+    client.post(f"/api/batch/jobs/{job_id}/cancel")
+    job = find(resources, tenant, job_id)
+    path = f"/api/batch/jobs/{job_id}" if dialect == "documents" else f"/v1/jobs/{job.id}"
+    with ThreadPoolExecutor(1) as threads:
+        with resources.db.transaction() as tx:
+            store.lock_job(tx, job.id)
+            store.delete_items(tx, job)
+            assert store.delete_job(tx, job)
+            answer = threads.submit(client.post, f"{path}/retry", json={"items": "all"})
+            until(lambda: waits_for_a_lock(resources.db), 20, "the retry waits")
+        refused = answer.result(20)
+
+    assert refused.status_code == 404, refused.text
+    if dialect == "documents":
+        assert_detail(refused, 404, "Job not found")
+
+
+def test_a_retry_whose_old_job_is_deleted_at_once_is_a_retry(
+    client, resources, tenant, monkeypatch
+):
+    job_id = start(client, [inline(1)]).json["job_id"]
+    client.post(f"/api/batch/jobs/{job_id}/cancel")
+    launch = service.launch
+
+    def deleted_before(*args):
+        service.delete(resources, find(resources, tenant, job_id))
+        launch(*args)
+
+    monkeypatch.setattr(service, "launch", deleted_before)
+    again = client.post(f"/api/batch/jobs/{job_id}/retry")
+
+    assert again.status_code == 200, again.json
+    assert "retry_of" not in again.json
+    assert status(client, again.json["job_id"])["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/history/jobs?limit=0",
+        "/api/history/jobs?limit=101",
+        "/api/history/jobs?offset=x",
+        "/api/history/jobs?status=done",
+        "/api/history/documents?status=done",
+        "/api/history/documents/search",
+        "/api/history/documents/search?q=%00",
+    ],
+)
+def test_a_query_that_is_not_understood_is_400(client, path):
+    assert_detail(client.get(path), 400)
+
+
 # With a worker.
 
 
@@ -554,27 +639,3 @@ class TestWithAWorker:
         assert stranger.get("/api/history/documents").json["total"] == 0
         assert stranger.get("/api/history/documents/search?q=note").json["total"] == 0
         assert stranger.get("/api/history/stats").json["total_jobs"] == 0
-
-
-def test_a_job_that_has_not_ended_is_not_deleted(client):
-    job_id = start(client, [inline(1)]).json["job_id"]
-
-    error = assert_detail(client.delete(f"/api/history/jobs/{job_id}"), 409)
-
-    assert error["status"] == "pending"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/history/jobs?limit=0",
-        "/api/history/jobs?limit=101",
-        "/api/history/jobs?offset=x",
-        "/api/history/jobs?status=done",
-        "/api/history/documents?status=done",
-        "/api/history/documents/search",
-        "/api/history/documents/search?q=%00",
-    ],
-)
-def test_a_query_that_is_not_understood_is_400(client, path):
-    assert_detail(client.get(path), 400)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from app.accounts import service as accounts
-from app.accounts import store
+from app.accounts import sessions, store
+from app.errors import InvalidToken
 from app.factory import create_app
+from tests.integration.conftest import until
 from tests.tagging import assert_detail, inline, start
 
 pytestmark = pytest.mark.integration
@@ -154,6 +158,64 @@ def test_logging_out_without_a_token_ends_every_session(anyone, ada):
 
     for tokens in (ada["tokens"], other):
         assert_detail(refresh(anyone, tokens["refresh_token"]), 401)
+
+
+def test_a_new_password_ends_every_session(anyone, ada, database):
+    accounts.set_password(database, ADA["email"], "another good password")
+
+    assert_detail(refresh(anyone, ada["tokens"]["refresh_token"]), 401)
+
+
+def _log_out_of_all(database, user_id, _):
+    sessions.end(database, user_id)
+
+
+def _log_out_of_one(database, user_id, used):
+    sessions.end(database, user_id, used)
+
+
+def _show_again_what_was_used(database, _, used):
+    with pytest.raises(InvalidToken):
+        sessions.renew(database, used, seconds=60)
+
+
+def _change_the_password(database, *_):
+    accounts.set_password(database, ADA["email"], "another good password")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [_log_out_of_all, _log_out_of_one, _show_again_what_was_used, _change_the_password],
+)
+def test_a_session_that_is_renewed_while_it_is_ended_ends_all_the_same(
+    anyone, ada, database, ending
+):
+    used = ada["tokens"]["refresh_token"]
+    token = refresh(anyone, used).json["refresh_token"]
+    user_id = UUID(ada["user"]["id"])
+
+    with ThreadPoolExecutor() as pool:
+        with database.transaction() as tx:
+            # The renewal stands still when it has written all there is: at its reference to here.
+            tx.execute("SELECT FROM tenants FOR UPDATE")
+            renewal = pool.submit(sessions.renew, database, token, seconds=60)
+            until(lambda: _waiting(database) == 1, 20, "the renewal waits")
+            end = pool.submit(ending, database, user_id, used)
+            until(lambda: _waiting(database) == 2, 20, "the end waits")
+        _, following = renewal.result(20)
+        end.result(20)
+
+    assert_detail(refresh(anyone, following), 401)
+
+
+def _waiting(database):
+    """Return how many others wait for a lock."""
+    with database.transaction() as tx:
+        tx.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return tx.fetchone()["count"]
 
 
 def test_nobody_ends_the_session_of_somebody_else(web, ada):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.factory import create_app
 from app.jobs import service
+from schemas.documents import TEXT_LENGTH
 from tests.integration.conftest import until
 from tests.integration.engine import kill, ledger
 from tests.tagging import CONFIG, TEXT, assert_detail, ended, inline, results, start, status
@@ -150,6 +152,26 @@ def test_2_a_csv_file_that_is_wrong_is_refused_with_the_line(client, text, detai
     assert_detail(send(client, text), 400, detail)
 
 
+def test_2_a_cell_may_be_as_long_as_a_text(settings, token):
+    wide = create_app(replace(settings, max_body_bytes=8_000_000)).test_client()
+    wide.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    head = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'
+    form = head.format("config", "") + "{}\r\n" + head.format("file", '; filename="d.csv"')
+
+    def sent(letters: int):
+        return wide.post(
+            "/api/batch/start",
+            data=f"{form}text\n{'x' * letters}\n\r\n--x--\r\n",
+            content_type="multipart/form-data; boundary=x",
+        )
+
+    answer = sent(TEXT_LENGTH)
+
+    assert answer.status_code == 200, answer.json
+    error = assert_detail(sent(TEXT_LENGTH + 1), 400)
+    assert error["detail"].startswith("documents.0.text ")
+
+
 def test_2_a_form_that_is_wrong_is_refused(client):
     mapping = json.dumps({"Bdy": "text"})
 
@@ -173,7 +195,7 @@ def test_3_a_paused_job_stays_paused_and_goes_on_with_the_next_document(
     until(lambda: status(client, job_id)["results_count"] >= 3, 30, "a few are tagged")
 
     client.post(f"/api/batch/jobs/{job_id}/pause")
-    until(lambda: status(client, job_id)["status"] == "paused", 5, "it is paused")
+    until(lambda: status(client, job_id)["status"] == "paused", 30, "it is paused")
     standing = status(client, job_id)
     assert standing["results_count"] < 400
     stops = time.monotonic() + 5

@@ -1,15 +1,19 @@
 """Whatever happens to a job, and in whatever order: only what the table of states allows.
 
 A machine of hypothesis does to one job what callers, workers, the sweep and chance do: requests,
-deliveries (also twice, late, of a stale pass, and with a request in the middle of a chunk),
-callbacks, deaths, deadlines. Postgres itself notes every change of the row; what it noted is held
-against the table.
+deliveries (also twice, late, of a stale pass, and with a request or a rate limit in the middle of
+a chunk), callbacks, deaths, deadlines. Postgres itself notes every change of the row; what it noted
+is held against the table.
+
+Which rule may come next never depends on what became of the job: there are no preconditions, and a
+rule returns when there is nothing to do. Of two callers at once either may be first; hypothesis,
+which replays what it drew, would take the other order for a broken test.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -19,12 +23,11 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from app.errors import IllegalTransition, ItemError
+from app.errors import IllegalTransition, ItemError, RateLimited
 from app.jobs import service, store
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import NEXT, JobState
@@ -134,16 +137,15 @@ class LifeOfAJob(RuleBasedStateMachine):
 
     @rule(one=requests, other=requests)
     def two_callers_ask_at_once(self, one, other):
-        threads = [threading.Thread(target=self.ask, args=(each,)) for each in (one, other)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(2) as callers:
+            # A list: what either raised is raised here.
+            list(callers.map(self.ask, (one, other)))
 
-    @precondition(lambda self: self.now().state.is_final and not self.retried)
     @rule()
     def a_caller_retries(self):
         old = self.now()
+        if self.retried or not old.state.is_final:
+            return
         try:
             new = service.retry(
                 self.resources,
@@ -180,6 +182,15 @@ class LifeOfAJob(RuleBasedStateMachine):
         self.deliver(number, self.now().pass_no)
         _interruption.clear()
 
+    @rule(number=chunk_numbers, seconds=st.sampled_from((0.0, 3600.0)))
+    def a_message_comes_and_what_the_kind_asks_wants_to_be_left_alone(self, number, seconds):
+        def refuse() -> None:
+            raise RateLimited(seconds, "Not now.")
+
+        _interruption.append(refuse)
+        self.deliver(number, self.now().pass_no)
+        _interruption.clear()
+
     @rule(number=chunk_numbers)
     def a_message_comes_twice_at_once(self, number):
         pass_no = self.now().pass_no
@@ -204,12 +215,14 @@ class LifeOfAJob(RuleBasedStateMachine):
                 "UPDATE chunk_claims SET expires_at = '-infinity' WHERE job_id = %s", (self.job.id,)
             )
 
-    @precondition(lambda self: self.now().started_at is not None)
     @rule(number=chunk_numbers)
     def a_worker_given_up_for_lost_brings_a_result(self, number):
-        held = chunk._Chunk(self.resources, self.now(), 1, number, f"elsewhere/{number}/boot")
+        job = self.now()
+        if job.started_at is None:
+            return
+        held = chunk._Chunk(self.resources, job, 1, number, f"elsewhere/{number}/boot")
         position = number * CHUNK
-        chunk._save(held, [_result(self.now(), position, self.bad)], last=True)
+        chunk._save(held, [_result(job, position, self.bad)], last=True)
 
     @rule(late=st.integers(0, 2))
     def a_callback_comes(self, late):

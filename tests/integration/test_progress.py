@@ -16,11 +16,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app import embedded
+from app.db import Database
 from app.errors import JobNotFound
 from app.jobs import service, store
 from app.jobs.progress import FINAL_MS, LIVE_MS, Progress, Snapshot
 from app.jobs.states import Event, JobState
-from tests.integration.conftest import until
+from tests.integration.conftest import new_job, until
 from tests.integration.engine import lasting_worker
 
 pytestmark = pytest.mark.integration
@@ -85,6 +86,56 @@ def test_a_picture_that_still_moves_fades_in_seconds_and_a_final_one_in_an_hour(
     assert LIVE_MS < redis_client.pttl(key_of(redis_client)) <= FINAL_MS
 
 
+def deleted(resources, job):
+    """Delete the job while Redis is away, and return it as it ended."""
+    ended = service.cancel(resources, job.tenant_id, job.dialect, job.external_id)
+    away = Progress(resources.redis)
+    away._resting_until = time.monotonic() + 60
+    service.delete(replace(resources, progress=away), ended)
+    return ended
+
+
+@pytest.fixture
+def again(resources, tenant):
+    """Submit a job, each time under the same name."""
+
+    def run():
+        new = replace(new_job(tenant.id, "slow", [{}] * 3), external_id="monthly")
+        return service.submit(resources, new)
+
+    return run
+
+
+def test_a_job_that_was_deleted_does_not_hide_a_new_one_of_its_name(resources, again):
+    old = deleted(resources, again())
+    assert read(resources.progress, old).state is JobState.CANCELLED
+
+    new = again()
+
+    assert new.version < old.version
+    assert read(resources.progress, new) == Snapshot.of(new)
+    resources.progress.show(old)
+    assert read(resources.progress, new) == Snapshot.of(new), "whoever is late changes nothing"
+
+
+def test_a_job_that_was_deleted_is_not_there_though_its_end_is_still_shown(resources, job):
+    old = deleted(resources, job)
+    assert read(resources.progress, old) is not None
+
+    with pytest.raises(JobNotFound):
+        service.watch(resources, old.tenant_id, old.dialect, old.external_id)
+
+    assert read(resources.progress, old) is None
+
+
+def test_the_end_that_is_shown_is_told_while_postgres_is_away(resources, job):
+    ended = service.cancel(resources, job.tenant_id, job.dialect, job.external_id)
+    without = replace(resources, db=Database(f"postgresql://127.0.0.1:{embedded.free_port()}/none"))
+
+    seen = service.watch(without, job.tenant_id, job.dialect, job.external_id)
+    assert seen == Snapshot.of(ended)
+
+
 def test_redis_holds_ids_counts_and_times_and_nothing_of_the_items(resources, submit, redis_client):
     submit("slow", [{"echo": "Jonathan Secretname"}], secret="Jonathan Secretname")
 
@@ -93,6 +144,21 @@ def test_redis_holds_ids_counts_and_times_and_nothing_of_the_items(resources, su
 
     assert len(held) == 2
     assert not any(b"Secretname" in each for each in held)
+
+
+def test_the_warnings_of_a_job_which_quote_the_caller_stay_in_postgres(
+    resources, submit, redis_client
+):
+    warnings = [{"code": "unknown_config", "message": "config.Secretname is not known here."}]
+    job = submit("slow", [{}] * 3, warnings=warnings)
+
+    for _ in range(2):
+        seen = service.watch(resources, job.tenant_id, job.dialect, job.external_id)
+        assert (seen, seen.warnings) == (Snapshot.of(job), warnings)
+
+    held = redis_client.hgetall(key_of(redis_client))
+    assert held[b"version"] == b"%d" % job.version, "who watches hears of it none the less"
+    assert not any(b"Secretname" in each for each in held.values())
 
 
 def test_nothing_in_redis_means_ask_postgres_and_never_zero(resources, job, redis_client):
@@ -166,6 +232,7 @@ snapshots = st.builds(
     retry_of=st.uuids() | st.none(),
     error_code=st.text() | st.none(),
     error_message=st.text() | st.none(),
+    warnings=st.just([]),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,6 +24,11 @@ def reader(resources, tmp_path):
     opened = Reader(settings, resources.db)
     yield opened
     opened.close()
+
+
+def refusal(reader, tenant, path: str) -> ItemError | None:
+    (found,) = reader.check_all(tenant.id, [Source.of(path=path)], seconds=10)
+    return found
 
 
 def code_of(act) -> str:
@@ -46,7 +53,7 @@ def test_text_is_found_wherever_the_document_is(reader, resources, tenant, tmp_p
             (Source.of(path=server.url("/a.txt")), "text", "The bank was fined."),
             (Source.of(path=str(tmp_path / "a.pdf")), "pdf", SENTENCE),
         ):
-            reader.check(tenant.id, source)
+            assert reader.check_all(tenant.id, [source], seconds=10) == [None]
             found = reader.read(tenant.id, source, pages=3)
 
             assert (found.type, found.text) == (type, text)
@@ -71,7 +78,53 @@ def test_what_cannot_be_read_is_an_item_error_with_its_code(reader, tenant):
                 code_of(lambda p=path: reader.read(tenant.id, Source.of(path=p), pages=3)) == code
             )
             if "gone" not in path:
-                assert code_of(lambda p=path: reader.check(tenant.id, Source.of(path=p))) == code
+                assert refusal(reader, tenant, path).code == code
+
+
+class Names:
+    """A system's look-up that is asked about hosts, of which some never answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.over = threading.Event()
+
+    def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            self.over.wait(60)
+        return [] if host.startswith("gone") else ["93.184.215.14"]
+
+
+@pytest.fixture
+def names():
+    made = Names()
+    yield made
+    made.over.set()
+
+
+def test_of_many_paths_each_host_is_looked_up_once(resources, tenant, names):
+    reader = Reader(replace(resources.settings, document_urls="public"), resources.db, names)
+    paths = [f"https://{host}.example/{n}" for n in range(100) for host in ("a", "gone", "b")]
+
+    found = reader.check_all(tenant.id, [Source.of(path=path) for path in paths], seconds=60)
+
+    assert sorted(names.asked) == ["a.example", "b.example", "gone.example"]
+    assert [error and error.code for error in found] == [None, "fetch_failed", None] * 100
+
+
+def test_hosts_that_do_not_answer_keep_nobody_waiting_for_each_of_them(resources, tenant, names):
+    """And cost the paths that are known nothing."""
+    reader = Reader(replace(resources.settings, document_urls="public"), resources.db, names)
+    slow = [f"https://slow{n}.example/" for n in range(200)]
+    sources = [Source.of(path=path) for path in ("https://a.example/", *slow, "upload://1")]
+
+    first, *others, last = reader.check_all(tenant.id, sources, seconds=5.0)
+
+    assert first is None
+    assert {error.code for error in others} == {"timeout"}
+    assert "within the 5 seconds" in str(others[-1])
+    assert last.code == "invalid_source"
+    assert len(names.asked) <= 17, "nothing new is begun when the time is up"
 
 
 def test_a_text_is_bounded_like_a_document(resources, tenant):

@@ -113,6 +113,18 @@ def test_an_endpoint_without_schemas_is_asked_in_a_plainer_way_and_remembered(as
     assert forms == ["json_schema", "json_object", None, None]
 
 
+def test_a_plainer_way_that_is_refused_as_well_is_not_remembered(ask):
+    too_long = fails(400, "Too long: 'response_format of the wire' ...")
+    with serving(too_long, too_long, too_long, says(TAG)) as model:
+        with pytest.raises(ItemError) as caught:
+            ask(model)
+        ask(model)
+
+    forms = [asked.body.get("response_format", {}).get("type") for asked in model.asked]
+    assert caught.value.code == remote.MODEL_REFUSED
+    assert forms == ["json_schema", "json_object", None, "json_schema"]
+
+
 def test_json_is_found_in_what_a_chatty_model_says(ask):
     with serving(says(content='Sure!\n```json\n{"tags": [{"tag": "bank"}]}\n```')) as model:
         (tag,) = ask(model)
@@ -224,13 +236,28 @@ def test_nobody_listening_fails_the_document(ask):
     assert caught.value.code == remote.MODEL_UNAVAILABLE
 
 
-@pytest.mark.parametrize("step", [{"delay": 10}, {**says(TAG), "drip": 0.1}], ids=["mute", "drip"])
+@pytest.mark.parametrize(
+    "step",
+    [{"delay": 10}, *({**says(TAG), "drip": part} for part in ("head", "chunk", "body"))],
+    ids=["mute", "head", "chunk", "body"],
+)
 def test_an_endpoint_that_takes_too_long_is_given_up(ask, step):
+    began = time.monotonic()
     with serving(step) as model, pytest.raises(ItemError) as caught:
         ask(model, seconds=0.5)
 
+    # It would drip for half a minute, and each byte comes in good time.
+    assert time.monotonic() - began < 10
     assert caught.value.code == remote.MODEL_TIMEOUT
     assert len(model.asked) == 1
+
+
+def test_a_connection_is_kept_for_the_next_document(ask):
+    with serving(says(TAG)) as model:
+        ask(model)
+        ask(model)
+
+        assert len({asked.client for asked in model.asked}) == 1
 
 
 @pytest.mark.parametrize(
@@ -249,6 +276,38 @@ def test_what_no_second_try_can_mend_fails_the_job_at_the_first(ask, slept, step
 
     assert caught.value.code == code
     assert (len(model.asked), slept) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (fails(400, "Not understood: 'they had insufficient_quota'"), ItemError),
+        (fails(400, "no", "insufficient_quota"), ItemError),
+        (fails(429, "Slow, or insufficient_quota follows.", Retry_After="60"), RateLimited),
+        (fails(500, "insufficient_quota", "insufficient_quota"), ItemError),
+        ({"status": 429, "raw": b"insufficient_quota"}, RateLimited),
+        ({"status": 429, "raw": b"[" * 100_000}, RateLimited),
+        ({"status": 429, "json": {"error": "insufficient_quota"}}, RateLimited),
+        ({"status": 429, "json": {"error": {"code": ["insufficient_quota"]}}}, RateLimited),
+    ],
+    ids=range(8),
+)
+def test_a_body_that_only_mentions_a_quota_is_not_taken_for_one_used_up(ask, step, error):
+    with serving(step) as model, pytest.raises(error):
+        ask(model)
+
+
+@pytest.mark.parametrize("key", ["code", "type"])
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_quota_that_is_used_up_is_told_by_the_code_or_the_type_of_the_error(ask, status, key):
+    error = {"message": "x", key: "insufficient_quota"}
+    with (
+        serving({"status": status, "json": {"error": error}}) as model,
+        pytest.raises(JobError) as caught,
+    ):
+        ask(model)
+
+    assert caught.value.code == remote.MODEL_QUOTA_EXHAUSTED
 
 
 def test_a_document_that_is_refused_fails_alone(ask):

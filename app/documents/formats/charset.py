@@ -22,6 +22,11 @@ _META_WITHIN = 4096
 #: Of the letters beyond ASCII there are few in a European text, and hardly others elsewhere.
 _FOREIGN = 0.4
 _GUESSED_FROM = 1 << 15
+#: Python's own ways to write text, which it calls text encodings and nobody else calls charsets:
+#: they unpack what stands in the text, and punycode takes for ever. UTF-8 has been tried.
+_NO_CHARSETS = frozenset(
+    {"unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined", "utf_8"}
+)
 _GUESSES = [
     *("cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256"),
     *("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "tis_620"),
@@ -53,8 +58,8 @@ def _as(name: str, data: bytes) -> str | None:
         info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    # Python's own codecs that are no charsets, such as zlib, unpack what they get.
-    if not name or not info._is_text_encoding or info.name in {"utf-8", "unicode_escape", "idna"}:
+    # What is not even called text, such as zlib, unpacks as well.
+    if not name or not info._is_text_encoding or info.name.replace("-", "_") in _NO_CHARSETS:
         return None
     try:
         return data.decode(name, "replace")

@@ -44,8 +44,7 @@ class Asked:
         rows = self._rows
         known = len(rows)
         flat = Flat()
-        for query in queries:
-            flat.add(query, rows)
+        flat.add(queries, rows)
         if len(rows) > known:
             new = list(islice(rows, known, None))
             self._learn([(word.lstrip(JOINED), word.startswith(JOINED)) for word in new], known)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
@@ -13,13 +15,12 @@ from app.screening.compiled.jit import frozen
 from app.screening.compiled.matching import MOST_ACRONYMS, Prepared, whole_hashes
 from app.screening.compiled.tables import tables
 from app.screening.names import MAX_TOKEN_LETTERS, MAX_TOKENS, PreparedName
-from app.screening.tokens import joins
+from app.screening.tokens import JOINED_LETTERS, JOINED_PART_LETTERS
 from app.screening.words import LEGAL_FORMS
 
 _LEGAL_BITS = {form: 1 << at for at, form in enumerate(sorted(set(LEGAL_FORMS.values())))}
 
-
-_NO_ACRONYMS = [""] * MOST_ACRONYMS
+_NO_ACRONYMS = ("",) * MOST_ACRONYMS
 
 
 #: Stands before what two neighbours make as one: another word than one that is written so.
@@ -38,7 +39,7 @@ class Flat:
     """Prepared names, one after the other, as numbers."""
 
     def __init__(self) -> None:
-        self.starts = array("q", [0])
+        self.counts = array("i")
         self.words = array("i")
         self.joins = array("i")
         self.weights = array("d")
@@ -50,32 +51,32 @@ class Flat:
         self.father_at = array("b")
         self.acronyms: list[str] = []
 
-    def add(self, name: PreparedName, numbers: Numbers) -> None:
-        """Add a name; words that have no number yet get the next one."""
-        tokens = name.tokens
+    def add(self, names: Sequence[PreparedName], numbers: Numbers) -> None:
+        """Add names; words that have no number yet get the next ones."""
+        tokens = list(chain.from_iterable([name.tokens for name in names]))
+        counts = [len(name.tokens) for name in names]
+        lengths = list(map(len, tokens))
         # The loops have room for so much, and do not look.
-        if len(tokens) > MAX_TOKENS or max(map(len, tokens), default=0) > MAX_TOKEN_LETTERS:
+        if max(counts, default=0) > MAX_TOKENS or max(lengths, default=0) > MAX_TOKEN_LETTERS:
             raise ValueError("a prepared name has more or longer words than a name may have")
         self.words.extend(map(numbers.__getitem__, tokens))
-        self.joins.extend(
-            [-1 if both is None else numbers[JOINED + both] for both in joins(tokens)]
+        self.joins.frombytes(_joins(tokens, lengths, counts, numbers).tobytes())
+        self.weights.extend(chain.from_iterable([name.weights for name in names]))
+        self.lengths.extend(lengths)
+        self.numbers.extend(chain.from_iterable([_told_apart(name) for name in names]))
+        self.counts.extend(counts)
+        self.weight.extend([name.weight for name in names])
+        self.strong.extend([name.strong for name in names])
+        self.legal_forms.extend([_bits(name.legal_forms) for name in names])
+        self.father_at.extend([-1 if name.father_at is None else name.father_at for name in names])
+        self.acronyms += chain.from_iterable(
+            [name.acronyms + _NO_ACRONYMS[len(name.acronyms) :] for name in names]
         )
-        self.weights.extend(name.weights)
-        self.lengths.extend(map(len, tokens))
-        apart = name.numbers
-        self.numbers.extend([token in apart for token in tokens] if apart else bytes(len(tokens)))
-        self.starts.append(len(self.words))
-        self.weight.append(name.weight)
-        self.strong.append(name.strong)
-        self.legal_forms.append(_bits(name.legal_forms))
-        self.father_at.append(-1 if name.father_at is None else name.father_at)
-        self.acronyms += name.acronyms
-        self.acronyms += _NO_ACRONYMS[len(name.acronyms) :]
 
     def prepared(
         self, text: Array, ends: Array, hashes: Array, words: Array, joins: Array
     ) -> Prepared:
-        starts = frozen(np.array(self.starts), np.int64)
+        starts = frozen(np.append(0, np.cumsum(self.counts, dtype=np.int64)), np.int64)
         unspaced, bag, run_on = whole_hashes(tables(), text, ends, starts, words, hashes)
         return Prepared(
             starts=starts,
@@ -96,8 +97,33 @@ class Flat:
         )
 
 
+def _joins(
+    tokens: Sequence[str], lengths: Sequence[int], counts: Sequence[int], numbers: Numbers
+) -> Array:
+    """Return the number of what each token and the next make as one, or -1 (`tokens.joins`)."""
+    found = np.full(len(tokens), -1, np.int32)
+    length = np.array(lengths, np.int32)
+    left, right = length[:-1], length[1:]
+    makes = (np.minimum(left, right) <= JOINED_PART_LETTERS) & (left + right >= JOINED_LETTERS)
+    # The last token of a name has no next; a name without tokens has no last.
+    last = np.cumsum(counts, dtype=np.int64) - 1
+    makes[last[(last >= 0) & (last < len(makes))]] = False
+    places = np.flatnonzero(makes)
+    found[places] = [numbers[JOINED + tokens[at] + tokens[at + 1]] for at in places.tolist()]
+    return found
+
+
+def _told_apart(name: PreparedName) -> Sequence[int]:
+    """Return, for each token, whether it is one of the numbers of the name."""
+    if not name.numbers:
+        return bytes(len(name.tokens))
+    return [token in name.numbers for token in name.tokens]
+
+
 def _hashes(texts: list[str]) -> Array:
     """Return a hash of each, 0 where there is no text."""
+    if not any(texts):
+        return np.zeros(len(texts), np.uint64)
     packed = pack_texts(texts)
     ends = packed["ends"]
     found = vocabulary.hashes_of_many(frozen(packed["bytes"], np.uint8), frozen(ends, np.int64))

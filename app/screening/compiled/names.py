@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from app.screening.arrays import Array, text_at
+from app.screening.arrays import Array, Texts
 from app.screening.candidates import Found
 from app.screening.compiled import buckets, retrieval, vocabulary
 from app.screening.compiled.asked import Asked
@@ -19,6 +20,9 @@ from app.screening.compiled.vocabulary import Listed
 from app.screening.model import EntityType
 from app.screening.names import PreparedName
 
+#: Names of a list that are put down at once.
+_AT_ONCE = 1_000
+
 
 class CompiledNames:
     def __init__(
@@ -29,6 +33,7 @@ class CompiledNames:
         filed: Filed,
     ) -> None:
         self._listed = listed
+        self._words = Texts(listed.text, listed.ends)
         self._prepared = prepared
         self._filed = filed
         self._rules = rules_of(entity_type)
@@ -40,8 +45,9 @@ class CompiledNames:
     def build(cls, names: Iterable[PreparedName], entity_type: EntityType) -> CompiledNames:
         flat = Flat()
         numbers = Numbers()
-        for name in names:
-            flat.add(name, numbers)
+        coming = iter(names)
+        while some := list(islice(coming, _AT_ONCE)):
+            flat.add(some, numbers)
         listed, hashes = vocabulary.build(
             [word for word in numbers if not word.startswith(JOINED)],
             [word[1:] for word in numbers if word.startswith(JOINED)],
@@ -117,10 +123,10 @@ class CompiledNames:
         self, number: int, prepared: Callable[[int], PreparedName]
     ) -> tuple[tuple[str, ...], frozenset[str]]:
         """Return a listed name's words, and the classes of its legal forms."""
-        starts, ends, text = self._prepared.starts, self._listed.ends, self._listed.text
-        words = self._prepared.words[starts[number] : starts[number + 1]].tolist()
-        tokens = tuple([text_at(text, ends, word) for word in words])
-        return tokens, classes(int(self._prepared.legal_forms[number]))
+        starts = self._prepared.starts
+        words = self._prepared.words[starts.item(number) : starts.item(number + 1)].tolist()
+        tokens = tuple([self._words[word] for word in words])
+        return tokens, classes(self._prepared.legal_forms.item(number))
 
     def forget(self) -> None:
         self._asked.forget()
@@ -130,8 +136,8 @@ class CompiledNames:
         queries: Sequence[PreparedName],
         threshold: float,
         prepared: Callable[[int], PreparedName],
-    ) -> Iterator[Found]:
-        """Yield every name that scores the threshold, in the order of queries and names.
+    ) -> Found:
+        """Return every name that scores the threshold, in the order of queries and names.
 
         `prepared` is what plain `Names` needs, and not this.
         """
@@ -147,12 +153,7 @@ class CompiledNames:
             self._paper,
         )
         order = np.lexsort((found.names, found.queries))
-        yield from map(
-            Found,
-            found.queries[order].tolist(),
-            found.names[order].tolist(),
-            found.scores[order].tolist(),
-        )
+        return Found(found.queries[order], found.names[order], found.scores[order])
 
 
 _OF_PREPARED: Mapping[str, type[np.generic]] = {

@@ -5,12 +5,10 @@ Nothing is missed; the reasons stand in `app.screening.candidates`, and the boun
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from app.screening.arrays import Array
-from app.screening.candidates import SLACK
+from app.screening.candidates import SLACK, Found
 from app.screening.compiled.bounds import (
     all_but_one,
     cost_of,
@@ -30,14 +28,6 @@ from app.screening.names import MAX_TOKENS
 
 _SLACK = SLACK
 _NONE = np.uint64(0)
-
-
-class Found(NamedTuple):
-    """Query `queries[n]` and listed name `names[n]` have score `scores[n]`."""
-
-    queries: Array
-    names: Array
-    scores: Array
 
 
 @inner

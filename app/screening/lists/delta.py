@@ -7,7 +7,6 @@ modifies is; a delta that fits the version in force worse than that is refused.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +144,7 @@ def _own(entry: Entry | None) -> Entry | None:
     if entry is None:
         return None
     own = tuple(each for each in entry.identifiers if not _is_held(each))
-    return dataclasses.replace(entry, identifiers=own)
+    return msgspec.structs.replace(entry, identifiers=own)
 
 
 def _with_held(entry: Entry, held: Iterable[Identifier]) -> Entry:
@@ -153,7 +152,7 @@ def _with_held(entry: Entry, held: Iterable[Identifier]) -> Entry:
     identifiers = tuple(dict.fromkeys([*entry.identifiers, *held]))
     if identifiers == entry.identifiers:
         return entry
-    return dataclasses.replace(entry, identifiers=identifiers)
+    return msgspec.structs.replace(entry, identifiers=identifiers)
 
 
 def _is_held(identifier: Identifier) -> bool:

@@ -115,7 +115,10 @@ def delete(db: Database, tenant_id: UUID, name: str) -> None:
     """Take the list out of force: from now on nobody can ask for it.
 
     Jobs that were submitted before keep their version; when no job cites it any more, it goes.
+    Raises ListNotFound.
     """
+    if not _NAME.fullmatch(name):
+        raise _not_found()
     with db.transaction() as tx:
         store.lock_list(tx, _lock(tenant_id, name))
         if not store.retire_current(tx, name, tenant_id):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -109,7 +108,7 @@ def numbered(entries: Iterable[Entry]) -> Iterator[Entry]:
     seen: dict[str, int] = {}
     for entry in entries:
         time = seen[entry.id] = seen.get(entry.id, 0) + 1
-        yield entry if time == 1 else dataclasses.replace(entry, id=f"{entry.id}~{time}")
+        yield entry if time == 1 else msgspec.structs.replace(entry, id=f"{entry.id}~{time}")
 
 
 def clean(text: str) -> str:

@@ -61,6 +61,19 @@ def test_what_is_told_may_be_nonsense(declared):
     assert decode("Zürich".encode("cp1252"), declared) == "Zürich"
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        *("unicode-escape", "unicode_escape", "Unicode_Escape", "raw-unicode-escape"),
+        *("raw_unicode_escape", "punycode", "idna", "base64", "rot13", "quopri"),
+    ],
+)
+def test_what_python_unpacks_is_no_charset_however_it_is_spelt(declared):
+    text = r"Zürich \u0041\x42-tda =41"
+
+    assert decode(text.encode("cp1252"), declared) == text
+
+
 def test_a_character_that_was_cut_costs_itself_and_not_the_text():
     assert decode(RUSSIAN.encode()[:-2]).startswith(RUSSIAN[:-2])
 

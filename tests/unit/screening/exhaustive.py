@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from app.screening.features import WEAK_ALIAS
-from app.screening.match import BestName, make_match
+from app.screening.match import BestName, make_match, spelt_alike
 from app.screening.model import Entry, Subject
 from app.screening.names import prepare
 from app.screening.scorer import score
@@ -41,6 +41,7 @@ class Exhaustive:
                         query,
                         name.tokens,
                         name.legal_forms,
+                        spelt_alike(query.tokens, name.tokens),
                     )
                     if entry.id not in best or new.rank > best[entry.id][1].rank:
                         best[entry.id] = entry, new

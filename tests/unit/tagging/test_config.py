@@ -47,6 +47,8 @@ def test_a_whole_configuration_is_read():
     assert KEY not in repr(read), "a key belongs to the request"
 
 
+NUMBERS = [f"number {n}" for n in range(6_000)]
+
 WRONG = [
     ({"num_tags": 2}, "config.num_tags"),
     ({"num_tags": 16}, "config.num_tags"),
@@ -94,8 +96,38 @@ WRONG = [
         "config.taxonomy.categories[0].threshold",
     ),
     (
-        {"taxonomy": {"categories": [{"id": "a", "terms": ["b"] * 6_000}]}},
+        {"taxonomy": {"categories": [{"id": "a", "terms": NUMBERS[:5_001]}]}},
         "config.taxonomy.categories",
+    ),
+    (
+        {
+            "taxonomy": {
+                "categories": [
+                    {"id": "a", "terms": NUMBERS[:4_900], "exclude_before": NUMBERS[:100]},
+                    {"id": "b", "terms": ["b"]},
+                ]
+            }
+        },
+        "config.taxonomy.categories",
+    ),
+    (
+        {"taxonomy": {"categories": [{"id": str(n), "terms": ["b"]} for n in range(201)]}},
+        "config.taxonomy.categories",
+    ),
+    (
+        {
+            "taxonomy": {
+                "categories": [{"id": "a", "terms": ["b"], "exclude_before": NUMBERS[:101]}]
+            }
+        },
+        "config.taxonomy.categories[0].exclude_before",
+    ),
+    *(
+        (
+            {"taxonomy": {"categories": [{"id": "a", "match": match, "terms": NUMBERS[:201]}]}},
+            "config.taxonomy.categories",
+        )
+        for match in ("fuzzy", "regex")
     ),
 ]
 
@@ -108,6 +140,26 @@ def test_what_is_wrong_is_said_with_its_place(given, path):
     (problem,) = caught.value.details["problems"]
     assert problem["path"] == path
     assert str(caught.value).startswith(f"{path} ")
+
+
+@pytest.mark.parametrize(
+    ("match", "terms", "kept"),
+    [
+        ("any", ["Wire  Fraud", "wire fraud", "fraud"], ("Wire  Fraud", "fraud")),
+        ("all", ["fraud", "Fraud", "FRAUD"], ("fraud",)),
+        ("fuzzy", ["O’Neil", "o'neil"], ("O’Neil",)),
+        ("regex", [r"\w", r"\W", r"\w"], (r"\w", r"\W")),
+        ("categories", ["b", "B", "b"], ("b", "B")),
+    ],
+)
+def test_what_stands_twice_in_a_category_counts_once(match, terms, kept):
+    others = [{"id": name, "terms": ["x"]} for name in ("b", "B")]
+    category = {"id": "a", "match": match, "terms": terms, "requires": ["b"] * 9_000}
+    category["exclude_before"] = ["anti", "Anti"] * 3_000
+
+    read = config.read({"taxonomy": {"categories": [category, *others]}}).taxonomy.categories[0]
+
+    assert (read.terms, read.requires, read.exclude_before) == (kept, ("b",), ("anti",))
 
 
 def test_what_is_not_known_is_ignored_and_named_and_not_kept():

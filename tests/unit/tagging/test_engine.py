@@ -169,6 +169,28 @@ def test_vocabulary_only_leaves_nothing_but_categories():
     assert {tag.type for tag in found} == {TagType.CATEGORY}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A" + "b" * 100_000,
+        " ".join("A" + "b" * 5_000 for _ in range(6)) + " Ltd",
+        "Jane " + "A" + "-b" * 5_000,
+        "money " + "@" * 5_000 + " laundering",
+    ],
+    ids=range(4),
+)
+def test_no_tag_is_longer_than_anybody_would_read(name):
+    found = tags(Document(f"The court heard {name} said. " * 3), num_tags=15)
+
+    assert all(len(tag.tag) <= 200 for tag in found)
+
+
+def test_a_long_name_is_a_tag_all_the_same():
+    name = "Consolidated International Petrochemical Transportation Enterprises Ltd"
+
+    assert name in names(tags(Document(f"He owned {name} then."), num_tags=15, language="en"))
+
+
 def test_parts_can_be_switched_off():
     options = {"taxonomy": "none", "num_tags": 15}
     phrases = tags(Document(ARTICLE), entities={"enabled": False}, **options)
@@ -245,6 +267,16 @@ def test_a_hostile_text_ends(text):
 
     assert found.truncated
     json.dumps(found.to_json())
+
+
+def test_a_taxonomy_that_takes_too_long_is_cut_short_and_the_result_says_so(monkeypatch):
+    monkeypatch.setattr(matching, "FIND_SECONDS", 0.0)
+
+    shown = tagger().tag(Document(ARTICLE)).to_json()
+
+    assert shown["truncated"] is True
+    assert [each["code"] for each in shown["warnings"]] == [matching.TAXONOMY_CUT_SHORT]
+    assert shown["tags"], "the rest of the engine does its work"
 
 
 def test_a_pattern_that_never_ends_is_left_out_and_said(monkeypatch):
