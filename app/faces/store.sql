@@ -166,25 +166,24 @@ SELECT coalesce(sum(coalesce(object_size, octet_length(data))), 0)::bigint AS by
   FROM face_images WHERE tenant_id = %(tenant_id)s;
 
 -- name: purge_images
--- Of requests whose job has ended, whichever way, and of those that became no job in their time.
-WITH unwanted AS (
-    SELECT i.batch, i.position, i.part_no, i.object_size
-      FROM face_images i
-     WHERE NOT EXISTS (SELECT FROM jobs j
-                        WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text
-                          AND j.finished_at IS NULL)
-       AND (i.expires_at <= now()
-            OR EXISTS (SELECT FROM jobs j
-                        WHERE j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text))),
+-- Of requests whose job has ended, whichever way, and of those that became no job in their time: an
+-- hour after the last part came in, however long the others did before it.
+WITH sent AS (
+    SELECT batch, max(expires_at) AS expires_at FROM face_images WHERE NOT is_done GROUP BY batch),
+unwanted AS (
+    SELECT batch
+      FROM sent
+     WHERE NOT EXISTS (SELECT FROM jobs
+                        WHERE kind = 'faces' AND options ->> 'batch' = batch::text
+                          AND finished_at IS NULL)
+       AND (expires_at <= now()
+            OR EXISTS (SELECT FROM jobs
+                        WHERE kind = 'faces' AND options ->> 'batch' = batch::text))),
 noted AS (
-    UPDATE face_images i SET is_done = true
-      FROM unwanted u
-     WHERE u.object_size IS NOT NULL
-       AND (i.batch, i.position, i.part_no) = (u.batch, u.position, u.part_no))
-DELETE FROM face_images i
- USING unwanted u
- WHERE u.object_size IS NULL
-   AND (i.batch, i.position, i.part_no) = (u.batch, u.position, u.part_no);
+    UPDATE face_images SET is_done = true
+     WHERE object_size IS NOT NULL AND batch IN (SELECT batch FROM unwanted))
+DELETE FROM face_images
+ WHERE object_size IS NULL AND batch IN (SELECT batch FROM unwanted);
 
 -- name: list_done
 -- Objects that are to be deleted.

@@ -15,7 +15,7 @@ from app.accounts import service as accounts
 from app.accounts.model import Caller
 from app.api import auth, rates, tokens
 from app.errors import JobError
-from app.faces import models
+from app.faces import images, models
 from app.factory import create_app
 from app.jobs import service, store
 from app.jobs.states import Event
@@ -341,8 +341,6 @@ def test_a_batch_is_kept_for_seven_days_and_not_longer(
 def test_images_of_a_request_that_was_killed_go_after_an_hour(
     resources, settings, tenant, database
 ):
-    from app.faces import images
-
     writer = images.Writer(resources.db, settings, tenant.id, uuid4())
     writer.begin(0)
     writer.write(bytes(300_000))
@@ -352,6 +350,20 @@ def test_images_of_a_request_that_was_killed_go_after_an_hour(
     move(database, "face_images", "expires_at", 3_601)
     sweep.sweep(resources)
     assert images_left(database) == 0
+
+
+def test_a_request_that_takes_longer_than_an_hour_keeps_what_came_first(
+    resources, settings, tenant, database
+):
+    writer = images.Writer(resources.db, settings, tenant.id, uuid4())
+    writer.begin(0)
+    writer.write(bytes(300_000))
+    move(database, "face_images", "expires_at", 3_601)
+    writer.write(bytes(300_000))
+
+    sweep.sweep(resources)
+
+    assert images_left(database) == 2
 
 
 def test_a_batch_that_waits_longer_than_an_hour_keeps_its_images(
