@@ -38,7 +38,6 @@ _START_SECONDS = 20.0
 _NOTICE_SECONDS = 1.0
 
 _LENGTH = struct.Struct(">I")
-_BLOCK = 1 << 20
 _LONGEST_HEAD = 1024
 _LONGEST_MESSAGE = 200
 #: Of the pixels that come back; the child never sends more.
@@ -47,12 +46,12 @@ WORK_SIDE = 1280
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A picture, and what of it the engine looks at: `width` x `height` RGB from the top left."""
+    """A picture, and what of it the engine looks at: `width` x `height` BGR from the top left."""
 
     picture: Picture
     width: int
     height: int
-    data: bytes = field(repr=False)
+    data: bytearray = field(repr=False)
 
 
 class Decoder:
@@ -81,7 +80,7 @@ class Decoder:
         with self._turn:
             self._drop()
 
-    def _ask(self, data: bytes) -> tuple[Mapping[str, Any], bytes]:
+    def _ask(self, data: bytes) -> tuple[Mapping[str, Any], bytearray]:
         child = self._child
         if child is None or not child.is_ours() or not child.is_alive():
             # Of a child that died while it was idle no image is guilty.
@@ -128,7 +127,7 @@ class _Child:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, data: bytes, seconds: float) -> tuple[Mapping[str, Any], bytes]:
+    def ask(self, data: bytes, seconds: float) -> tuple[Mapping[str, Any], bytearray]:
         """Return head and body of the answer. Raises _Lost, or ValueError for what is none."""
         deadline = time.monotonic() + seconds
         try:
@@ -151,18 +150,19 @@ class _Child:
             raise _Lost
         return int(length)
 
-    def _receive(self, size: int, deadline: float) -> bytes:
-        received = bytearray()
-        while len(received) < size:
+    def _receive(self, size: int, deadline: float) -> bytearray:
+        received = bytearray(size)
+        view = memoryview(received)
+        while view:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _Lost
             self._socket.settimeout(left)
-            block = self._socket.recv(min(size - len(received), _BLOCK))
-            if not block:
+            more = self._socket.recv_into(view)
+            if not more:
                 raise _Lost
-            received += block
-        return bytes(received)
+            view = view[more:]
+        return received
 
     def kill(self) -> None:
         # Its group first: what it started must not outlive it.
@@ -181,7 +181,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _read(head: Mapping[str, Any], body: bytes) -> Pixels:
+def _read(head: Mapping[str, Any], body: bytearray) -> Pixels:
     """Return what the child decoded, or raise what it found. Of the child nothing is believed."""
     if "code" in head:
         code, message = head["code"], head["message"]

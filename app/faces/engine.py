@@ -51,9 +51,8 @@ class Engine:
     def see(self, data: bytes) -> Seen:
         """Return what is in an image. Raises ItemError with one of app.faces.codes."""
         read = self._decoder.decode(data)
-        rgb = np.frombuffer(read.data, np.uint8).reshape(read.height, read.width, 3)
-        bgr = np.ascontiguousarray(rgb[:, :, ::-1])
-        found = self._networks.detector.detect(bgr)
+        pixels = np.frombuffer(read.data, np.uint8).reshape(read.height, read.width, 3)
+        found = self._networks.detector.detect(pixels)
         scale = max(read.picture.width, read.picture.height) / max(read.width, read.height)
         faces = [self._face(found.pixels, row, scale) for row in found.rows[:_MOST_FACES]]
         return Seen(read.picture, found.rotation, faces)

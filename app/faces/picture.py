@@ -37,7 +37,7 @@ def prepare() -> None:
 
 
 def read(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the facts of an image, and its pixels: RGB, rows from the top, at most WORK_SIDE.
+    """Return the facts of an image, and its pixels: BGR, rows from the top, at most WORK_SIDE.
 
     Raises ItemError, and whatever Pillow raises for what is broken in a new way.
     """
@@ -66,7 +66,8 @@ def read(data: bytes) -> tuple[dict[str, Any], bytes]:
         "orientation_applied": orientation in _UNDONE,
         "shown": list(shown.size),
     }
-    return facts, shown.tobytes()
+    # In the order in which OpenCV has its colours.
+    return facts, shown.tobytes("raw", "BGR")
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -110,7 +111,8 @@ def _small(image: Image.Image) -> Image.Image:
         image = image.resize((size[0], size[1]), Image.Resampling.BOX)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
-    return image.convert("RGB")
+    # Converting what needs none would copy it.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 #: EXIF's tag, what undoes each of its values, and which of them lay a picture on its side.
