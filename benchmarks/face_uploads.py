@@ -63,9 +63,7 @@ def measure(say: Say) -> Figure:
             Measure("its peak with the small batch alone", before, "MB"),
             Measure("taken in", IMAGES * SIZE / 1e6 / seconds, "MB/s"),
         ],
-        peers=[
-            Measure("the images themselves, which in memory would be", IMAGES * SIZE / 1e6, "MB")
-        ],
+        peers=[Measure("the images themselves", IMAGES * SIZE / 1e6, "MB")],
         conditions=conditions,
     )
 
