@@ -4,6 +4,7 @@
     cli/        The command line `muster`.
     live/       The process that tells watchers: the routes of api/, served to thousands at a time.
     kinds/      What each kind of job does to one item. One module per kind.
+    verifications/  Who is verified, the gate, risk, audit, and providers beside our own engine.
     jobs/       The life of a job: states, SQL, live progress, dispatch, use cases.
     screening/  Names, watchlists, candidates, scores. Knows nothing about jobs.
     documents/  Where documents come from, and the text in them. Knows nothing about jobs.

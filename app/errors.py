@@ -10,8 +10,9 @@
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
       OrganizationNotFound, CollectionNotFound, FaceNotFound, KeyNotFound
+      VerificationNotFound, StakeholderNotFound, ScreeningNotFound
   - Conflict                   the thing exists, but not in a state for this
-      IllegalTransition, NothingToRetry, JobExists, ListExists
+      IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
       CollectionDisabled, DuplicateFace, RequestInProgress
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
@@ -22,11 +23,12 @@
   - Unprocessable              the request can be read, and its values are wrong
       FaceRefused              an image gave no face, or none that can be recognised
       OtherRequest             an idempotency key that came with another request before
+      InvalidVerification
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
-  - TooMany                    the caller asks for more than is theirs, for now
-      QuotaExceeded, RateExceeded
   - NotAcceptable              what is asked for is not to be had in that form, here
+  - TooManyRequests            one at a time, or not so many
+      RunInFlight, QuotaExceeded, RateExceeded
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
   - ItemError                  one item is bad; the job carries on
@@ -132,6 +134,20 @@ class KeyNotFound(NotFound):
     code = "key_not_found"
 
 
+class VerificationNotFound(NotFound):
+    code = "verification_not_found"
+
+
+class StakeholderNotFound(NotFound):
+    code = "stakeholder_not_found"
+
+
+class ScreeningNotFound(NotFound):
+    """No run has completed yet."""
+
+    code = "screening_not_found"
+
+
 class Conflict(AppError):
     code = "conflict"
 
@@ -174,6 +190,12 @@ class RequestInProgress(Conflict):
     """The same idempotency key came a moment ago, and its request is not done yet."""
 
     code = "request_in_progress"
+
+
+class UserIdTaken(Conflict):
+    """The tenant has a verification of that user id."""
+
+    code = "user_id_taken"
 
 
 class Invalid(AppError):
@@ -247,6 +269,12 @@ class OtherRequest(Unprocessable):
     code = "idempotency_mismatch"
 
 
+class InvalidVerification(Unprocessable):
+    """Carries `problems`, a list of {message, code, path}, the path a list of names and indexes."""
+
+    code = "invalid_verification"
+
+
 class TooLarge(AppError):
     code = "payload_too_large"
 
@@ -257,22 +285,30 @@ class UploadsFull(TooLarge):
     code = "uploads_full"
 
 
-class TooMany(AppError):
-    """Carries `retry_after`, in seconds."""
-
-    code = "too_many"
+class NotAcceptable(AppError):
+    code = "not_acceptable"
 
 
-class QuotaExceeded(TooMany):
+class TooManyRequests(AppError):
+    code = "too_many_requests"
+
+
+class QuotaExceeded(TooManyRequests):
+    """The caller has as much as is theirs. Carries `retry_after`, in seconds."""
+
     code = "quota_exceeded"
 
 
-class RateExceeded(TooMany):
+class RateExceeded(TooManyRequests):
+    """Likewise, of requests in a minute."""
+
     code = "rate_limit_exceeded"
 
 
-class NotAcceptable(AppError):
-    code = "not_acceptable"
+class RunInFlight(TooManyRequests):
+    """The gate is held. Carries `conflicting_run`, what the client calls the run in flight."""
+
+    code = "job_in_flight"
 
 
 class Unavailable(AppError):

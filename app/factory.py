@@ -26,6 +26,7 @@ from app.api import (
     openapi,
     streams,
     tokens,
+    verifications,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
     dialect_c = (faces_auth.bp, faces_organizations.bp, faces.bp, faces_search.bp)
-    dialects = (*dialect_a, *dialect_c, *dialect_d)
+    dialects = (*dialect_a, verifications.bp, *dialect_c, *dialect_d)
     for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialects):
         app.register_blueprint(blueprint)
     return app

@@ -579,6 +579,19 @@ class Settings:
         " that is larger is searched all the same, and read anew by each search.",
         500_000,
     )
+    verification_chunk_size: int = _setting(
+        "MUSTER_VERIFICATION_CHUNK_SIZE",
+        _whole(1, 1_000),
+        "Subjects of a verification that one task screens; 1 where providers are configured.",
+        20,
+    )
+    screening_providers: str = _setting(
+        "MUSTER_SCREENING_PROVIDERS",
+        str,
+        "Who is asked about verifications beside the built-in engine: a JSON object, or the path of"
+        " a file that holds one (docs/verifications.md). Only what stands here is ever called.",
+        "",
+    )
 
     def __post_init__(self) -> None:
         if self.claim_seconds >= self.visibility_timeout:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,6 +32,23 @@ BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 
+
+#: What `demo` can show, and the program that shows it.
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A program that shows what the platform does, and the programs that it needs."""
+
+    module: str
+    worker: str = "worker"
+    extras: frozenset[str] = frozenset()
+
+
+DEMOS = {
+    "screening": Demo("app.demo"),
+    "verifications": Demo("app.demo_verifications"),
+    "faces": Demo("app.demo_faces", "faces", frozenset({"faces"})),
+}
+
 EPILOG = """\
 Servers of your own: set DATABASE_URL and REDIS_URL, and none is started here.
 Other settings: docs/settings.md and docs/development.md.
@@ -46,9 +64,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo_parser = commands.add_parser(
-        "demo", help="start everything, screen 1,000 entities, show the matches; or of faces"
+        "demo", help="start everything, screen 1,000 entities, show the matches"
     )
-    demo_parser.add_argument("what", nargs="?", choices=("screening", "faces"), default="screening")
+    demo_parser.add_argument(
+        "what",
+        nargs="?",
+        choices=tuple(DEMOS),
+        default="screening",
+        help="screening (unless said); verifications: three of them, their runs and their risk;"
+        " or faces: six portraits, and who is found again",
+    )
     up_parser = commands.add_parser("up", help="start everything, until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="do not show what programs log")
     commands.add_parser("down", help="stop what runs here, or what a crash left behind")
@@ -66,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         state.prepare()
         match given.command:
             case "demo":
-                return demo_faces() if given.what == "faces" else demo()
+                return demo(given.what)
             case "up":
                 return up(quiet=given.quiet)
             case "down":
@@ -120,40 +145,25 @@ def up(quiet: bool) -> int:
     return 0
 
 
-def demo() -> int:
-    """Start the platform on throwaway data, and let app.demo show what it does."""
-    return _demo(("web", "worker", "control", "beat"), frozenset(), "app.demo", "--passing")
-
-
-def demo_faces() -> int:
-    """The same with faces, shown by app.demo_faces on portraits that are fetched once."""
-    try:
-        folder = portraits.folder()
-    except portraits.NotToBeHad as error:
-        raise ProgramFailed(
-            f"{error}\nThe demo needs them once; with `dev.py up` running, another folder will do:"
-            " .venv/bin/python -m app.demo_faces FOLDER"
-        ) from error
-    programs = ("web", "faces", "control", "beat")
-    return _demo(programs, frozenset({"faces"}), "app.demo_faces", str(folder))
-
-
-def _demo(programs: Sequence[str], extras: frozenset[str], module: str, *arguments: str) -> int:
+def demo(what: str) -> int:
+    """Start the platform on throwaway data, and let a program of the app show what it does."""
+    chosen = DEMOS[what]
+    arguments = [str(_portraits())] if what == "faces" else ["--passing"]
     start = time.monotonic()
-    with platform("demo", extras) as supervisor:
+    with platform("demo", chosen.extras) as supervisor:
         home = embedded.make_home(embedded.scratch())
         work = state.STATE / "demo"
         for folder in (home, work):
             supervisor.delete_at_the_end(folder)
         plan = stack.Plan(
-            programs=tuple(programs),
+            programs=("web", chosen.worker, "control", "beat"),
             home=home,
             work=work,
             keys=state.new_secrets(),
             durable=False,
         )
         running = stack.start(supervisor, plan, Clock().lap)
-        show = [str(environment.python()), "-m", module, *arguments]
+        show = [str(environment.python()), "-m", chosen.module, *arguments]
         # SIGINT, so that it can put the terminal back in order.
         process = supervisor.launch(
             show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT
@@ -162,6 +172,17 @@ def _demo(programs: Sequence[str], extras: frozenset[str], module: str, *argumen
         took = time.monotonic() - start
     say(f"\nFrom the command to the result: {took:.1f} s. Nothing is left running.")
     return result
+
+
+def _portraits() -> Path:
+    """Return the folder of the portraits, which are fetched once."""
+    try:
+        return portraits.folder()
+    except portraits.NotToBeHad as error:
+        raise ProgramFailed(
+            f"{error}\nThe demo needs them once; with `dev.py up` running, another folder will do:"
+            " .venv/bin/python -m app.demo_faces FOLDER"
+        ) from error
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Model:
     url: str
     script: list[Step]
     asked: list[Asked] = field(default_factory=list)
+    #: What a GET finds, by path.
+    kept: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self, asked: Asked) -> dict[str, Any]:
@@ -53,6 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Answer with what is kept under the path, and not by the script."""
+        kept = self.server.model.kept.get(self.path.removeprefix("/v1"))  # type: ignore[attr-defined]
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._answer({"status": 404} if kept is None else {"json": kept})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

@@ -19,7 +19,8 @@ from uuid import UUID, uuid4
 from app import logs
 from app.db import Cursor
 from app.errors import ItemError, JobError, RateLimited, Unavailable
-from app.jobs import store
+from app.jobs import endings, store
+from app.jobs.dispatch import wake_sweep
 from app.jobs.model import Item, Job, Result
 from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
 from app.kinds import KINDS
@@ -71,6 +72,9 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
         with resources.db.transaction() as tx:
             store.lightly(tx)
             begun = _claim(tx, chunk)
+        if isinstance(begun, Job):
+            resources.progress.show(begun)
+            return None
         if begun is None or isinstance(begun, float):
             return begun
         claimed, items, careful = begun
@@ -123,10 +127,11 @@ def _is_dead(holder: str) -> bool:
     return False
 
 
-def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | None:
+def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | Job | float | None:
     """Take the chunk; return the job, its outstanding items, and whether to go item by item.
 
-    Return None if the job no longer wants it, or the seconds that another worker may hold it.
+    Return None if the job no longer wants it, the seconds that another worker may hold it, or the
+    job alone if it was not let in.
     """
     job = store.lock_job(tx, chunk.job.id)
     if job.state not in CLAIMABLE:
@@ -152,6 +157,11 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | float | 
         log.error("job.failed", extra={"code": INTERNAL_ERROR, "starts": starts})
         store.advance(tx, job.id, Event.FATAL, error=error)
         return None
+    if not KINDS[job.kind].admit(tx, job) and job.state is JobState.QUEUED:
+        store.release_claim(tx, job, chunk.chunk_no, holder=chunk.holder)
+        job = store.advance(tx, job.id, Event.GATE_HELD) or job
+        log.info("job.rejected", extra={"state": job.state})
+        return job
     if job.state is JobState.QUEUED:
         job = store.advance(tx, job.id, Event.CLAIM) or job
     else:
@@ -291,7 +301,7 @@ def _count(
 def end_if_over(tx: Cursor, job: Job) -> Job:
     """Complete the job if every item has its result; pause or cancel it if nothing is in hand."""
     if job.done == job.total and store.count_results(tx, job) == job.total:
-        return store.advance(tx, job.id, Event.ALL_DONE) or job
+        return endings.complete(tx, job)
     if job.state in DRAINING and not store.live_claims(tx, job):
         return store.advance(tx, job.id, Event.DRAINED) or job
     return job
@@ -299,6 +309,10 @@ def end_if_over(tx: Cursor, job: Job) -> Job:
 
 #: No job rests longer, whatever it was told: somebody may have mistaken a date.
 _LONGEST_REST = 24 * 3600.0
+
+
+#: Rests of fewer sweeps than this end to the tenth of a second, and not at the next sweep.
+_PATIENCE = 4
 
 
 def _rest(chunk: _Chunk, seconds: float) -> None:
@@ -313,6 +327,9 @@ def _rest(chunk: _Chunk, seconds: float) -> None:
         job = end_if_over(tx, store.load_job(tx, job.id))
     log.info("job.rested", extra={"seconds": round(seconds, 1), "state": job.state})
     chunk.resources.progress.show(job)
+    if seconds < chunk.resources.settings.sweep_seconds * _PATIENCE:
+        # The next sweep may come late for so short a rest.
+        wake_sweep(chunk.resources.celery, seconds)
 
 
 def _fail(resources: Resources, job_id: UUID, error: JobError) -> None:

@@ -22,13 +22,13 @@ _READ = frozenset(
     {
         *("collections:read", "documents:read", "exclusions:read", "face:read"),
         *("jobs:read", "kyc:read"),
-        *("watchlist:list", "watchlist:read"),
+        *("verifications:read", "watchlist:list", "watchlist:read"),
     }
 )
 _WORK = frozenset(
     {
         *("documents:create", "exclusions:manage", "face:write", "jobs:control"),
-        *("kyc:create", "kyc:export"),
+        *("kyc:create", "kyc:export", "verifications:create"),
     }
 )
 _MANAGE = frozenset(

@@ -150,6 +150,23 @@ def list_tenants(db: Database) -> list[Tenant]:
         return store.list_tenants(tx)
 
 
+def service_uid(db: Database, tenant_id: UUID) -> str | None:
+    """Return the 28 letters that a tenant is called in dialect B, beside its keys. No secret."""
+    with db.transaction() as tx:
+        return store.service_uid(tx, tenant_id)
+
+
+def email_of(db: Database, uid: str) -> str | None:
+    """Return the address of a user, or None where the id is no user's."""
+    try:
+        user_id = UUID(uid)
+    except ValueError:
+        return None
+    with db.transaction() as tx:
+        user = store.load_user(tx, user_id)
+    return None if user is None else user.email
+
+
 def create_user(db: Database, tenant_id: UUID, email: str, password: str, role: Role) -> User:
     """Make a user and their first membership."""
     address = read_email(email)

@@ -29,6 +29,13 @@ def list_tenants(tx: Cursor) -> list[Tenant]:
     return [Tenant(row["id"], row["name"], row["created_at"]) for row in tx.fetchall()]
 
 
+def service_uid(tx: Cursor, tenant_id: UUID) -> str | None:
+    """Return what the tenant is called in dialect B; None if there is no such tenant."""
+    tx.execute(QUERIES["service_uid"], {"id": tenant_id})
+    row = tx.fetchone()
+    return None if row is None else str(row["service_uid"])
+
+
 def insert_user(
     tx: Cursor, email: str, password_hash: str, full_name: str | None = None
 ) -> User | None:

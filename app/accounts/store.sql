@@ -11,6 +11,9 @@ SELECT id, name, created_at FROM tenants WHERE name = %(name)s;
 -- name: list_tenants
 SELECT id, name, created_at FROM tenants ORDER BY name;
 
+-- name: service_uid
+SELECT service_uid FROM tenants WHERE id = %(id)s;
+
 -- name: insert_user
 INSERT INTO users (id, email, password_hash, full_name)
 VALUES (%(id)s, %(email)s, %(password_hash)s, %(full_name)s)

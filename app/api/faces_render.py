@@ -81,7 +81,7 @@ _CODES: Mapping[type[errors.AppError], tuple[str, HTTPStatus | None]] = {
     errors.Conflict: ("CONFLICT", None),
     errors.OtherRequest: ("IDEMPOTENCY_KEY_MISMATCH", None),
     errors.QuotaExceeded: ("QUOTA_EXCEEDED", None),
-    errors.TooMany: ("RATE_LIMIT_EXCEEDED", None),
+    errors.TooManyRequests: ("RATE_LIMIT_EXCEEDED", None),
     errors.TooLarge: ("PAYLOAD_TOO_LARGE", None),
     errors.Invalid: ("BAD_REQUEST", None),
     errors.Unprocessable: ("BAD_REQUEST", None),

@@ -16,6 +16,9 @@ from app.jobs.states import CLAIMABLE
 #: Seconds between two polls.
 POLL_SECONDS = 2
 
+#: Kinds that count matches.
+_MATCHING = frozenset({"kyc", "verifications"})
+
 #: Where each dialect shows its job.
 _DIALECT_LINKS: Mapping[str, str] = {
     "kyc": "/kyc/jobs/{}",
@@ -33,7 +36,10 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
     here = path(job)
     links = {"self": here, "items": f"{here}/items", "results": f"{here}/results"}
     links["events"] = f"{here}/events"
-    if job.dialect in _DIALECT_LINKS:
+    if job.dialect == "verifications":
+        trace, kind_of_run = job.options["trace"], job.options["type"]
+        links["dialect"] = f"/v5/verifications/{trace}/jobs/{kind_of_run}/{job.external_id}"
+    elif job.dialect in _DIALECT_LINKS:
         links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id, tenant=job.tenant_id)
     ended = job.succeeded + job.failed + job.cancelled + job.expired
     error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
@@ -59,7 +65,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
         "progress": math.floor(10_000 * ended / job.total) / 10_000,
         "passes": job.pass_no,
         "error": error,
-        "summary": {"matches_found": job.matches} if job.kind == "kyc" else {},
+        "summary": {"matches_found": job.matches} if job.kind in _MATCHING else {},
         "warnings": job.warnings,
         "labels": job.labels,
         "retry_of": ids.render(job.retry_of) if job.retry_of else None,

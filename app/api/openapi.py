@@ -24,6 +24,7 @@ from app.api import (
     openapi_events,
     openapi_faces,
     openapi_jobs,
+    openapi_verifications,
 )
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
@@ -113,12 +114,14 @@ OPERATIONS: dict[str, Operation] = {
     **openapi_documents.OPERATIONS,
     **openapi_faces.OPERATIONS,
     **openapi_events.OPERATIONS,
+    **openapi_verifications.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
 _ERRORS = {
     "/v1": (openapi_jobs.MEDIA, "Problem"),
     "/api/v1": (JSON, "FaceError"),
+    "/v5": (JSON, openapi_verifications.ERROR),
     "/api": (JSON, "Detail"),
 }
 
@@ -138,7 +141,8 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
-    HTTPStatus.TOO_MANY_REQUESTS: "More than the caller may have or ask for, for now.",
+    HTTPStatus.TOO_MANY_REQUESTS: "More than the caller may have or ask for, for now; of a run, one"
+    " is in flight: poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -178,6 +182,7 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     spec.components.security_scheme("key", key)
+    spec.components.security_scheme("service", {"type": "http", "scheme": "basic"})
     for name, schema in (
         ("Entity", EntitySchema),
         ("JobOptions", JobOptionsSchema),
@@ -188,6 +193,7 @@ def document(app: Flask) -> dict[str, Any]:
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
         *openapi_faces.SCHEMAS,
+        *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
     spec.components.schema("Submission", _submission())
@@ -196,6 +202,7 @@ def document(app: Flask) -> dict[str, Any]:
     parts = (
         *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
         openapi_faces.SHAPES,
+        openapi_verifications.SHAPES,
     )
     for name, shape in (each for part in parts for each in part.items()):
         spec.components.schema(name, shape)
@@ -225,7 +232,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     permission = getattr(view, "required_permission", None)
     path = [
         {"name": name, "in": "path", "required": True, "schema": _argument(rule, name)}
-        for name in re.findall(r"<(?:[^>]*:)?(\w+)>", rule.rule)
+        for name in re.findall(r"{(\w+)}", _path(rule))
     ]
     doc: Shape = {
         "operationId": rule.endpoint.replace(".", "_"),
@@ -250,12 +257,13 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     return doc
 
 
-def _security(rule: Rule, permission: str | None) -> list[dict[str, list[str]]]:
+def _security(rule: Rule, permission: str | None) -> list[Shape]:
     if permission is None:
         return []
-    # A key may be sent in its own header everywhere; dialect C's clients do.
-    ways = ("token", "key") if rule.rule.startswith("/api/v1/") else ("token",)
-    return [{way: [permission]} for way in ways]
+    # Dialect B takes the credentials of a service too, and dialect C a key in a header of its own.
+    service = [{"service": [permission]}] if rule.rule.startswith("/v5") else []
+    key = [{"key": [permission]}] if rule.rule.startswith("/api/v1/") else []
+    return [*service, {"token": [permission]}, *key]
 
 
 def _argument(rule: Rule, name: str) -> Shape:
@@ -270,7 +278,8 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
     if rule.arguments:
         found.add(HTTPStatus.NOT_FOUND)
     if known.body or known.query:
-        found.add(HTTPStatus.BAD_REQUEST)
+        is_b = rule.rule.startswith("/v5")
+        found.add(HTTPStatus.UNPROCESSABLE_ENTITY if is_b else HTTPStatus.BAD_REQUEST)
     if known.body or known.uploads:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:

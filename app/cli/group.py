@@ -17,6 +17,7 @@ from app.cli import (
     serve,
     submit,
     users,
+    verify,
     watch,
 )
 from app.cli.sentences import Sentences
@@ -34,6 +35,7 @@ SECTIONS = {
         control.resume,
         control.cancel,
         control.retry,
+        verify.verify,
     ),
     "Running a server (needs its settings)": (
         admin.migrate,

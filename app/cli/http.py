@@ -34,12 +34,15 @@ class ApiFailure(Failure):
         code: str | None = None,
         details: object = None,
         retry_after: float | None = None,
+        conflicting: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.details = details
         self.retry_after = retry_after
+        #: The run of a verification that is in the way.
+        self.conflicting = conflicting
 
     @property
     def is_passing(self) -> bool:
@@ -190,7 +193,7 @@ def _bearer(token: str) -> Callable[[PreparedRequest], PreparedRequest]:
 
 
 def _refusal(response: Response, url: str) -> ApiFailure:
-    """Read an error body (API contract 7.4, or RFC 9457), or make do with the status."""
+    """Read an error body (API contract 7.4, 8.1, or RFC 9457), or make do with the status."""
     try:
         body = response.json()
     except ValueError:
@@ -204,6 +207,17 @@ def _refusal(response: Response, url: str) -> ApiFailure:
             retry_after=_seconds(response),
         )
     message = visible(message)
+    # The envelope of dialect B has it one floor below.
+    enveloped = body.get("error")
+    if isinstance(enveloped, dict):
+        return ApiFailure(
+            message,
+            status=response.status_code,
+            code=str(enveloped.get("type", "")),
+            details=enveloped.get("details"),
+            retry_after=_seconds(response),
+            conflicting=enveloped.get("conflictingJobId"),
+        )
     if needed := body.get("required_permission"):
         message += f" The token lacks the permission {visible(str(needed))}."
     if response.status_code == HTTPStatus.UNAUTHORIZED:

@@ -67,20 +67,23 @@ def create_key(
         raise click.UsageError("say what the key may do, with --role or --scope")
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with open_database() as db:
+        tenant_id = service.get_tenant(db, tenant).id
+        service_uid = service.service_uid(db, tenant_id)
         key, secret = service.create_key(
             db,
-            service.get_tenant(db, tenant).id,
+            tenant_id,
             name,
             wanted,
             allowed_ips=networks,
             expires_at=expires_at,
         )
     if as_json:
-        print_json({"key": secret, **_record(key)})
+        print_json({"key": secret, "service_uid": service_uid, **_record(key)})
         return
     click.echo(secret)
     until = f", until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
     note(f"Key {name} acts for {tenant} with {', '.join(key.scopes)}{until}.")
+    note(f"Under /v5 it goes with the service uid of {tenant}: {service_uid}")
     note("Keep it now: it is not stored and cannot be shown again.")
 
 
@@ -97,7 +100,9 @@ def list_keys(tenant: str, as_json: bool) -> None:
     from app.accounts import service
 
     with open_database() as db:
-        found = service.list_keys(db, service.get_tenant(db, tenant).id)
+        tenant_id = service.get_tenant(db, tenant).id
+        found = service.list_keys(db, tenant_id)
+        service_uid = service.service_uid(db, tenant_id)
     now = datetime.now(UTC)
     if as_json:
         print_json([_record(key) for key in found])
@@ -109,6 +114,7 @@ def list_keys(tenant: str, as_json: bool) -> None:
                 for k in found
             ],
         )
+        note(f"Under /v5 they go with the service uid of {tenant}: {service_uid}")
     else:
         note(
             f"No keys yet. Make one with: muster keys create NAME --tenant {tenant} --role operator"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
 
@@ -98,6 +99,16 @@ def send_refresh(celery: Celery, name: str, seconds: float) -> None:
         celery.send_task(REFRESH_LIST, kwargs={"name": name}, queue=INTERACTIVE, expires=seconds)
     except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
         raise BrokerUnavailable("the queue cannot be reached") from error
+
+
+def wake_sweep(celery: Celery, seconds: float) -> None:
+    """Let a sweep come after so many seconds, beside those that come anyway. May be lost."""
+    with suppress(OperationalError, redis.RedisError, RuntimeError, OSError):
+        celery.send_task(SWEEP, countdown=seconds + _AFTER, queue=CONTROL)
+
+
+#: What a sweep comes late, so that it does not find a rest that has a moment to go.
+_AFTER = 0.1
 
 
 def in_flight(client: redis.Redis, job_ids: Collection[UUID]) -> set[UUID]:

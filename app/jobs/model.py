@@ -93,6 +93,9 @@ class NewJob:
 #: Queues of single calls; app/jobs/dispatch.py has the queues.
 _WAITED_FOR = frozenset({"interactive", "documents_interactive", "faces_interactive"})
 
+#: Kinds whose jobs belong to a history that is kept.
+_DISPATCHED_ANEW = frozenset({"verifications"})
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -145,7 +148,8 @@ class Job:
     def allowed_actions(self) -> list[str]:
         """What can be asked of it at this moment: `pause`, `resume`, `cancel`, `retry`."""
         if self.state.is_final:
-            return ["retry"] if self.failed + self.cancelled + self.expired else []
+            left = self.failed + self.cancelled + self.expired
+            return ["retry"] if left and not self.is_dispatched_anew else []
         return requests(self.state)
 
     @property
@@ -162,6 +166,11 @@ class Job:
     def is_interactive(self) -> bool:
         """Somebody waited for its one result."""
         return self.queue in _WAITED_FOR
+
+    @property
+    def is_dispatched_anew(self) -> bool:
+        """It is never retried and never deleted: whoever wants it again dispatches a new run."""
+        return self.kind in _DISPATCHED_ANEW
 
     @property
     def warnings(self) -> list[dict[str, str]]:

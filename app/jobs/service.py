@@ -22,7 +22,7 @@ from app.errors import (
     JobNotFound,
     NothingToRetry,
 )
-from app.jobs import store
+from app.jobs import endings, store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
 from app.jobs.progress import Snapshot
@@ -213,7 +213,7 @@ def resume(resources: Resources, tenant_id: UUID, dialect: str, external_id: str
             moved = store.begin_pass(tx, moved, worked=False)
         else:
             # A worker that had been given up for lost brought the last result meanwhile.
-            moved = store.advance(tx, job.id, Event.ALL_DONE) or moved
+            moved = endings.complete(tx, moved)
     log.info("job.resumed", extra={"job_id": str(job.id), "state": moved.state})
     if chunks:
         launch(resources, moved, chunks)
@@ -283,6 +283,8 @@ def retry(
             raise _refused(
                 old, f"A {old.state} job cannot be retried: wait for its end, or cancel it first."
             )
+        if old.is_dispatched_anew:
+            raise _refused(old, "This job is a run of a verification: dispatch a new run instead.")
         total = _retried(old, statuses) if positions is None else len(positions)
         job = _inserted(
             tx,
@@ -435,6 +437,8 @@ def delete(resources: Resources, job: Job) -> None:
     """Delete a job that has ended, with all it holds. Raises IllegalTransition or JobNotFound."""
     with resources.db.transaction() as tx:
         now = store.lock_job(tx, job.id)
+        if now.is_dispatched_anew:
+            raise _refused(now, "A run of a verification is kept as long as the verification.")
         store.delete_results(tx, now)
         store.delete_items(tx, now)
         store.delete_events(tx, now)

@@ -6,9 +6,13 @@ the same file name. Nothing in jobs/ or workers/ needs to change.
 
 from __future__ import annotations
 
-from app.kinds import documents, faces, kyc
+from app.jobs.endings import CONCLUSIONS
+from app.kinds import documents, faces, kyc, verifications
 from app.kinds.base import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (kyc.KIND, documents.KIND, faces.KIND)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (kyc.KIND, documents.KIND, verifications.KIND, faces.KIND)
+}
+CONCLUSIONS.update({kind.name: kind.conclude for kind in KINDS.values() if kind.conclude})
 
 __all__ = ["KINDS", "Kind"]

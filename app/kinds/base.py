@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db import Cursor
+from app.jobs.endings import Conclude
 from app.jobs.model import Item, Job, Result
 from app.resources import Resources
 
@@ -40,6 +41,11 @@ def _nothing_elsewhere(resources: Resources, job: Job) -> None:
     """Most kinds hold nothing outside of Postgres."""
 
 
+def _always(tx: Cursor, job: Job) -> bool:
+    """Most jobs stand in no other's way."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     name: str
@@ -70,3 +76,9 @@ class Kind:
     adopt: Callable[[Cursor, Job], None] = _nothing_of
     #: Makes what the client calls a new job; without it, that is the job's own id.
     external_id: Callable[[], str] | None = None
+    #: Called in the transaction in which a worker claims a chunk. False for a job that is queued:
+    #: another one is in its place, and it ends rejected.
+    admit: Callable[[Cursor, Job], bool] = _always
+    #: Called in the transaction that completes the job: writes what it leaves behind, or returns
+    #: why it has failed after all.
+    conclude: Conclude | None = None

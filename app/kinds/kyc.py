@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,14 +22,13 @@ from app.jobs.model import Item, Job, NewItem, NewJob, Result
 from app.kinds import kyc_explained
 from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
-from app.screening import freshness
+from app.screening import citing
 from app.screening import store as watchlists
 from app.screening.exclusions import store as exclusions
 from app.screening.exclusions.model import FALSE_POSITIVE, Exclusion, Key
 from app.screening.freshness import Freshness
 from app.screening.lists.catalogue import CATALOGUE
 from app.screening.model import ENGINE_VERSION, EntityType, Identifier, ListVersion, Subject
-from app.screening.topics import coverage, list_topics
 
 if TYPE_CHECKING:
     from app.screening.index import Index
@@ -90,9 +88,7 @@ def loaded_lists(
 ) -> list[tuple[ListVersion, Freshness]]:
     """Return the version in force of every list that the tenant may use, by name."""
     with resources.db.transaction() as tx:
-        versions = watchlists.current_versions(tx, tenant_id)
-        fresh = freshness.of_all(tx, resources.settings, versions, datetime.now(UTC))
-    return [(versions[name], fresh[name]) for name in sorted(versions)]
+        return list(citing.in_force(tx, resources.settings, tenant_id))
 
 
 def plan(
@@ -121,17 +117,9 @@ def plan(
         chunk_size=resources.settings.chunk_size,
         options={
             "threshold": threshold,
-            "lists": {
-                version.name: {
-                    "id": version.id,
-                    "version": version.version,
-                    "topics": list_topics(version),
-                    "covers": coverage(version),
-                }
-                for version, _ in loaded
-            },
+            "lists": citing.cite(loaded),
             **({"wanted": dict(wanted)} if wanted else {}),
-            **({"warnings": warnings} if (warnings := _warnings(loaded)) else {}),
+            **({"warnings": warnings} if (warnings := citing.warnings(loaded)) else {}),
         },
         items=items,
         created_by=created_by,
@@ -148,21 +136,6 @@ def renew(resources: Resources, job: Job) -> Renewal:
     today = plan(resources, tenant_id=job.tenant_id, created_by=job.created_by, items=())
     options = {name: today.options.get(name, []) for name in ("lists", "warnings")}
     return options, today.calibrated_seconds
-
-
-def _warnings(loaded: Sequence[tuple[ListVersion, Freshness]]) -> list[dict[str, str]]:
-    """Return what whoever reads the results should know of the lists."""
-    return [
-        {
-            "code": "stale_list",
-            "list_name": version.name,
-            "message": f"The list {version.name} was last refreshed at"
-            f" {fresh.refreshed_at.astimezone(UTC).isoformat(timespec='seconds')},"
-            " longer ago than it should be.",
-        }
-        for version, fresh in loaded
-        if fresh.is_stale
-    ]
 
 
 def prepare(resources: Resources, job: Job) -> Process:

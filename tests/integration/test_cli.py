@@ -186,6 +186,7 @@ def test_a_new_key_is_alone_on_stdout_and_works(muster, database):
     assert caller.tenant_id == tenant.id
     assert caller.permissions == PERMISSIONS[Role.OPERATOR]
     assert "cannot be shown again" in made.stderr
+    assert service.service_uid(database, tenant.id) in made.stderr
 
 
 def test_a_key_may_be_narrow_and_is_never_listed_whole(muster, database):
@@ -197,12 +198,14 @@ def test_a_key_may_be_narrow_and_is_never_listed_whole(muster, database):
         ).stdout
     )
 
-    listed = muster("keys", "list", "--tenant", "acme").stdout
+    shown = muster("keys", "list", "--tenant", "acme")
+    listed = shown.stdout
     record = json.loads(muster("keys", "list", "--tenant", "acme", "--json").stdout)[0]
 
     assert made["key"].startswith(made["prefix"])
     assert made["prefix"] in listed
     assert made["key"] not in listed + json.dumps(record)
+    assert "service uid of acme" in shown.stderr
     assert record["scopes"] == ["kyc:read"]
     assert record["allowed_ips"] == ["10.1.0.0/16"]
     assert record["state"] == "active"
@@ -513,6 +516,42 @@ def client(server, environment, muster, database, settings, tmp_path):
     environment.update(MUSTER_URL=server.url, MUSTER_TOKEN=key)
     (tmp_path / "people.csv").write_text(PEOPLE)
     return muster
+
+
+def test_a_verification_is_written_run_shown_and_recorded(client, worker, tmp_path):
+    worker()
+    body = {
+        "type": "trust",
+        "name": "Ploughwright Family Trust",
+        "stakeholders": [
+            {"role": "trustee", "entity": {"type": "individual", "name": "Ramzan Kadyrov"}}
+        ],
+    }
+    (tmp_path / "trust.json").write_text(json.dumps(body))
+
+    trace = client("verify", "create", "trust.json").stdout.strip()
+    before = client("verify", "show", trace)
+    done = client("verify", "run", trace)
+    client("verify", "record", trace, "--output", "record.html")
+    client("verify", "record", trace, "--output", "record.json")
+    again = client("verify", "create", "-", "--run", given='{"type": "company", "name": "Nobody"}')
+
+    assert "Not screened yet" in before.stderr
+    assert re.search(r"risk +Critical", done.stdout)
+    assert re.search(r"trustee +Ramzan Kadyrov +sample", done.stdout)
+    assert "No match on 1 subject." in again.stdout
+    assert json.loads((tmp_path / "record.json").read_text())["isIntact"]
+    assert "Ramzan Kadyrov" in (tmp_path / "record.html").read_text()
+    assert json.loads(client("verify", "show", trace, "--json").stdout)["trace"] == trace
+
+
+def test_what_is_wrong_with_a_verification_is_said_line_by_line(client):
+    wrong = client("verify", "create", "-", given='{"stakeholders": [{}]}', status=1)
+
+    assert "stakeholders.0.role: Missing data" in wrong.stderr
+    assert "is not JSON" in client("verify", "create", "-", given="{", status=1).stderr
+    assert "No such verification" in client("verify", "run", "nothing", status=1).stderr
+    assert client("verify", "record", "x", "--output", "x.doc", status=2).stdout == ""
 
 
 def test_a_file_is_submitted_watched_and_its_results_are_written(client, worker, tmp_path):

@@ -35,6 +35,16 @@ def test_the_demo_of_faces_finds_people_again_and_ends_with_status_0(state):
     wait_until_nothing_lives(state, frozenset(), 1)
 
 
+def test_the_demo_of_verifications_shows_their_risk_and_checks_a_record(state):
+    shown = run(state, "demo", "verifications")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "Critical" in shown.stdout
+    assert "was checked here" in shown.stdout
+    assert "Traceback" not in shown.stdout + shown.stderr
+    wait_until_nothing_lives(state, frozenset(), 1)
+
+
 def test_no_server_is_started_where_urls_are_given(state, servers):
     urls = {
         "DATABASE_URL": servers.new_empty_database("given"),

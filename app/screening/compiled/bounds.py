@@ -9,7 +9,16 @@ import numpy as np
 
 from app.screening.arrays import Array
 from app.screening.candidates import SLACK
-from app.screening.compiled.filed import WORDS, Filed, Paper, bits_of, row_of
+from app.screening.compiled.filed import (
+    QUARTERS,
+    STRONG_WORDS,
+    WEIGHT,
+    WORDS,
+    Filed,
+    Paper,
+    bits_of,
+    row_of,
+)
 from app.screening.compiled.jit import inner
 from app.screening.compiled.matching import Prepared, Rules
 from app.screening.compiled.vocabulary import Neighbours
@@ -42,6 +51,7 @@ def weigh(
     for at in range(size):
         paper.gain[at] = 0.0
         paper.reach[at] = 0.0
+        paper.brings[at] = 0.0
         paper.cost[at] = 0
         if (asked.weights[start + at] + 1) / 2 >= STRONG:
             capable |= np.uint32(1) << np.uint32(at)
@@ -60,13 +70,15 @@ def weigh(
         if joins:
             capable |= bits_of(unit, size)
         # A pair covers at most two words of the listed name, none heavier than 1, and those are
-        # no longer left over.
-        listed = 2 * max(0.0, best / 2 - threshold / 2)
+        # no longer left over. Two only if one of its sides is two words as one.
+        listed = max(0.0, best / 2 - threshold / 2)
+        covered = (2 if joins else 1) * (listed + threshold * rules.listed_leftover)
         first = unit if unit < size else unit - size
         for at in range(first, first + (1 if unit < size else 2)):
             gain = asked.weights[start + at] * (best / 2 + threshold * (rules.query_leftover - 0.5))
             paper.gain[at] = max(paper.gain[at], gain)
-            paper.reach[at] = max(paper.reach[at], gain + listed)
+            paper.reach[at] = max(paper.reach[at], gain + 2 * listed)
+            paper.brings[at] = max(paper.brings[at], gain + covered)
             paper.cost[at] += names
     return capable
 
@@ -134,6 +146,7 @@ def narrow(
     asked: Prepared,
     query: int,
     listed: Prepared,
+    briefs: Array,
     slot_of: Array,
     most: Array,
     bits: Array,
@@ -147,9 +160,11 @@ def narrow(
 ) -> int:
     """Keep the names whose words may be enough; return how many of the `met` those are.
 
-    One look at each name: as if every word of the query were as much alike to what stands for it
-    here as it is to anything on the list. `two` says that one strong pair is not enough, where the
-    listed name has a strong word (`scorer.strength_factor`); `capable` words can be in one.
+    As if every word of the query were as much alike to what stands for it here as it is to anything
+    on the list: first by how much its words bring, without a look at the name itself, which is far
+    away in memory; then by the words of the name. `two` says that one strong pair is not enough,
+    where the listed name has a strong word (`scorer.strength_factor`); `capable` words can be in
+    one.
     """
     size = asked.starts[query + 1] - asked.starts[query]
     needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
@@ -161,10 +176,18 @@ def narrow(
     count = 0
     for each in range(met):
         name = touched[each]
-        theirs = listed.strong[name]
+        brief = briefs[name]
+        theirs = brief & STRONG_WORDS
         asks_for_two = two and theirs >= 1 and (theirs >= 2 or mine >= 2)
-        maybe = (np.uint32(paper.met[name] & WORDS) | skipped) & capable
+        has = np.uint32(paper.met[name] & WORDS) | skipped
+        maybe = has & capable
         if asks_for_two and not maybe & (maybe - np.uint32(1)):
+            continue
+        brought = 0.0
+        for at in range(size):
+            if (has >> np.uint32(at)) & np.uint32(1):
+                brought += paper.brings[at]
+        if brought < needed + leftover * ((brief >> WEIGHT) / QUARTERS):
             continue
         found = np.uint32(0)
         reached = 0.0

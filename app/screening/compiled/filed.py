@@ -8,7 +8,7 @@ import numpy as np
 
 from app.screening.arrays import Array
 from app.screening.compiled.buckets import Buckets
-from app.screening.compiled.jit import inner
+from app.screening.compiled.jit import frozen, inner
 from app.screening.compiled.matching import Pairs, Prepared, pairs_paper
 from app.screening.names import MAX_TOKENS
 
@@ -17,6 +17,12 @@ from app.screening.names import MAX_TOKENS
 CHOSEN = np.uint64(1) << np.uint64(32)
 STAMP = np.uint64(33)
 WORDS = np.uint64(0xFFFFFFFF)
+
+#: What stands in `Filed.briefs`: how many strong words, 2 standing for more; and above these bits
+#: the weight of the name in quarters, rounded down.
+STRONG_WORDS = np.uint8(3)
+WEIGHT = np.uint8(2)
+QUARTERS = 4
 
 
 class Filed(NamedTuple):
@@ -36,6 +42,16 @@ class Filed(NamedTuple):
     #: The words of the list, by their hashes.
     words: Buckets
     word_count: int
+    #: Of each name, in one byte, what rules most of them out: a million are in the processor's
+    #: cache, where the names themselves are not.
+    briefs: Array
+
+
+def briefs_of(prepared: Prepared) -> Array:
+    """Return `Filed.briefs`."""
+    weight = np.minimum(np.floor(QUARTERS * prepared.weight), 0xFF >> WEIGHT).astype(np.uint8)
+    strong = np.minimum(prepared.strong, 2).astype(np.uint8)
+    return frozen(weight << WEIGHT | strong, np.uint8)
 
 
 class Paper(NamedTuple):
@@ -54,6 +70,8 @@ class Paper(NamedTuple):
     #: for it on the list, and in how many names something like it stands.
     gain: Array
     reach: Array
+    #: What it can bring together with the words of the listed name that it then covers.
+    brings: Array
     cost: Array
     pairs: Pairs
 
@@ -66,6 +84,7 @@ def paper_for(words: int, names: int) -> Paper:
         compared=np.full(names, -1, np.int32),
         gain=np.zeros(MAX_TOKENS),
         reach=np.zeros(MAX_TOKENS),
+        brings=np.zeros(MAX_TOKENS),
         cost=np.zeros(MAX_TOKENS, np.int64),
         pairs=pairs_paper(),
     )

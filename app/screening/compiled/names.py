@@ -12,7 +12,7 @@ from app.screening.arrays import Array, Texts
 from app.screening.candidates import Found
 from app.screening.compiled import buckets, retrieval, vocabulary
 from app.screening.compiled.asked import Asked
-from app.screening.compiled.filed import Filed, paper_for
+from app.screening.compiled.filed import Filed, briefs_of, paper_for
 from app.screening.compiled.flat import JOINED, Flat, Numbers, classes
 from app.screening.compiled.jit import frozen, jit
 from app.screening.compiled.matching import Prepared, rules_of
@@ -84,6 +84,7 @@ class CompiledNames:
             ),
             words=listed.equal,
             word_count=listed.words,
+            briefs=briefs_of(prepared),
         )
         return cls(entity_type, listed, prepared, filed)
 
@@ -116,7 +117,13 @@ class CompiledNames:
         arrays_filed: dict[str, Any] = {
             field: frozen(found[f"filed_{field}"], dtype) for field, dtype in _OF_FILED.items()
         }
-        filed = Filed(words=listed.equal, word_count=listed.words, **arrays_filed, **tables_filed)
+        filed = Filed(
+            words=listed.equal,
+            word_count=listed.words,
+            briefs=briefs_of(prepared),
+            **arrays_filed,
+            **tables_filed,
+        )
         return cls(entity_type, listed, prepared, filed)
 
     def words_of(

@@ -175,7 +175,7 @@ def find(
                 asked, query, neighbours, starts, names_, np.uint32(0), np.uint32(0), paper, met
             )
         met = narrow(
-            asked, query, listed, paper.slot_of, most, bits, threshold, rules, paper,
+            asked, query, listed, filed.briefs, paper.slot_of, most, bits, threshold, rules, paper,
             skipped, capable, two, met,
         )  # fmt: skip
         worth_it = 0

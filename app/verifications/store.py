@@ -1,0 +1,317 @@
+"""Verifications in Postgres. Every function runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg2.extras import Json
+
+from app.db import Cursor, load_queries, one
+from app.errors import VerificationNotFound
+from app.jobs.model import Job
+from app.jobs.states import JobState
+from app.verifications import ids
+from app.verifications.model import Actor, AuditEntry, Run, Screening, Stakeholder, Verification
+
+QUERIES = load_queries("app.verifications")
+
+#: Behind everything there is.
+_NOW = datetime.max.replace(tzinfo=UTC)
+_LAST = UUID(int=2**128 - 1)
+
+
+def insert_verification(
+    tx: Cursor,
+    tenant_id: UUID,
+    trace: str,
+    *,
+    user_id: str | None,
+    on_behalf_uid: str | None,
+    entity: Mapping[str, Any],
+    risk: Mapping[str, Any],
+) -> Verification | None:
+    """Return the new verification without stakeholders, or None if the user id is taken."""
+    tx.execute(
+        QUERIES["insert_verification"],
+        {
+            "id": uuid4(),
+            "tenant_id": tenant_id,
+            "trace": trace,
+            "user_id": user_id,
+            "on_behalf_uid": on_behalf_uid,
+            "entity": Json(entity),
+            "risk": Json(risk),
+        },
+    )
+    row = tx.fetchone()
+    return None if row is None else _verification(row, ())
+
+
+def insert_stakeholders(tx: Cursor, verification_id: UUID, given: Sequence[Stakeholder]) -> None:
+    rows = [
+        {
+            "stakeholder_id": each.stakeholder_id,
+            "position": position,
+            "role": each.role,
+            "entity": each.entity,
+        }
+        for position, each in enumerate(given)
+    ]
+    tx.execute(
+        QUERIES["insert_stakeholders"], {"verification_id": verification_id, "rows": Json(rows)}
+    )
+
+
+def find_verification(tx: Cursor, tenant_id: UUID, trace: str) -> Verification:
+    """Return the tenant's verification. Somebody else's is as good as none."""
+    if not ids.is_like_one(trace):
+        raise _unknown()
+    tx.execute(QUERIES["find_verification"], {"tenant_id": tenant_id, "trace": trace})
+    return _one(tx)
+
+
+def find_id(tx: Cursor, tenant_id: UUID, trace: str) -> UUID:
+    """Return the id of the tenant's verification, without all that it holds."""
+    if not ids.is_like_one(trace):
+        raise _unknown()
+    tx.execute(QUERIES["find_id"], {"tenant_id": tenant_id, "trace": trace})
+    row = tx.fetchone()
+    if row is None:
+        raise _unknown()
+    found: UUID = row["id"]
+    return found
+
+
+def load_verification(tx: Cursor, verification_id: UUID) -> Verification:
+    """Return any tenant's verification: for workers."""
+    tx.execute(QUERIES["load_verification"], {"id": verification_id})
+    return _one(tx)
+
+
+def _one(tx: Cursor) -> Verification:
+    row = tx.fetchone()
+    if row is None:
+        raise _unknown()
+    return _with_stakeholders(tx, [row])[0]
+
+
+def _unknown() -> VerificationNotFound:
+    return VerificationNotFound("No such verification exists for this tenant.")
+
+
+def list_stakeholders(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, list[Stakeholder]]:
+    """Return the stakeholders of each verification, in the order in which they were sent."""
+    tx.execute(QUERIES["list_stakeholders"], {"ids": list(ids)})
+    found: dict[UUID, list[Stakeholder]] = defaultdict(list)
+    for row in tx.fetchall():
+        found[row["verification_id"]].append(
+            Stakeholder(row["stakeholder_id"], row["role"], row["entity"])
+        )
+    return found
+
+
+def list_verifications(
+    tx: Cursor,
+    tenant_id: UUID,
+    *,
+    user_id: str | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Verification]:
+    """Return the tenant's verifications, newest first, from before the given place on."""
+    at, last = before or (_NOW, _LAST)
+    tx.execute(
+        QUERIES["list_verifications"],
+        {
+            "tenant_id": tenant_id,
+            "user_id": user_id,
+            "before": at,
+            "before_id": last,
+            "limit": limit,
+        },
+    )
+    return _with_stakeholders(tx, tx.fetchall())
+
+
+def page_verifications(
+    tx: Cursor, tenant_id: UUID | None, *, after: UUID, limit: int
+) -> list[Verification]:
+    """Return the next verifications behind an id, of one tenant or of all."""
+    tx.execute(
+        QUERIES["page_verifications"], {"tenant_id": tenant_id, "after": after, "limit": limit}
+    )
+    return _with_stakeholders(tx, tx.fetchall())
+
+
+def set_risk(tx: Cursor, verification_id: UUID, risk: Mapping[str, Any]) -> None:
+    tx.execute(QUERIES["set_risk"], {"id": verification_id, "risk": Json(risk)})
+
+
+def insert_run(tx: Cursor, job_id: UUID, verification_id: UUID, type_: str, by: Actor) -> None:
+    """Write who asked for the run of a job; it is never changed."""
+    tx.execute(
+        QUERIES["insert_run"],
+        {
+            "job_id": job_id,
+            "verification_id": verification_id,
+            "type": type_,
+            "source_action": by.action,
+            "source_uid": by.uid,
+            "source_email": by.email,
+        },
+    )
+
+
+def take_gate(tx: Cursor, job_id: UUID) -> bool:
+    """Let the run of the job be the one in flight, or return False if another one is.
+
+    Waits for a transaction that is about to take it, or to open it.
+    """
+    tx.execute(QUERIES["take_gate"], {"job_id": job_id})
+    return tx.fetchone() is not None
+
+
+def holder_of_gate(tx: Cursor, verification_id: UUID, type_: str) -> str | None:
+    """Return what the client calls the run in flight, if there is one."""
+    tx.execute(QUERIES["holder_of_gate"], {"verification_id": verification_id, "type": type_})
+    row = tx.fetchone()
+    return None if row is None else str(row["run_id"])
+
+
+def count_attempt(tx: Cursor, job_id: UUID, pass_no: int) -> None:
+    tx.execute(QUERIES["count_attempt"], {"job_id": job_id, "pass_no": pass_no})
+
+
+def note_conflict(tx: Cursor, job_id: UUID) -> str | None:
+    """Note which run holds the gate that this one wanted, and return what it is called."""
+    tx.execute(QUERIES["note_conflict"], {"job_id": job_id})
+    row = tx.fetchone()
+    return None if row is None else row["conflicting_run"]
+
+
+def set_outcome(tx: Cursor, job_id: UUID, outcome: Mapping[str, Any]) -> None:
+    tx.execute(QUERIES["set_outcome"], {"job_id": job_id, "outcome": Json(outcome)})
+
+
+def load_run(tx: Cursor, job_id: UUID) -> Run:
+    """Return the run of a job, which has one."""
+    tx.execute(QUERIES["load_run"], {"job_id": job_id})
+    return _run(one(tx))
+
+
+def list_runs(
+    tx: Cursor,
+    verification_id: UUID,
+    *,
+    type_: str | None = None,
+    run_id: str | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Run]:
+    """Return runs of a verification, newest first, from before the given place on."""
+    at, last = before or (_NOW, _LAST)
+    tx.execute(
+        QUERIES["list_runs"],
+        {
+            "verification_id": verification_id,
+            "type": type_,
+            "run_id": run_id,
+            "before": at,
+            "before_id": last,
+            "limit": limit,
+        },
+    )
+    return [_run(row) for row in tx.fetchall()]
+
+
+def list_outcomes(tx: Cursor, job: Job) -> list[dict[str, Any]]:
+    """Return {ref, payload, status, result, error_code, error_message, finished_at} of each item
+    that has a result.
+    """
+    tx.execute(QUERIES["list_outcomes"], {"kind": job.kind, "month": job.month, "job_id": job.id})
+    return [dict(row) for row in tx.fetchall()]
+
+
+def insert_screenings(
+    tx: Cursor, verification_id: UUID, job_id: UUID, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    tx.execute(
+        QUERIES["insert_screenings"],
+        {"verification_id": verification_id, "job_id": job_id, "rows": Json(rows)},
+    )
+
+
+def list_screenings(
+    tx: Cursor,
+    verification_id: UUID,
+    *,
+    whose: str | None = None,
+    job_id: UUID | None = None,
+    limit: int,
+) -> list[Screening]:
+    """Return screenings, the newest first: of everybody, or of one stakeholder; '': the entity."""
+    tx.execute(
+        QUERIES["list_screenings"],
+        {"verification_id": verification_id, "whose": whose, "job_id": job_id, "limit": limit},
+    )
+    return [Screening(**row) for row in tx.fetchall()]
+
+
+def latest_completed(tx: Cursor, verification_id: UUID, type_: str) -> UUID | None:
+    """Return the job of the last run that completed."""
+    tx.execute(QUERIES["latest_completed"], {"verification_id": verification_id, "type": type_})
+    row = tx.fetchone()
+    return None if row is None else row["job_id"]
+
+
+def add_audit(
+    tx: Cursor,
+    verification_id: UUID,
+    action: str,
+    by: Actor,
+    *,
+    run_id: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Add to the audit of a verification, which nothing is ever taken from; return its number."""
+    tx.execute(
+        QUERIES["add_audit"],
+        {
+            "verification_id": verification_id,
+            "action": action,
+            "run_id": run_id,
+            "by": Json({"action": by.action, "uid": by.uid, "email": by.email}),
+            "detail": Json(detail or {}),
+        },
+    )
+    return int(one(tx)["seq"])
+
+
+def list_audit(
+    tx: Cursor, verification_id: UUID, *, before: int | None = None, limit: int
+) -> list[AuditEntry]:
+    """Return the audit, the newest entry first, from before the given number on."""
+    tx.execute(
+        QUERIES["list_audit"],
+        {"verification_id": verification_id, "before": before or 2**31 - 1, "limit": limit},
+    )
+    return [AuditEntry(**row) for row in tx.fetchall()]
+
+
+def _with_stakeholders(tx: Cursor, rows: Sequence[Mapping[str, Any]]) -> list[Verification]:
+    found = list_stakeholders(tx, [row["id"] for row in rows]) if rows else {}
+    return [_verification(row, found.get(row["id"], ())) for row in rows]
+
+
+def _verification(row: Mapping[str, Any], stakeholders: Sequence[Stakeholder]) -> Verification:
+    names = [each.name for each in fields(Verification) if each.name != "stakeholders"]
+    return Verification(**{name: row[name] for name in names}, stakeholders=tuple(stakeholders))
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    return Run(**{**row, "state": JobState(row["state"])})
