@@ -575,7 +575,7 @@ class Settings:
     face_cache: int = _setting(
         "MUSTER_FACE_CACHE",
         _whole(1_000, 100_000_000),
-        "Faces that one process keeps in memory to search, about 700 bytes each. A collection"
+        "Faces that one process keeps in memory to search, about 1 kB each. A collection"
         " that is larger is searched all the same, and read anew by each search.",
         500_000,
     )
