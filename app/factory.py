@@ -12,6 +12,10 @@ from app.api import (
     documents_history,
     documents_single,
     errors,
+    faces,
+    faces_auth,
+    faces_organizations,
+    faces_search,
     health,
     job_events,
     jobs,
@@ -43,16 +47,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         kyc_exports.bp,
     )
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
-    for blueprint in (
-        health.bp,
-        openapi.bp,
-        jobs.bp,
-        *_WATCHED,
-        *dialect_a,
-        verifications.bp,
-        verifications_monitoring.bp,
-        *dialect_d,
-    ):
+    dialect_b = (verifications.bp, verifications_monitoring.bp)
+    dialect_c = (faces_auth.bp, faces_organizations.bp, faces.bp, faces_search.bp)
+    dialects = (*dialect_a, *dialect_b, *dialect_c, *dialect_d)
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialects):
         app.register_blueprint(blueprint)
     return app
 

@@ -41,6 +41,8 @@ VERIFICATIONS = "verifications"
 #: who screens one name waiting, and its workers would need what tagging needs.
 DOCUMENTS_INTERACTIVE = "documents_interactive"
 DOCUMENTS = "documents"
+#: Likewise, for one image.
+FACES_INTERACTIVE = "faces_interactive"
 FACES = "faces"
 
 #: A worker that serves several takes from the first that holds something, in the order in which
@@ -49,7 +51,7 @@ QUEUES = tuple(
     Queue(name, routing_key=name)
     for name in (
         *(CONTROL, INTERACTIVE, SCREENING, VERIFICATIONS),
-        *(DOCUMENTS_INTERACTIVE, DOCUMENTS, FACES),
+        *(DOCUMENTS_INTERACTIVE, DOCUMENTS, FACES_INTERACTIVE, FACES),
     )
 )
 

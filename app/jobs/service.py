@@ -417,6 +417,20 @@ def list_history(
         return store.list_history(tx, tenant_id, dialect, states=states, limit=limit, offset=offset)
 
 
+def list_batches(
+    resources: Resources, tenant_id: UUID, dialect: str, **wanted: Any
+) -> tuple[list[Job], int]:
+    """Return a page of the tenant's jobs on a queue, and how many there are: see the store."""
+    with resources.db.transaction() as tx:
+        return store.list_batches(tx, tenant_id, dialect, **wanted)
+
+
+def list_ended(resources: Resources, kind: str, *, seconds: float, limit: int) -> list[Job]:
+    """Return jobs of a kind that ended longer ago than so many seconds."""
+    with resources.db.transaction() as tx:
+        return store.list_ended(tx, kind, seconds=seconds, limit=limit)
+
+
 def search_worked(
     resources: Resources, tenant_id: UUID, dialect: str, **wanted: Any
 ) -> tuple[list[dict[str, Any]], int]:
