@@ -15,7 +15,7 @@ COPY app ./app
 COPY schemas ./schemas
 COPY workers ./workers
 # Every dependency is a wheel: no compiler is needed, and none is left behind.
-RUN pip install --only-binary=:all: ".[documents,html,crypto]"
+RUN pip install --only-binary=:all: ".[documents,faces,html,crypto,pdf]"
 COPY deploy ./deploy
 COPY Procfile ./
 

@@ -3,12 +3,14 @@
     api/        HTTP in, HTTP out. One module per dialect, and what they share.
     cli/        The command line `muster`.
     live/       The process that tells watchers: the routes of api/, served to thousands at a time.
+    monitoring/ Subjects that are screened again, by the clock and when lists change.
     kinds/      What each kind of job does to one item. One module per kind.
     verifications/  Who is verified, the gate, risk, audit, and providers beside our own engine.
     jobs/       The life of a job: states, SQL, live progress, dispatch, use cases.
     screening/  Names, watchlists, candidates, scores. Knows nothing about jobs.
     documents/  Where documents come from, and the text in them. Knows nothing about jobs.
     tagging/    Categories, entities and keyphrases of a text. Knows nothing about jobs.
+    faces/      Faces in images, told apart, and the collections they are kept in. Likewise.
     accounts/   Tenants, users, keys, and what each may do.
     sample/     A small watchlist and a generator of people, for the demo.
 

@@ -3,13 +3,22 @@
 * AppError
   - Misconfigured              the deployment is wrong; fail at boot
   - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
-                               InvalidCredentials
+                               InvalidCredentials; of a key: RevokedKey, ExpiredKey
   - Forbidden                  the caller may not do this
+      BadSignature             a link that we did not sign
+      AddressNotAllowed        not from there
+      CollectionNotAllowed     the key is good for another collection
   - NotFound
       JobNotFound, DocumentNotFound, ListNotFound, ExclusionNotFound
+      OrganizationNotFound, CollectionNotFound, FaceNotFound, KeyNotFound
       VerificationNotFound, StakeholderNotFound, ScreeningNotFound
+      MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
+  - Gone                       it was there, and is not any more
+      LinkExpired
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
+      MonitorExists, CheckRunning
+      CollectionDisabled, DuplicateFace, RequestInProgress
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
       InvalidDocuments
@@ -17,12 +26,14 @@
       EvaluationRejected       a file of labelled rows that cannot be read
       InvalidConfig            what the tagger is asked to do
   - Unprocessable              the request can be read, and its values are wrong
+      FaceRefused              an image gave no face, or none that can be recognised
+      OtherRequest             an idempotency key that came with another request before
       InvalidVerification
   - TooLarge                   the body is over the limit
       UploadsFull              the tenant's uploads are, together
   - NotAcceptable              what is asked for is not to be had in that form, here
   - TooManyRequests            one at a time, or not so many
-      RunInFlight
+      RunInFlight, QuotaExceeded, RateExceeded
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
   - ItemError                  one item is bad; the job carries on
@@ -66,6 +77,14 @@ class ExpiredToken(Unauthenticated):
     code = "expired_token"
 
 
+class RevokedKey(InvalidToken):
+    """To those who have no word of their own for it, a token that is not valid."""
+
+
+class ExpiredKey(ExpiredToken):
+    """Likewise, of one that has expired."""
+
+
 class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
 
@@ -74,6 +93,18 @@ class Forbidden(AppError):
     """Carries `required_permission`."""
 
     code = "insufficient_permissions"
+
+
+class BadSignature(Forbidden):
+    code = "invalid_signature"
+
+
+class AddressNotAllowed(Forbidden):
+    """The key is bound to networks, and the request comes from elsewhere."""
+
+
+class CollectionNotAllowed(Forbidden):
+    code = "collection_not_allowed"
 
 
 class NotFound(AppError):
@@ -94,6 +125,50 @@ class ListNotFound(NotFound):
 
 class ExclusionNotFound(NotFound):
     code = "exclusion_not_found"
+
+
+class MonitorNotFound(NotFound):
+    """Dialect A calls a monitor a watchlist."""
+
+    code = "watchlist_not_found"
+
+
+class SubjectNotFound(NotFound):
+    code = "subject_not_found"
+
+
+class CheckNotFound(NotFound):
+    code = "check_not_found"
+
+
+class ExportNotFound(NotFound):
+    """What a signed link leads to is gone."""
+
+    code = "export_not_found"
+
+
+class Gone(AppError):
+    code = "gone"
+
+
+class LinkExpired(Gone):
+    code = "link_expired"
+
+
+class OrganizationNotFound(NotFound):
+    code = "organization_not_found"
+
+
+class CollectionNotFound(NotFound):
+    code = "collection_not_found"
+
+
+class FaceNotFound(NotFound):
+    code = "face_not_found"
+
+
+class KeyNotFound(NotFound):
+    code = "key_not_found"
 
 
 class VerificationNotFound(NotFound):
@@ -134,6 +209,36 @@ class ListExists(Conflict):
     """A list, or a version of one, of that name is there already, or the name is taken."""
 
     code = "list_exists"
+
+
+class MonitorExists(Conflict):
+    """The tenant has a monitor of that name."""
+
+    code = "watchlist_exists"
+
+
+class CheckRunning(Conflict):
+    """One check of a monitor at a time. Carries `check_id`."""
+
+    code = "check_running"
+
+
+class CollectionDisabled(Conflict):
+    """Somebody has switched it off: it takes no faces and answers no questions."""
+
+    code = "collection_disabled"
+
+
+class DuplicateFace(Conflict):
+    """The collection has a face of this external id."""
+
+    code = "duplicate_external_id"
+
+
+class RequestInProgress(Conflict):
+    """The same idempotency key came a moment ago, and its request is not done yet."""
+
+    code = "request_in_progress"
 
 
 class UserIdTaken(Conflict):
@@ -199,6 +304,20 @@ class Unprocessable(AppError):
     code = "validation_error"
 
 
+class FaceRefused(Unprocessable):
+    """An image gave no face, or none that can be recognised. `reason` is of app.faces.codes."""
+
+    code = "face_refused"
+
+    def __init__(self, reason: str, message: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.reason = reason
+
+
+class OtherRequest(Unprocessable):
+    code = "idempotency_mismatch"
+
+
 class InvalidVerification(Unprocessable):
     """Carries `problems`, a list of {message, code, path}, the path a list of names and indexes."""
 
@@ -221,6 +340,18 @@ class NotAcceptable(AppError):
 
 class TooManyRequests(AppError):
     code = "too_many_requests"
+
+
+class QuotaExceeded(TooManyRequests):
+    """The caller has as much as is theirs. Carries `retry_after`, in seconds."""
+
+    code = "quota_exceeded"
+
+
+class RateExceeded(TooManyRequests):
+    """Likewise, of requests in a minute."""
+
+    code = "rate_limit_exceeded"
 
 
 class RunInFlight(TooManyRequests):

@@ -12,17 +12,24 @@ from app.api import (
     documents_history,
     documents_single,
     errors,
+    faces,
+    faces_auth,
+    faces_organizations,
+    faces_search,
     health,
     job_events,
     jobs,
     kyc,
     kyc_auth,
     kyc_exclusions,
+    kyc_exports,
     kyc_lists,
+    kyc_watchlists,
     openapi,
     streams,
     tokens,
     verifications,
+    verifications_monitoring,
 )
 from app.api.context import attach
 from app.resources import Resources
@@ -35,17 +42,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
     app = _create(settings)
-    dialect_a = (kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp)
+    dialect_a = (
+        *(kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp),
+        kyc_exports.bp,
+    )
     dialect_d = (documents_auth.bp, documents.bp, documents_single.bp, documents_history.bp)
-    for blueprint in (
-        health.bp,
-        openapi.bp,
-        jobs.bp,
-        *_WATCHED,
-        *dialect_a,
-        verifications.bp,
-        *dialect_d,
-    ):
+    dialect_b = (verifications.bp, verifications_monitoring.bp)
+    dialect_c = (faces_auth.bp, faces_organizations.bp, faces.bp, faces_search.bp)
+    dialects = (*dialect_a, *dialect_b, *dialect_c, *dialect_d)
+    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialects):
         app.register_blueprint(blueprint)
     return app
 

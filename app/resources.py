@@ -12,7 +12,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.db import Database
-from app.jobs.dispatch import CHECK_LISTS, MAINTAIN, QUEUES, SWEEP
+from app.jobs.dispatch import (
+    CHECK_LISTS,
+    LOOK_AFTER_MONITORS,
+    MAINTAIN,
+    QUEUES,
+    RENEW_POPULATIONS,
+    SCREENING,
+    SWEEP,
+)
 from app.jobs.progress import Progress
 from app.settings import Settings
 
@@ -108,6 +116,9 @@ def make_celery(settings: Settings) -> Celery:
         beat_schedule={
             "sweep": _every(SWEEP, settings.sweep_seconds),
             "maintain": _every(MAINTAIN, 3600.0),
+            "monitors": _every(LOOK_AFTER_MONITORS, settings.monitor_seconds),
+            # On a worker that screens: the indexes are on its disk.
+            "populations": _every(RENEW_POPULATIONS, 6 * 3600.0, queue=SCREENING),
             **(
                 {"check_lists": _every(CHECK_LISTS, settings.list_check_seconds)}
                 if settings.list_intervals
@@ -151,6 +162,7 @@ def _hard_limit(settings: Settings) -> float:
     return (settings.chunk_seconds + settings.visibility_timeout) / 2
 
 
-def _every(task: str, seconds: float) -> dict[str, Any]:
+def _every(task: str, seconds: float, **options: Any) -> dict[str, Any]:
     # One that waited longer than its interval is dropped: the next one does the same.
-    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
+    options["expires"] = max(seconds, 1.0)
+    return {"task": task, "schedule": seconds, "options": options}

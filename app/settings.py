@@ -50,6 +50,16 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
@@ -141,6 +151,15 @@ def _web_address(text: str) -> str:
         raise wrong from None
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         raise wrong
+    return text.rstrip("/")
+
+
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.-]+)*/?")
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("must be an address such as s3://bucket/folder")
     return text.rstrip("/")
 
 
@@ -389,6 +408,13 @@ class Settings:
         " long.",
         300.0,
     )
+    monitor_seconds: float = _setting(
+        "MUSTER_MONITOR_SECONDS",
+        _seconds(0.2, 86_400),
+        "How often it is looked which monitored watchlists are due to be checked, which checks"
+        " have ended, and which lists have changed.",
+        15.0,
+    )
 
     document_max_bytes: int = _setting(
         "MUSTER_DOCUMENT_MAX_BYTES",
@@ -476,6 +502,90 @@ class Settings:
         10.0,
     )
 
+    face_image_max_bytes: int = _setting(
+        "MUSTER_FACE_IMAGE_MAX_BYTES",
+        _whole(1_000, 50_000_000),
+        "An image larger than this is not kept: its item fails as image_too_large.",
+        10 * 1024 * 1024,
+    )
+    face_image_seconds: float = _setting(
+        "MUSTER_FACE_IMAGE_SECONDS",
+        _seconds(0.5, 60),
+        "CPU and wall-clock time to decode one image. Well below MUSTER_CLAIM_SECONDS.",
+        3.0,
+    )
+    face_store: str = _setting(
+        "MUSTER_FACE_STORE",
+        _bucket,
+        "Where images wait for their turn: `s3://bucket`, or `s3://bucket/folder`, of an"
+        " S3-compatible store, with the extra `[s3]` on web, faces and control; without it in"
+        " Postgres.",
+        "",
+    )
+    s3_endpoint: str = _setting(
+        "MUSTER_S3_ENDPOINT",
+        _web_address,
+        "The address of the store, as https://minio.example.org; without it Amazon's. Its keys and"
+        " region are read as by every program: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,"
+        " AWS_DEFAULT_REGION.",
+        "",
+    )
+    face_images_max_bytes: int = _setting(
+        "MUSTER_FACE_IMAGES_MAX_BYTES",
+        _whole(1_000, 1_000_000_000_000),
+        "What one tenant's images that wait for their turn may take together.",
+        10 * 1024 * 1024 * 1024,
+    )
+    faces_max: int = _setting(
+        "MUSTER_FACES_MAX",
+        _whole(1, 100_000_000),
+        "How many faces one tenant may keep, in all of its collections.",
+        1_000_000,
+    )
+    face_chunk_size: int = _setting(
+        "MUSTER_FACE_CHUNK_SIZE",
+        _whole(1, 100),
+        "Images that one task takes. Small, so that a pause and a lost worker cost little.",
+        4,
+    )
+    face_identify_threshold: float = _setting(
+        "MUSTER_FACE_IDENTIFY_THRESHOLD",
+        _number(-1, 1),
+        "Cosine from which on a face of a collection is a match. Measured on small sets: see"
+        " docs/faces.md before you rely on it.",
+        0.45,
+    )
+    face_verify_threshold: float = _setting(
+        "MUSTER_FACE_VERIFY_THRESHOLD",
+        _number(-1, 1),
+        "Cosine from which on two faces are of one person, where it is known who it should be.",
+        0.40,
+    )
+    face_confidence: float = _setting(
+        "MUSTER_FACE_CONFIDENCE",
+        _number(0.7, 1),
+        "The detector's score from which on something is a face.",
+        0.8,
+    )
+    face_sharpness: float = _setting(
+        "MUSTER_FACE_SHARPNESS",
+        _number(0, 10_000),
+        "A face with less is too blurred to be recognised (variance of its Laplacian).",
+        25.0,
+    )
+    face_px: float = _setting(
+        "MUSTER_FACE_PX",
+        _number(10, 1_000),
+        "A face narrower than so many pixels is too small to be recognised.",
+        40.0,
+    )
+    face_cache: int = _setting(
+        "MUSTER_FACE_CACHE",
+        _whole(1_000, 100_000_000),
+        "Faces that one process keeps in memory to search, about 1 kB each. A collection"
+        " that is larger is searched all the same, and read anew by each search.",
+        500_000,
+    )
     verification_chunk_size: int = _setting(
         "MUSTER_VERIFICATION_CHUNK_SIZE",
         _whole(1, 1_000),
@@ -568,6 +678,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     ),
     "MUSTER_BEAT_SCHEDULE": ("a temporary file", "Procfile: where beat notes what it sent last."),
     "MUSTER_DOCUMENT_PROCESSES": ("1", "Procfile: processes of one worker for documents."),
+    "MUSTER_FACE_PROCESSES": ("1", "Procfile: processes of one worker for faces, one a core."),
     "REMAP_SIGTERM": (
         "none",
         "Celery: SIGQUIT lets a worker that is told to stop hand its chunks back at once.",

@@ -10,7 +10,7 @@ import sys
 import time
 
 from app.db import Database
-from app.kinds.kyc import DEFAULT_THRESHOLD, _subject
+from app.kinds.kyc import DEFAULT_THRESHOLD, read_subject
 from app.sample.people import entities
 from app.screening.resident import open_index
 from app.settings import Settings
@@ -23,7 +23,7 @@ BATCH = 50
 def main(version_id: int, share: int, of: int) -> None:
     settings = Settings.from_env()
     index = open_index(Database(settings.database_url), settings.index_dir, version_id)
-    subjects = [_subject(each["subject"]) for each in entities(ENTITIES)[share::of]]
+    subjects = [read_subject(each["subject"]) for each in entities(ENTITIES)[share::of]]
     print("ready", flush=True)
     sys.stdin.readline()
     start = time.perf_counter()

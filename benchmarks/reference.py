@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.kinds.kyc import DEFAULT_THRESHOLD, _subject
+from app.kinds.kyc import DEFAULT_THRESHOLD, read_subject
 from app.screening.features import plain_identifiers
 from app.screening.match import Match, make_match
 from app.screening.model import Entry, Subject
@@ -22,7 +22,7 @@ class Scorer:
 
     def screen(self, fields: Mapping[str, Any]) -> dict[str, float]:
         """Return the score of every entry that reaches the threshold, as the API rounds it."""
-        return self.compare(_subject(fields))
+        return self.compare(read_subject(fields))
 
     def compare(self, subject: Subject) -> dict[str, float]:
         found = {}

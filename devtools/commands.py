@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from app import embedded
 from app.errors import AppError
-from devtools import environment, procfile, stack, state
+from devtools import environment, portraits, procfile, stack, state
 from devtools.follow import Follower
 from devtools.guard import delete
 from devtools.processes import Child, stop_in_order, stop_marked
@@ -24,15 +25,29 @@ from devtools.state import Refused
 from devtools.supervisor import ProgramFailed, Supervisor, supervising
 
 #: What the programs of the Procfile can do; the demo does without.
-FULL = frozenset({"crypto", "html", "documents"})
+FULL = frozenset({"crypto", "html", "documents", "faces", "pdf"})
 DEV = FULL | {"dev"}
 #: The peers that benchmarks measure beside us come with them.
 BENCH = DEV | {"bench"}
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 
+
 #: What `demo` can show, and the program that shows it.
-DEMOS = {"screening": "app.demo", "verifications": "app.demo_verifications"}
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A program that shows what the platform does, and the programs that it needs."""
+
+    module: str
+    worker: str = "worker"
+    extras: frozenset[str] = frozenset()
+
+
+DEMOS = {
+    "screening": Demo("app.demo"),
+    "verifications": Demo("app.demo_verifications"),
+    "faces": Demo("app.demo_faces", "faces", frozenset({"faces"})),
+}
 
 EPILOG = """\
 Servers of your own: set DATABASE_URL and REDIS_URL, and none is started here.
@@ -56,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
         nargs="?",
         choices=tuple(DEMOS),
         default="screening",
-        help="screening (unless said), or verifications: three of them, their runs and their risk",
+        help="screening (unless said); verifications: three of them, their runs and their risk;"
+        " or faces: six portraits, and who is found again",
     )
     up_parser = commands.add_parser("up", help="start everything, until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="do not show what programs log")
@@ -131,21 +147,23 @@ def up(quiet: bool) -> int:
 
 def demo(what: str) -> int:
     """Start the platform on throwaway data, and let a program of the app show what it does."""
+    chosen = DEMOS[what]
+    arguments = [str(_portraits())] if what == "faces" else ["--passing"]
     start = time.monotonic()
-    with platform("demo") as supervisor:
+    with platform("demo", chosen.extras) as supervisor:
         home = embedded.make_home(embedded.scratch())
         work = state.STATE / "demo"
         for folder in (home, work):
             supervisor.delete_at_the_end(folder)
         plan = stack.Plan(
-            programs=("web", "worker", "control", "beat"),
+            programs=("web", chosen.worker, "control", "beat"),
             home=home,
             work=work,
             keys=state.new_secrets(),
             durable=False,
         )
         running = stack.start(supervisor, plan, Clock().lap)
-        show = [str(environment.python()), "-m", DEMOS[what], "--passing"]
+        show = [str(environment.python()), "-m", chosen.module, *arguments]
         # SIGINT, so that it can put the terminal back in order.
         process = supervisor.launch(
             show, name="demo", stop_signal=signal.SIGINT, env=running.env, cwd=state.ROOT
@@ -154,6 +172,17 @@ def demo(what: str) -> int:
         took = time.monotonic() - start
     say(f"\nFrom the command to the result: {took:.1f} s. Nothing is left running.")
     return result
+
+
+def _portraits() -> Path:
+    """Return the folder of the portraits, which are fetched once."""
+    try:
+        return portraits.folder()
+    except portraits.NotToBeHad as error:
+        raise ProgramFailed(
+            f"{error}\nThe demo needs them once; with `dev.py up` running, another folder will do:"
+            " .venv/bin/python -m app.demo_faces FOLDER"
+        ) from error
 
 
 @contextmanager

@@ -278,6 +278,7 @@ def _save(
             store.release_claim(tx, chunk.job, chunk.chunk_no, holder=chunk.holder)
         return False
     chunk.resources.progress.show(job)
+    KINDS[job.kind].settled(chunk.resources, job)
     return ours and job.state in CLAIMABLE
 
 

@@ -14,10 +14,12 @@ from uuid import UUID
 
 from app.accounts import store as accounts
 from app.documents import uploads
+from app.faces import collections
 from app.jobs import service, store
 from app.jobs.dispatch import in_flight
 from app.jobs.model import Job
 from app.jobs.states import CLAIMABLE, Event
+from app.kinds import faces
 from app.resources import Resources
 from app.screening import store as watchlists
 from workers.chunk import end_if_over
@@ -32,6 +34,7 @@ _LIMIT = 200
 def sweep(resources: Resources) -> int:
     """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
     moved = _expire(resources) + _drain(resources) + _resume(resources)
+    faces.tidy(resources)
     with resources.db.transaction() as tx:
         silent = store.list_silent(tx, seconds=resources.settings.stale_seconds, limit=_LIMIT)
     if not silent:
@@ -121,7 +124,7 @@ def _move(resources: Resources, job_id: UUID, event: Event) -> bool:
 
 def maintain(resources: Resources) -> None:
     """Make partitions for the coming months; delete ended jobs' claims, uncited versions, and
-    uploads that have expired.
+    uploads and faces that have expired.
     """
     with resources.db.transaction() as tx:
         made = store.ensure_partitions(tx)
@@ -131,5 +134,11 @@ def maintain(resources: Resources) -> None:
         expired = uploads.purge(tx)
     log.info(
         "maintenance.done",
-        extra={"partitions": made, "claims": forgotten, "versions": purged, "uploads": expired},
+        extra={
+            "partitions": made,
+            "claims": forgotten,
+            "versions": purged,
+            "uploads": expired,
+            "faces": collections.purge(resources.db),
+        },
     )

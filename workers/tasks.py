@@ -14,11 +14,15 @@ from app.errors import JobNotFound, Unavailable
 from app.jobs.dispatch import (
     CHECK_LISTS,
     FINISH_PASS,
+    LOOK_AFTER_MONITORS,
     MAINTAIN,
     REFRESH_LIST,
+    RENEW_POPULATIONS,
     RUN_CHUNK,
     SWEEP,
+    TAKE_UP_UPDATE,
 )
+from app.monitoring import clock
 from workers import chunk, passes
 from workers import refresh as refreshing
 from workers import sweep as sweeping
@@ -80,6 +84,29 @@ _REFRESH_SECONDS = 3600
 def refresh_list(task: Any, name: str) -> None:
     """Fetch a list from its publisher and load what is new."""
     _do(task, lambda: refreshing.refresh(resources, name), again=False)
+
+
+@celery.task(name=LOOK_AFTER_MONITORS, bind=True)
+def look_after_monitors(task: Any) -> None:
+    """Close checks that have ended, begin those that are due, and see which lists have changed."""
+    _do(task, lambda: clock.look(resources), again=False)
+
+
+#: A population of a million names takes minutes to index.
+_INDEXING_SECONDS = 3600
+
+
+# As above: should it be lost, the clock sends it again when its claim has run out.
+@celery.task(name=TAKE_UP_UPDATE, bind=True, acks_late=False, time_limit=_INDEXING_SECONDS)
+def take_up_update(task: Any, name: str) -> None:
+    """Screen those again whom the update of a list could concern."""
+    _do(task, lambda: clock.take_up(resources, name), again=False)
+
+
+@celery.task(name=RENEW_POPULATIONS, bind=True, acks_late=False, time_limit=_INDEXING_SECONDS)
+def renew_populations(task: Any) -> None:
+    """Let the indexes on this disk forget who is watched no longer."""
+    _do(task, lambda: clock.renew(resources), again=False)
 
 
 T = TypeVar("T")

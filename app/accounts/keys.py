@@ -8,12 +8,14 @@ import secrets
 
 #: 32 random bytes are 43 url-safe characters.
 _BYTES = 32
-_KEY = re.compile(r"sk_[A-Za-z0-9_-]{43}")
-_PREFIX_LENGTH = len("sk_") + 8
+#: Keys of dialect C, which are good for faces only, are known by their prefix.
+PREFIXES = (KEY, FACES_KEY) = ("sk_", "fr_live_")
+_KEY = re.compile(rf"({KEY}|{FACES_KEY})[A-Za-z0-9_-]{{43}}")
+_SHOWN = 8
 
 
-def make_key() -> str:
-    return f"sk_{secrets.token_urlsafe(_BYTES)}"
+def make_key(prefix: str = KEY) -> str:
+    return prefix + secrets.token_urlsafe(_BYTES)
 
 
 def is_key(text: str) -> bool:
@@ -23,7 +25,8 @@ def is_key(text: str) -> bool:
 
 def prefix_of(key: str) -> str:
     """Return what is shown of a key: enough to recognise it, with 35 secret characters to go."""
-    return key[:_PREFIX_LENGTH]
+    prefix = FACES_KEY if key.startswith(FACES_KEY) else KEY
+    return key[: len(prefix) + _SHOWN]
 
 
 def hash_key(key: str) -> bytes:

@@ -20,18 +20,20 @@ class Role(StrEnum):
 
 _READ = frozenset(
     {
-        *("documents:read", "exclusions:read", "jobs:read", "kyc:read"),
+        *("collections:read", "documents:read", "exclusions:read", "face:read"),
+        *("jobs:read", "kyc:read"),
         *("verifications:read", "watchlist:list", "watchlist:read"),
     }
 )
 _WORK = frozenset(
     {
-        *("documents:create", "exclusions:manage", "jobs:control", "kyc:create", "kyc:export"),
-        "verifications:create",
+        *("documents:create", "exclusions:manage", "face:write", "jobs:control"),
+        *("kyc:create", "kyc:export", "verifications:create"),
     }
 )
 _MANAGE = frozenset(
     {
+        "collections:manage",
         "keys:manage",
         "lists:manage",
         "users:manage",
@@ -53,6 +55,9 @@ PERMISSIONS: Mapping[Role, frozenset[str]] = {
 #: Every permission there is: the scopes a key may carry.
 ALL_PERMISSIONS = PERMISSIONS[Role.ADMIN]
 
+#: Those that a key of dialect C may carry.
+FACE_SCOPES = frozenset({"face:read", "face:write"})
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -63,6 +68,10 @@ class Caller:
     uid: str
     permissions: frozenset[str]
     source: Literal["user", "api_key", "cli"]
+    #: Of a key that is good for one collection only.
+    collection_id: UUID | None = None
+    #: Requests a minute that a key may make; None: as many as it likes.
+    rate_limit_rpm: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,8 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+    collection_id: UUID | None = None
+    rate_limit_rpm: int | None = None
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
         if self.revoked_at is not None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.accounts import store
-from app.accounts.keys import hash_key, is_key, make_key, prefix_of
+from app.accounts.keys import KEY, hash_key, is_key, make_key, prefix_of
 from app.accounts.model import (
     ALL_PERMISSIONS,
     ApiKey,
@@ -24,13 +24,15 @@ from app.accounts.model import (
 from app.accounts.passwords import hash_password, is_password
 from app.db import Cursor, Database
 from app.errors import (
+    AddressNotAllowed,
     Conflict,
-    ExpiredToken,
-    Forbidden,
+    ExpiredKey,
     InvalidCredentials,
     InvalidParameter,
     InvalidToken,
+    KeyNotFound,
     NotFound,
+    RevokedKey,
 )
 
 log = logging.getLogger(__name__)
@@ -95,17 +97,26 @@ def check_key(db: Database, key_id: UUID, address: str | None) -> Caller:
 
 def _admitted(tx: Cursor, found: ApiKey | None, address: str | None) -> Caller:
     now = datetime.now(UTC)
-    if found is None or found.state(now) == "revoked":
+    if found is None:
         raise InvalidToken("The API key is not valid.")
+    if found.state(now) == "revoked":
+        raise RevokedKey("The API key is not valid.")
     if found.state(now) == "expired":
-        raise ExpiredToken("The API key has expired.")
+        raise ExpiredKey("The API key has expired.")
     if found.allowed_ips and not _is_within(address, found.allowed_ips):
-        raise Forbidden("The API key may not be used from this address.")
+        raise AddressNotAllowed("The API key may not be used from this address.")
     if found.last_used_at is None or now - found.last_used_at > TOUCH_AFTER:
         store.touch_key(tx, found.id)
     # A permission that has since been abolished is not a permission.
     permissions = ALL_PERMISSIONS.intersection(found.scopes)
-    return Caller(found.tenant_id, str(found.id), permissions, "api_key")
+    return Caller(
+        found.tenant_id,
+        str(found.id),
+        permissions,
+        "api_key",
+        found.collection_id,
+        found.rate_limit_rpm,
+    )
 
 
 def create_tenant(db: Database, name: str) -> Tenant:
@@ -215,8 +226,14 @@ def create_key(
     *,
     allowed_ips: Iterable[str] = (),
     expires_at: datetime | None = None,
+    prefix: str = KEY,
+    collection_id: UUID | None = None,
+    rate_limit_rpm: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """Return the new key's record, and the key itself: the only time that anyone sees it."""
+    """Return the new key's record, and the key itself: the only time that anyone sees it.
+
+    One with a `collection_id`, which must be the tenant's, is good for that collection only.
+    """
     wanted = sorted(set(scopes))
     if not wanted:
         raise InvalidParameter("A key needs at least one scope.")
@@ -226,7 +243,7 @@ def create_key(
         )
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise InvalidParameter("The key would have expired before it is made.")
-    secret = make_key()
+    secret = make_key(prefix)
     with db.transaction() as tx:
         key = store.insert_key(
             tx,
@@ -237,6 +254,8 @@ def create_key(
             scopes=wanted,
             allowed_ips=[_network(text) for text in allowed_ips],
             expires_at=expires_at,
+            collection_id=collection_id,
+            rate_limit_rpm=rate_limit_rpm,
         )
     log.info("key.created", extra={"key_id": str(key.id), "tenant_id": str(tenant_id)})
     return key, secret
@@ -252,7 +271,7 @@ def revoke_key(db: Database, tenant_id: UUID, key_id: UUID) -> ApiKey:
     with db.transaction() as tx:
         key = store.revoke_key(tx, tenant_id, key_id)
     if key is None:
-        raise NotFound(f"This tenant has no key {key_id}.")
+        raise KeyNotFound(f"This tenant has no key {key_id}.")
     log.info("key.revoked", extra={"key_id": str(key.id), "tenant_id": str(tenant_id)})
     return key
 

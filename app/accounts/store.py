@@ -105,6 +105,20 @@ def find_login(tx: Cursor, user_id: UUID, tenant_id: UUID | None) -> Login | Non
     return Login(row["user_id"], row["tenant_id"], Role(row["role"]))
 
 
+def load_tenant(tx: Cursor, tenant_id: UUID) -> Tenant | None:
+    tx.execute(QUERIES["load_tenant"], {"id": tenant_id})
+    return _tenant(tx.fetchone())
+
+
+def list_memberships(tx: Cursor, user_id: UUID) -> list[tuple[Tenant, Role]]:
+    """Return the tenants that an active user belongs to, those joined first at the front."""
+    tx.execute(QUERIES["list_memberships"], {"user_id": user_id})
+    return [
+        (Tenant(row["id"], row["name"], row["created_at"]), Role(row["role"]))
+        for row in tx.fetchall()
+    ]
+
+
 def insert_refresh_token(
     tx: Cursor, login: Login, *, family: UUID, token_hash: bytes, seconds: float
 ) -> None:
@@ -160,6 +174,8 @@ def insert_key(
     scopes: Sequence[str],
     allowed_ips: Sequence[str],
     expires_at: datetime | None,
+    collection_id: UUID | None = None,
+    rate_limit_rpm: int | None = None,
 ) -> ApiKey:
     tx.execute(
         QUERIES["insert_key"],
@@ -172,6 +188,8 @@ def insert_key(
             "scopes": list(scopes),
             "allowed_ips": list(allowed_ips),
             "expires_at": expires_at,
+            "collection_id": collection_id,
+            "rate_limit_rpm": rate_limit_rpm,
         },
     )
     return _key(one(tx))
@@ -229,4 +247,6 @@ def _key(row: Mapping[str, Any]) -> ApiKey:
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
         created_at=row["created_at"],
+        collection_id=row["collection_id"],
+        rate_limit_rpm=row["rate_limit_rpm"],
     )

@@ -60,6 +60,17 @@ SELECT m.user_id, m.tenant_id, m.role
  ORDER BY m.created_at, m.tenant_id
  LIMIT 1;
 
+-- name: load_tenant
+SELECT id, name, created_at FROM tenants WHERE id = %(id)s;
+
+-- name: list_memberships
+SELECT t.id, t.name, t.created_at, m.role
+  FROM memberships m
+  JOIN users u ON u.id = m.user_id AND u.is_active
+  JOIN tenants t ON t.id = m.tenant_id
+ WHERE m.user_id = %(user_id)s
+ ORDER BY m.created_at, t.id;
+
 -- name: insert_refresh_token
 INSERT INTO refresh_tokens (id, family, tenant_id, user_id, token_hash, expires_at)
 VALUES (%(id)s, %(family)s, %(tenant_id)s, %(user_id)s, %(token_hash)s,
@@ -90,21 +101,22 @@ UPDATE refresh_tokens SET revoked_at = now()
 DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day';
 
 -- name: insert_key
-INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, scopes, allowed_ips, expires_at)
+INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, scopes, allowed_ips, expires_at,
+                      collection_id, rate_limit_rpm)
 VALUES (%(id)s, %(tenant_id)s, %(name)s, %(prefix)s, %(key_hash)s, %(scopes)s, %(allowed_ips)s,
-        %(expires_at)s)
+        %(expires_at)s, %(collection_id)s, %(rate_limit_rpm)s)
 RETURNING id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
-          created_at;
+          created_at, collection_id, rate_limit_rpm;
 
 -- name: find_key
 SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
-       created_at
+       created_at, collection_id, rate_limit_rpm
   FROM api_keys
  WHERE key_hash = %(key_hash)s;
 
 -- name: load_key
 SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
-       created_at
+       created_at, collection_id, rate_limit_rpm
   FROM api_keys
  WHERE id = %(id)s;
 
@@ -113,7 +125,7 @@ UPDATE api_keys SET last_used_at = now() WHERE id = %(id)s;
 
 -- name: list_keys
 SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
-       created_at
+       created_at, collection_id, rate_limit_rpm
   FROM api_keys
  WHERE tenant_id = %(tenant_id)s
  ORDER BY created_at, id;
@@ -123,4 +135,4 @@ SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at,
 UPDATE api_keys SET revoked_at = COALESCE(revoked_at, now())
  WHERE tenant_id = %(tenant_id)s AND id = %(id)s
 RETURNING id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
-          created_at;
+          created_at, collection_id, rate_limit_rpm;

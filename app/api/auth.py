@@ -13,6 +13,7 @@ from uuid import UUID
 from flask import g, request
 
 from app.accounts import service as accounts
+from app.accounts.keys import PREFIXES
 from app.accounts.model import Caller
 from app.api import tokens
 from app.api.context import resources
@@ -21,7 +22,6 @@ from app.errors import Forbidden, InvalidToken, MissingToken
 P = ParamSpec("P")
 R = TypeVar("R")
 
-KEY_PREFIX = "sk_"
 
 #: A key is looked up again after this long, so a revoked one works for at most so many seconds.
 KEY_SECONDS = 5.0
@@ -42,7 +42,7 @@ def requires(
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             caller = (by or identify)()
             allow(caller, permission)
-            g.caller = caller
+            g.caller, g.permission = caller, permission
             return route(*args, **kwargs)
 
         # A contract test walks the URL map and looks for this.
@@ -53,10 +53,17 @@ def requires(
 
 
 def identify() -> Caller:
-    """Return who sent the request. Raises MissingToken, InvalidToken or ExpiredToken."""
+    """Return who sent the request: by Authorization, or by a key in X-API-Key.
+
+    Raises MissingToken, InvalidToken, ExpiredToken or Forbidden.
+    """
     if (ticket := g.get("ticket")) is not None:
         return _by_ticket(ticket)
     header = request.headers.get("Authorization", "")
+    key = request.headers.get("X-API-Key", "")
+    if key and not header:
+        # Here a key stands for itself, and a token is none.
+        return _by_key(key.strip(), request.remote_addr)
     scheme, _, token = header.partition(" ")
     token = token.strip()
     if not header:
@@ -71,7 +78,7 @@ def whose(token: str, address: str | None) -> Caller:
 
     Raises InvalidToken, ExpiredToken or Forbidden.
     """
-    if token.startswith(KEY_PREFIX):
+    if token.startswith(PREFIXES):
         return _by_key(token, address)
     return tokens.read_access(token)
 

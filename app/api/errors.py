@@ -21,6 +21,7 @@ STATUS_OF: Mapping[type[errors.AppError], HTTPStatus] = {
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Invalid: HTTPStatus.BAD_REQUEST,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -43,6 +44,8 @@ class Failure:
     code: str
     message: str
     details: Mapping[str, Any]
+    #: What it was, for dialects that have more words than there are codes.
+    error: errors.AppError | None = None
 
 
 #: Path prefix to renderer. What no prefix claims is answered as problem+json.
@@ -52,6 +55,9 @@ _SHAPES: dict[str, Callable[[Failure], Response]] = {}
 def shape(prefix: str, render: Callable[[Failure], Response]) -> None:
     """Let a dialect render every error under its prefix, those of routing included."""
     _SHAPES[prefix] = render
+    # The longest that fits decides: /api/v1 before /api.
+    for each in sorted(_SHAPES, key=len, reverse=True):
+        _SHAPES[each] = _SHAPES.pop(each)
 
 
 def status_of(error_class: type[errors.AppError]) -> HTTPStatus:
@@ -66,7 +72,7 @@ def register(app: Flask) -> None:
             return _broken(error)
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             log.warning("request.refused", extra={"code": error.code})
-        failure = Failure(status, error.code, str(error), error.details)
+        failure = Failure(status, error.code, str(error), error.details, error)
         return _headers(_render(failure), failure)
 
     @app.errorhandler(HTTPException)
@@ -116,6 +122,8 @@ def _render(failure: Failure) -> Response:
 def _headers(response: Response, failure: Failure) -> Response:
     if failure.status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if "retry_after" in failure.details:
+        response.headers["Retry-After"] = str(failure.details["retry_after"])
     return response
 
 

@@ -23,6 +23,7 @@ _MATCHING = frozenset({"kyc", "verifications"})
 _DIALECT_LINKS: Mapping[str, str] = {
     "kyc": "/kyc/jobs/{}",
     "documents": "/api/batch/jobs/{}/status",
+    "faces": "/api/v1/organizations/{tenant}/batch/{}",
 }
 
 
@@ -39,7 +40,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
         trace, kind_of_run = job.options["trace"], job.options["type"]
         links["dialect"] = f"/v5/verifications/{trace}/jobs/{kind_of_run}/{job.external_id}"
     elif job.dialect in _DIALECT_LINKS:
-        links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id)
+        links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id, tenant=job.tenant_id)
     ended = job.succeeded + job.failed + job.cancelled + job.expired
     error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
     return {

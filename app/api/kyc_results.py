@@ -59,7 +59,7 @@ def respond(job: Job) -> Response:
     if media == JSON:
         return Response(_page(job, statuses), mimetype=JSON, headers=headers)
     pages = service.results(resources(), job, statuses=statuses, **_range(job))
-    lines = _ndjson(pages) if media == NDJSON else _csv(pages)
+    lines = _ndjson(pages) if media == NDJSON else csv_lines(pages)
     name = f"muster-{job.external_id}.{'csv' if media == CSV else 'ndjson'}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(lines, mimetype=media, headers=headers)
@@ -107,7 +107,7 @@ def _page(job: Job, statuses: Sequence[ItemStatus]) -> str:
     )
 
 
-def _csv(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+def csv_lines(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     """One row for each match, and one for each entity without any."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, _COLUMNS, restval="", lineterminator="\r\n")

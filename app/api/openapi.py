@@ -22,8 +22,10 @@ from app.api import (
     kyc_lists,
     openapi_documents,
     openapi_events,
+    openapi_faces,
     openapi_jobs,
     openapi_verifications,
+    openapi_watchlists,
 )
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
@@ -111,13 +113,16 @@ OPERATIONS: dict[str, Operation] = {
     "health.status": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
     **openapi_jobs.OPERATIONS,
     **openapi_documents.OPERATIONS,
+    **openapi_faces.OPERATIONS,
     **openapi_events.OPERATIONS,
+    **openapi_watchlists.OPERATIONS,
     **openapi_verifications.OPERATIONS,
 }
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
 _ERRORS = {
     "/v1": (openapi_jobs.MEDIA, "Problem"),
+    "/api/v1": (JSON, "FaceError"),
     "/v5": (JSON, openapi_verifications.ERROR),
     "/api": (JSON, "Detail"),
 }
@@ -129,7 +134,8 @@ _SAYS = {
     HTTPStatus.SWITCHING_PROTOCOLS: "A WebSocket from here on; of the process `live`.",
     HTTPStatus.NO_CONTENT: "Done, and nothing to show; of a stream: the end was told.",
     HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
-    HTTPStatus.NOT_ACCEPTABLE: "This process sends no streams; ask for application/json.",
+    HTTPStatus.NOT_ACCEPTABLE: "Not to be had in that form here; the message says in which.",
+    HTTPStatus.GONE: "It was there, and is not any more: a link that has expired.",
     HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",
@@ -138,7 +144,8 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
-    HTTPStatus.TOO_MANY_REQUESTS: "One of the kind is in flight; poll that one.",
+    HTTPStatus.TOO_MANY_REQUESTS: "More than the caller may have or ask for, for now; of a run, one"
+    " is in flight: poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -168,11 +175,16 @@ def document(app: Flask) -> dict[str, Any]:
         title="Muster",
         version=VERSION,
         openapi_version="3.1.0",
-        info={"description": "Screens people, companies and vessels against watchlists."},
+        info={
+            "description": "Screens people, companies and vessels against watchlists; tags"
+            " documents; recognises faces."
+        },
         plugins=[MarshmallowPlugin()],
         servers=[{"url": "/"}],
     )
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    spec.components.security_scheme("key", key)
     spec.components.security_scheme("service", {"type": "http", "scheme": "basic"})
     for name, schema in (
         ("Entity", EntitySchema),
@@ -183,6 +195,8 @@ def document(app: Flask) -> dict[str, Any]:
         ("TokenRequest", TokenSchema),
         *openapi_jobs.SCHEMAS,
         *openapi_documents.SCHEMAS,
+        *openapi_watchlists.SCHEMAS,
+        *openapi_faces.SCHEMAS,
         *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
@@ -191,6 +205,8 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.schema("OpenApi", {"type": "object"})
     parts = (
         *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
+        openapi_watchlists.SHAPES,
+        openapi_faces.SHAPES,
         openapi_verifications.SHAPES,
     )
     for name, shape in (each for part in parts for each in part.items()):
@@ -249,14 +265,16 @@ def _operation(app: Flask, rule: Rule) -> Shape:
 def _security(rule: Rule, permission: str | None) -> list[Shape]:
     if permission is None:
         return []
-    # Dialect B takes the credentials of a service too.
+    # Dialect B takes the credentials of a service too, and dialect C a key in a header of its own.
     service = [{"service": [permission]}] if rule.rule.startswith("/v5") else []
-    return [*service, {"token": [permission]}]
+    key = [{"key": [permission]}] if rule.rule.startswith("/api/v1/") else []
+    return [*service, {"token": [permission]}, *key]
 
 
 def _argument(rule: Rule, name: str) -> Shape:
-    # Only dialect A calls everything but a list by a UUID.
-    return ID if rule.rule.startswith("/kyc") and name != "name" else TEXT
+    # Only dialect A calls things by a UUID, but for what the client has a name for.
+    is_ours = rule.rule.startswith(("/kyc", "/exports"))
+    return ID if is_ours and name not in {"name", "entity_id", "key"} else TEXT
 
 
 def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTPStatus]:
@@ -278,12 +296,14 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
 def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
     if status in _NO_DOCUMENT:
         return {"description": _SAYS[status]}
-    if status is known.status or rule.endpoint in _READY:
+    if status < HTTPStatus.MULTIPLE_CHOICES or rule.endpoint in _READY:
         content = {known.only_media or JSON: {"schema": ref(known.answers)}}
         content |= {media: {"schema": TEXT} for media in known.media}
     else:
-        prefix = "/" + rule.rule.split("/")[1]
-        media, shape = _ERRORS.get(prefix, (JSON, "Error"))
+        media, shape = next(
+            (known for prefix, known in _ERRORS.items() if rule.rule.startswith(prefix + "/")),
+            (JSON, "Error"),
+        )
         content = {media: {"schema": ref(shape)}}
     response: Shape = {"description": _SAYS[status], "content": content}
     if status is HTTPStatus.SERVICE_UNAVAILABLE and rule.endpoint not in _PLAIN:

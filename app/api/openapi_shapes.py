@@ -435,11 +435,12 @@ SHAPES: dict[str, Shape] = {
                 "description": "Of invalid_state: what can be done.",
             },
             "max_bytes": {**WHOLE, "description": "Of payload_too_large."},
+            "check_id": {**ID, "description": "Of check_running: the one that is under way."},
             "request_id": TEXT,
         },
         optional=(
             *("details", "invalid_count", "required_permission", "state", "allowed_actions"),
-            "max_bytes",
+            *("max_bytes", "check_id"),
         ),
     ),
     "Health": _object({"status": {"const": "ok"}, "version": TEXT}),

@@ -24,8 +24,12 @@ from app.api.openapi_shapes import (
 )
 from app.verifications.model import TYPES
 from schemas.verifications import RISKS, VerificationSchema
+from schemas.verifications_monitoring import FREQUENCIES, MonitoringSchema
 
-SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("NewVerification", VerificationSchema),)
+SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (
+    ("NewVerification", VerificationSchema),
+    ("NewMonitoring", MonitoringSchema),
+)
 
 #: The name of the error's shape.
 ERROR = "EnvelopedError"
@@ -58,6 +62,9 @@ OPERATIONS: dict[str, Operation] = {
     "verifications.list_jobs_of_type": Operation("Runs", query=(LIMIT, CURSOR)),
     "verifications.read_job": Operation("Run", more=(HTTPStatus.NOT_MODIFIED, *_UNPROCESSABLE)),
     "verifications.cancel": Operation("Run", more=(*CONFLICT, *_UNPROCESSABLE)),
+    "verifications_monitoring.show": Operation("MonitoringAnswer"),
+    "verifications_monitoring.change": Operation("MonitoringAnswer", body="NewMonitoring"),
+    "verifications_monitoring.list_changes": Operation("RunChangesAnswer", query=(LIMIT, CURSOR)),
     "verifications.export": Operation(
         "VerificationRecord",
         query=(query("format", {"type": "string", "enum": ["json", "html"]}, "json unless said."),),
@@ -252,6 +259,12 @@ _ENTRY = object_of(
     }
 )
 
+_DIFFERENCE = object_of(
+    {"stakeholderId": TEXT, "source": TEXT, "record": _ANY},
+    optional=("stakeholderId",),
+    says="A hit as it is, or as it was last; without a stakeholderId, of the entity itself.",
+)
+
 SHAPES: dict[str, Shape] = {
     "Nothing": {"type": "object"},
     "IdvRisk": _RISK,
@@ -277,6 +290,36 @@ SHAPES: dict[str, Shape] = {
     ),
     "WatchlistHistory": _enveloped(
         object_of({"entries": list_of(_ENTRY), "nextCursor": NEXT_CURSOR})
+    ),
+    "MonitoringAnswer": _enveloped(
+        object_of(
+            {
+                "frequency": {"type": "string", "enum": list(FREQUENCIES)},
+                "nextRunAt": or_null("integer"),
+                "updatedAt": or_null("integer"),
+            }
+        )
+    ),
+    "RunChangesAnswer": _enveloped(
+        object_of(
+            {
+                "changes": list_of(
+                    object_of(
+                        {
+                            "jobId": TEXT,
+                            "previousJobId": or_null("string"),
+                            "sourceAction": _SOURCE,
+                            "screenedAt": _EPOCH,
+                            "hasChanges": YES_NO,
+                            "new": list_of(_DIFFERENCE),
+                            "gone": list_of(_DIFFERENCE),
+                            "changed": list_of(_DIFFERENCE),
+                        }
+                    )
+                ),
+                "nextCursor": NEXT_CURSOR,
+            }
+        )
     ),
     "VerificationRecord": _enveloped(_ANY),
     ERROR: _enveloped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -12,6 +13,7 @@ from uuid import UUID
 from flask import request
 
 from app.errors import InvalidParameter
+from schemas import texts
 
 _WHOLE = re.compile(r"\A[0-9]{1,6}\Z")
 
@@ -69,5 +71,33 @@ class Listed(Protocol):
 
 def make_cursor(last: Listed) -> str:
     """Return the cursor of the page that begins behind this one."""
-    at = last.created_at.astimezone(UTC).isoformat()
-    return base64.urlsafe_b64encode(f"{at} {last.id}".encode()).decode()
+    return make_place(last.created_at, last.id)
+
+
+def make_place(at: datetime, id_: UUID) -> str:
+    """Return the cursor of the page that begins behind what has this time and id."""
+    text = f"{at.astimezone(UTC).isoformat()} {id_}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def read_key_cursor(parts: int, name: str = "cursor") -> tuple[str, ...] | None:
+    """Return the key of so many texts that `?cursor=` stands for, or raise InvalidParameter."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        key = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
+    except (ValueError, UnicodeError, binascii.Error, RecursionError):
+        key = None
+    if (
+        not isinstance(key, list)
+        or len(key) != parts
+        or not all(isinstance(each, str) and texts.is_storable(each) for each in key)
+    ):
+        raise InvalidParameter(f"{name} must be the next_cursor of an earlier answer.")
+    return tuple(key)
+
+
+def make_key_cursor(*key: str) -> str:
+    """Return the cursor of the page that begins behind this key."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()

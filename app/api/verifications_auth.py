@@ -14,6 +14,7 @@ from uuid import UUID
 from flask import g, request
 
 from app.accounts import service as accounts
+from app.accounts.keys import KEY
 from app.accounts.model import Caller
 from app.api import auth
 from app.api.context import caller, resources
@@ -43,7 +44,7 @@ def identify() -> Caller:
         return known
     pair = given if scheme == "apikey" else _decoded(given) if scheme == "basic" else ""
     uid, colon, key = pair.partition(":")
-    if not (uid and colon and key.startswith(auth.KEY_PREFIX)):
+    if not (uid and colon and key.startswith(KEY)):
         raise InvalidToken(_HOW)
     known = auth.whose(key, request.remote_addr)
     # The uid is no secret, and whoever has another tenant's must not learn that the key is good.

@@ -27,6 +27,9 @@ SWEEP = "jobs.sweep"
 MAINTAIN = "jobs.maintain"
 CHECK_LISTS = "lists.check"
 REFRESH_LIST = "lists.refresh"
+LOOK_AFTER_MONITORS = "monitoring.look"
+TAKE_UP_UPDATE = "monitoring.take_up"
+RENEW_POPULATIONS = "monitoring.renew"
 
 #: Callbacks and the sweep have a queue and a worker of their own: redelivered chunks go to the
 #: front of a queue, and starved callbacks that shared it for over a minute.
@@ -38,6 +41,8 @@ VERIFICATIONS = "verifications"
 #: who screens one name waiting, and its workers would need what tagging needs.
 DOCUMENTS_INTERACTIVE = "documents_interactive"
 DOCUMENTS = "documents"
+#: Likewise, for one image.
+FACES_INTERACTIVE = "faces_interactive"
 FACES = "faces"
 
 #: A worker that serves several takes from the first that holds something, in the order in which
@@ -46,7 +51,7 @@ QUEUES = tuple(
     Queue(name, routing_key=name)
     for name in (
         *(CONTROL, INTERACTIVE, SCREENING, VERIFICATIONS),
-        *(DOCUMENTS_INTERACTIVE, DOCUMENTS, FACES),
+        *(DOCUMENTS_INTERACTIVE, DOCUMENTS, FACES_INTERACTIVE, FACES),
     )
 )
 
@@ -95,6 +100,17 @@ def send_refresh(celery: Celery, name: str, seconds: float) -> None:
     """
     try:
         celery.send_task(REFRESH_LIST, kwargs={"name": name}, queue=INTERACTIVE, expires=seconds)
+    except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
+        raise BrokerUnavailable("the queue cannot be reached") from error
+
+
+def send_update(celery: Celery, name: str, seconds: float) -> None:
+    """Ask a worker to see whom the update of a list concerns, within so many seconds.
+
+    Raises BrokerUnavailable.
+    """
+    try:
+        celery.send_task(TAKE_UP_UPDATE, kwargs={"name": name}, queue=INTERACTIVE, expires=seconds)
     except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
         raise BrokerUnavailable("the queue cannot be reached") from error
 

@@ -91,7 +91,7 @@ class NewJob:
 
 
 #: Queues of single calls; app/jobs/dispatch.py has the queues.
-_WAITED_FOR = frozenset({"interactive", "documents_interactive"})
+_WAITED_FOR = frozenset({"interactive", "documents_interactive", "faces_interactive"})
 
 #: Kinds whose jobs belong to a history that is kept.
 _DISPATCHED_ANEW = frozenset({"verifications"})

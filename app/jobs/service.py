@@ -60,6 +60,18 @@ def submit(resources: Resources, new_job: NewJob, *, hold: Hold = hold_nothing) 
     return job
 
 
+def write(tx: Cursor, new_job: NewJob, total: int, fill: Callable[[Cursor, Job], int]) -> Job:
+    """Record a job in the caller's transaction, who launches it after the commit.
+
+    For items that are in Postgres already, and may be more than a process should hold: `fill`
+    writes them, and returns how many. Raises JobExists.
+    """
+    job = _inserted(tx, new_job, total)
+    written = fill(tx, job)
+    assert written == total, "the caller has counted what nobody can change meanwhile"
+    return store.set_estimate(tx, job, new_job.calibrated_seconds)
+
+
 def _inserted(tx: Cursor, new_job: NewJob, total: int) -> Job:
     job = store.insert_job(tx, new_job, total)
     if job is None:
@@ -428,6 +440,20 @@ def list_history(
     """Return a page of the tenant's jobs, single calls among them, and how many there are."""
     with resources.db.transaction() as tx:
         return store.list_history(tx, tenant_id, dialect, states=states, limit=limit, offset=offset)
+
+
+def list_batches(
+    resources: Resources, tenant_id: UUID, dialect: str, **wanted: Any
+) -> tuple[list[Job], int]:
+    """Return a page of the tenant's jobs on a queue, and how many there are: see the store."""
+    with resources.db.transaction() as tx:
+        return store.list_batches(tx, tenant_id, dialect, **wanted)
+
+
+def list_ended(resources: Resources, kind: str, *, seconds: float, limit: int) -> list[Job]:
+    """Return jobs of a kind that ended longer ago than so many seconds."""
+    with resources.db.transaction() as tx:
+        return store.list_ended(tx, kind, seconds=seconds, limit=limit)
 
 
 def search_worked(

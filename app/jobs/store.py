@@ -548,6 +548,45 @@ def list_history(
     return [Job.from_row(row) for row in rows], total
 
 
+def list_batches(
+    tx: Cursor,
+    tenant_id: UUID,
+    dialect: str,
+    *,
+    queue: str,
+    collection_id: str | None,
+    states: Collection[JobState],
+    kept_seconds: float,
+    limit: int,
+    offset: int,
+) -> tuple[list[Job], int]:
+    """Return a page of the tenant's jobs on a queue, and how many there are.
+
+    Without those that ended longer than `kept_seconds` ago.
+    """
+    tx.execute(
+        QUERIES["list_batches"],
+        {
+            "tenant_id": tenant_id,
+            "dialect": dialect,
+            "queue": queue,
+            "collection_id": collection_id,
+            "states": [str(state) for state in states],
+            "kept_seconds": kept_seconds,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
+    rows = tx.fetchall()
+    return [Job.from_row(row) for row in rows], rows[0]["matching"] if rows else 0
+
+
+def list_ended(tx: Cursor, kind: str, *, seconds: float, limit: int) -> list[Job]:
+    """Return jobs of a kind that ended longer ago than so many seconds."""
+    tx.execute(QUERIES["list_ended"], {"kind": kind, "seconds": seconds, "limit": limit})
+    return [Job.from_row(row) for row in tx.fetchall()]
+
+
 def search_worked(
     tx: Cursor,
     tenant_id: UUID,

@@ -67,6 +67,7 @@ SELECT * FROM jobs
  WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s
    -- The first alone is the condition of the index.
    AND queue <> 'interactive' AND queue <> 'documents_interactive'
+   AND queue <> 'faces_interactive'
    AND state = ANY (%(states)s::job_state[])
    AND (created_at, id) < (%(before)s, %(before_id)s)
  ORDER BY created_at DESC, id DESC
@@ -78,6 +79,7 @@ SELECT * FROM jobs
  WHERE tenant_id = %(tenant_id)s
    -- The first alone is the condition of the index.
    AND queue <> 'interactive' AND queue <> 'documents_interactive'
+   AND queue <> 'faces_interactive'
    AND state = ANY (%(states)s::job_state[])
    AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[]))
    AND (%(external_id)s::text IS NULL OR external_id = %(external_id)s)
@@ -401,8 +403,8 @@ OFFSET %(first)s LIMIT %(limit)s;
 
 -- name: list_worked
 -- Items with what they hold and what came of them; `finished` leaves out those that have no result.
-SELECT items.position, items.payload, coalesce(results.status, %(rest)s, 'pending') AS status,
-       results.result::text AS result, results.error_code, results.error_message,
+SELECT items.position, items.ref, items.payload,
+       coalesce(results.status, %(rest)s, 'pending') AS status, results.result::text AS result, results.error_code, results.error_message,
        results.finished_at
   FROM items
   LEFT JOIN results USING (kind, month, job_id, position)
@@ -418,6 +420,23 @@ SELECT *, count(*) OVER () AS matching FROM jobs
  WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s AND state = ANY (%(states)s::job_state[])
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: list_batches
+-- By offset, as dialect C pages; without single calls, and without jobs that ended too long ago.
+SELECT *, count(*) OVER () AS matching FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND dialect = %(dialect)s AND queue = %(queue)s
+   AND state = ANY (%(states)s::job_state[])
+   AND (%(collection_id)s::text IS NULL OR options -> 'collection_ids' ? %(collection_id)s)
+   AND (finished_at IS NULL OR finished_at > now() - make_interval(secs => %(kept_seconds)s))
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: list_ended
+-- Of a kind, longest ago first.
+SELECT * FROM jobs
+ WHERE kind = %(kind)s AND finished_at <= now() - make_interval(secs => %(seconds)s)
+ ORDER BY finished_at
+ LIMIT %(limit)s;
 
 -- name: search_worked
 -- Items of all jobs of a dialect, by words in the two places of their payload.

@@ -7,11 +7,11 @@ the same file name. Nothing in jobs/ or workers/ needs to change.
 from __future__ import annotations
 
 from app.jobs.endings import CONCLUSIONS
-from app.kinds import documents, kyc, verifications
+from app.kinds import documents, faces, kyc, verifications
 from app.kinds.base import Kind
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (kyc.KIND, documents.KIND, verifications.KIND)
+    kind.name: kind for kind in (kyc.KIND, documents.KIND, verifications.KIND, faces.KIND)
 }
 CONCLUSIONS.update({kind.name: kind.conclude for kind in KINDS.values() if kind.conclude})
 

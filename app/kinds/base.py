@@ -37,6 +37,10 @@ def _nothing_of(tx: Cursor, job: Job) -> None:
     """Most kinds hold nothing outside of the job."""
 
 
+def _nothing_elsewhere(resources: Resources, job: Job) -> None:
+    """Most kinds hold nothing outside of Postgres."""
+
+
 def _always(tx: Cursor, job: Job) -> bool:
     """Most jobs stand in no other's way."""
     return True
@@ -65,6 +69,8 @@ class Kind:
     renew: Callable[[Resources, Job], Renewal] = _as_it_was
     #: Called in the transaction that writes results: what an item no longer needs.
     settle: Callable[[Cursor, Job, Sequence[Result]], None] = _nothing_to_settle
+    #: Called after that transaction: what is held elsewhere, and can be let go of later as well.
+    settled: Callable[[Resources, Job], None] = _nothing_elsewhere
     #: Called in the transaction that makes a job of the items of another: what has to be held for
     #: it too.
     adopt: Callable[[Cursor, Job], None] = _nothing_of

@@ -151,6 +151,8 @@ def prepare(resources: Resources, job: Job) -> Process:
     said: Mapping[str, Any] = job.options.get("wanted", {})
     topics = frozenset(said.get("topics", ()))
     stale = {each["list_name"] for each in job.options.get("warnings", ())}
+    # Monitoring compares all there are.
+    shown = int(job.options.get("shown_matches", SHOWN_MATCHES))
     opened: dict[str, Index] = {}
 
     def index(name: str) -> Index:
@@ -176,7 +178,7 @@ def prepare(resources: Resources, job: Job) -> Process:
             else:
                 together[asked].append(item)
         for (wanted, search), group in together.items():
-            subjects = [_subject(item.payload["subject"]) for item in group]
+            subjects = [read_subject(item.payload["subject"]) for item in group]
             found: list[list[tuple[str, Match]]] = [[] for _ in group]
             for name in wanted:
                 for matches, more in zip(
@@ -193,7 +195,7 @@ def prepare(resources: Resources, job: Job) -> Process:
             ]
         decisions = _decisions(resources, job, screened)
         results += [
-            _result(item, matches, versions, decisions, stale, lists)
+            _result(item, matches, versions, decisions, stale, lists, shown)
             for item, matches, versions in screened
         ]
         return results
@@ -245,6 +247,7 @@ def _result(
     decisions: Mapping[Key, Exclusion],
     stale: Collection[str],
     lists: Mapping[str, Mapping[str, Any]],
+    shown: int,
 ) -> Result:
     # Each list comes ranked, its equals by how closely they are spelt: a stable sort keeps that.
     matches.sort(key=lambda found: -found[1].score)
@@ -257,7 +260,7 @@ def _result(
         "match_count": len(counting),
         "matches": [
             {**_shown(name, versions[name], match), **judgement}
-            for name, match, judgement in _kept(counting, ruled_out, lists)
+            for name, match, judgement in _kept(counting, ruled_out, lists, shown)
         ],
         "list_versions": versions,
         "engine_version": ENGINE_VERSION,
@@ -266,7 +269,7 @@ def _result(
         detail["suppressed_count"] = len(ruled_out)
     if old := [name for name in versions if name in stale]:
         detail["stale_lists"] = old
-    if len(judged) > SHOWN_MATCHES:
+    if len(judged) > shown:
         # What is not shown cannot be counted by whoever asks list by list.
         counts = Counter(name for name, *_ in counting)
         detail["match_counts"] = {name: counts[name] for name in versions}
@@ -277,23 +280,24 @@ def _kept(
     counting: Sequence[_Judged],
     ruled_out: Sequence[_Judged],
     lists: Mapping[str, Mapping[str, Any]],
+    shown: int,
 ) -> Sequence[_Judged]:
-    """Return the matches to be shown. Both come ranked.
+    """Return so many of the matches, to be shown. Both come ranked.
 
     The best of each list and topic is among them: a hundred politicians of the same name must not
     hide that somebody is under sanctions.
     """
-    if len(counting) > SHOWN_MATCHES:
+    if len(counting) > shown:
         first: dict[tuple[str, str], int] = {}
         for place, (name, match, _) in enumerate(counting):
             for topic in match.entry.topics or lists[name]["topics"] or ("",):
                 first.setdefault((name, topic), place)
-        heads = sorted(set(first.values()))[:SHOWN_MATCHES]
+        heads = sorted(set(first.values()))[:shown]
         kept = set(heads)
         others = [place for place in range(len(counting)) if place not in kept]
-        places = sorted(heads + others[: SHOWN_MATCHES - len(heads)])
+        places = sorted(heads + others[: shown - len(heads)])
         counting = [counting[place] for place in places]
-    return [*counting, *ruled_out][:SHOWN_MATCHES]
+    return [*counting, *ruled_out][:shown]
 
 
 def _judged(
@@ -342,7 +346,8 @@ def _shown(name: str, version: str, match: Match) -> dict[str, Any]:
     }
 
 
-def _subject(fields: Mapping[str, Any]) -> Subject:
+def read_subject(fields: Mapping[str, Any]) -> Subject:
+    """Return whom the fields of a `subject` describe, as the engine has it."""
     identifiers = [Identifier(i["type"], i["value"]) for i in fields.get("identifiers", ())]
     for field, label in _IDENTIFYING.items():
         if fields.get(field):

@@ -13,6 +13,9 @@ where QL and LL are what left-over words cost. So a score >= T needs, multiplied
 The left side is a sum over words. Giving every word, of either side, the best similarity that it
 has with any word of the other can only make it larger: names for which even that is too little
 are out. The rest are scored by the scorer itself.
+
+The sum does not care which side asks. So with QL and LL exchanged the same index finds, for a name
+of a list, the names that would find it (`asking_for`).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
 from app.screening.model import EntityType
 from app.screening.names import PreparedName, is_acronym_like
-from app.screening.scorer import RULES, run_on, score
+from app.screening.scorer import RULES, Rules, reversed_rules, run_on, score
 from app.screening.tokens import joined
 from app.screening.vocabulary import Neighbours, Vocabulary
 
@@ -86,6 +89,7 @@ class Names:
         self.vocabulary = vocabulary
         self._entity_type = entity_type
         self._rules = RULES[entity_type]
+        self._reversed = reversed_rules(self._rules)
         self._arrays = arrays
         self._unit_starts = arrays["unit_starts"]
         self._unit_tokens = arrays["unit_tokens"]
@@ -184,15 +188,26 @@ class Names:
         name = prepared(number)
         return name.tokens, name.legal_forms
 
-    def reaching(self, query: PreparedName, threshold: float) -> Array:
-        """Return the numbers of names that may score the threshold or more, ascending."""
+    def asking_for(self, queries: Sequence[PreparedName], threshold: float) -> Array:
+        """Return the numbers of names that may score the threshold when they ask for a query."""
+        self.vocabulary.learn(
+            (text, span == 2) for query in queries for text, _, span in units(query)
+        )
+        found = [self.reaching(query, threshold, self._reversed) for query in queries]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def reaching(self, query: PreparedName, threshold: float, rules: Rules | None = None) -> Array:
+        """Return the numbers of names that may score the threshold or more, ascending.
+
+        With reversed `rules`, of those that may do so when it is they who ask.
+        """
         if not query.tokens:
             return np.empty(0, np.int64)
-        found = self._reaching_by_words(query, threshold)
+        found = self._reaching_by_words(query, threshold, rules or self._rules)
         whole = [self._whole.find_one(hash_text(key)) for key in whole_questions(query)]
         return np.unique(np.concatenate([found, *whole]))
 
-    def _reaching_by_words(self, query: PreparedName, threshold: float) -> Array:
+    def _reaching_by_words(self, query: PreparedName, threshold: float, rules: Rules) -> Array:
         nothing = np.empty(0, np.int64)
         asked = [
             (self.vocabulary.neighbours(text, joined=span == 2), at, span)
@@ -201,7 +216,7 @@ class Names:
         asked = [each for each in asked if len(each[0].numbers)]
         if not asked:
             return nothing
-        walked = self._worth_walking(query, threshold, asked)
+        walked = self._worth_walking(query, threshold, rules, asked)
         if not walked:
             return nothing
 
@@ -209,12 +224,16 @@ class Names:
         self._row_of[known] = np.arange(1, len(known) + 1)
         try:
             met = self._names_with(walked)
-            return self._bounded(query, threshold, asked, met, len(known) + 1)
+            return self._bounded(query, threshold, rules, asked, met, len(known) + 1)
         finally:
             self._row_of[known] = 0
 
     def _worth_walking(
-        self, query: PreparedName, threshold: float, asked: list[tuple[Neighbours, int, int]]
+        self,
+        query: PreparedName,
+        threshold: float,
+        rules: Rules,
+        asked: list[tuple[Neighbours, int, int]],
     ) -> list[Neighbours]:
         """Return the neighbours of all words but the commonest that cannot do it alone.
 
@@ -230,12 +249,10 @@ class Names:
             listed = 2 * max(0.0, best / 2 - threshold / 2)
             names = self._count_names(neighbours)
             for each in range(at, at + span):
-                gain = query.weights[each] * (
-                    best / 2 + threshold * (self._rules.query_leftover - 0.5)
-                )
+                gain = query.weights[each] * (best / 2 + threshold * (rules.query_leftover - 0.5))
                 reach[each] = max(reach[each], gain + listed)
                 cost[each] += names
-        needed = threshold * self._rules.query_leftover * query.weight - SLACK
+        needed = threshold * rules.query_leftover * query.weight - SLACK
         skipped: set[int] = set()
         spent = 0.0
         for each in sorted(range(size), key=lambda at: -cost[at]):
@@ -265,6 +282,7 @@ class Names:
         self,
         query: PreparedName,
         threshold: float,
+        rules: Rules,
         asked: list[tuple[Neighbours, int, int]],
         met: Array,
         rows: int,
@@ -277,11 +295,14 @@ class Names:
             for each in range(at, at + span):
                 alike[its_rows, each] = np.maximum(alike[its_rows, each], neighbours.similarities)
         weights = np.array(query.weights)
+        # A pair that would bring less than nothing need not be made.
         gains = np.where(
-            alike > 0, weights * (alike / 2 + threshold * (self._rules.query_leftover - 0.5)), 0
+            alike > 0,
+            weights * np.maximum(0, alike / 2 + threshold * (rules.query_leftover - 0.5)),
+            0,
         )
         listed_gain = np.maximum(
-            0, alike.max(axis=1) / 2 - threshold * (0.5 - self._rules.listed_leftover)
+            0, alike.max(axis=1) / 2 - threshold * (0.5 - rules.listed_leftover)
         )
 
         starts = self._unit_starts[met]
@@ -299,20 +320,22 @@ class Names:
         )
 
         needed = threshold * (
-            self._rules.query_leftover * query.weight
-            + self._rules.listed_leftover * self._weights[met]
+            rules.query_leftover * query.weight + rules.listed_leftover * self._weights[met]
         )
         enough = query_side.sum(axis=1) + listed_side >= needed - SLACK
-        enough &= self._may_be_strong(query, threshold, met, np.count_nonzero(query_side, axis=1))
+        paired = np.maximum.reduceat(alike[its_rows] > 0, runs, axis=0).sum(axis=1)
+        enough &= self._may_be_strong(query, threshold, rules, met, paired)
         return met[enough]
 
     def _may_be_strong(
-        self, query: PreparedName, threshold: float, met: Array, paired: Array
+        self, query: PreparedName, threshold: float, rules: Rules, met: Array, paired: Array
     ) -> Array:
         """Leave out names that share one word where the scorer asks for two (`strength_factor`)."""
-        kept = self._rules.one_word_query if query.strong == 1 else self._rules.one_strong_pair
-        if kept >= threshold - SLACK or query.strong == 0:
+        if query.strong == 0:
             return np.ones(len(met), bool)
         strong = self._strong[met]
+        # The rule for one word is about the side that asks.
+        asking = strong if rules is self._reversed else query.strong
+        kept = np.where(asking == 1, rules.one_word_query, rules.one_strong_pair)
         asks_for_two = (strong >= 1) & ((strong >= 2) | (query.strong >= 2))
-        return ~asks_for_two | (paired >= 2)
+        return ~asks_for_two | (paired >= 2) | (kept >= threshold - SLACK)

@@ -58,7 +58,7 @@ _TELLING = {
 }
 
 
-class NameAgreement(Struct, frozen=True):
+class NameAgreement(Struct, frozen=True, gc=False):
     """How well two names agree: `score` as words, `closeness` as they are spelt."""
 
     score: float

@@ -19,13 +19,14 @@ import numpy as np
 
 from app.screening import arrays as folders
 from app.screening.arrays import Array, Damaged, TextPacker, Texts
-from app.screening.features import plain_identifiers
+from app.screening.candidates import SLACK
+from app.screening.features import WEAK_ALIAS, plain_identifiers
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
 from app.screening.match import DECIMALS, BestName, Match, make_match, most_alike
 from app.screening.model import ENGINE_VERSION, EntityType, Entry, Subject
 from app.screening.names import PreparedName, prepare
-from app.screening.shelf import NameFound, Shelf
+from app.screening.shelf import NameFound, Shelf, names_of
 
 #: Called with how many of how many entries are filed.
 Progress = Callable[[int, int], None]
@@ -166,6 +167,34 @@ class Index:
                 self._screen(subject, names, threshold, search_type)
                 for subject, names in zip(subjects, by_name, strict=True)
             ]
+
+    def asking_for(self, entries: Sequence[Entry], threshold: float) -> set[int]:
+        """Return the numbers of whom this index holds that may match one of these entries.
+
+        The other way round: here are those who ask, and `entries` are what a list says. Nobody is
+        missed whom `screen` would find on a list of these entries; who is found must be screened.
+        """
+        found: set[int] = set()
+        with self._lock:
+            for entity_type, shelf in self._shelves.items():
+                names = {
+                    is_weak: dict.fromkeys(
+                        name
+                        for entry in entries
+                        if entry.entity_type is entity_type
+                        for name, weak in names_of(entry)
+                        if weak is is_weak
+                    )
+                    for is_weak in (False, True)
+                }
+                for is_weak, its in names.items():
+                    lowest = threshold / WEAK_ALIAS if is_weak else threshold
+                    if its and lowest <= 1 + SLACK:
+                        found |= shelf.asking_for([prepare(n, entity_type) for n in its], lowest)
+        for entry in entries:
+            for value in plain_identifiers(entry):
+                found.update(self._identifiers.find_one(hash_text(value)).tolist())
+        return found
 
     def _queries(self, subject: Subject, search_type: str) -> _Queries:
         """Return the subject's name by the rules of each type it is compared with."""

@@ -19,7 +19,7 @@ NAME, IDENTIFIER = "name", "identifier"
 DECIMALS = 9
 
 
-class BestName(Struct, frozen=True):
+class BestName(Struct, frozen=True, gc=False):
     """The name of an entry that is most like the query; `score` is that of the names alone.
 
     `query` is prepared by the rules of `kind`, and so are `words` and `legal_forms` of the listed
@@ -56,7 +56,7 @@ class BestName(Struct, frozen=True):
         return explain(self.query, prepare(self.text, self.kind), self.kind, is_weak=self.is_weak)
 
 
-class Match(Struct, frozen=True):
+class Match(Struct, frozen=True, gc=False):
     """An entry whose score reached the threshold, with the reasons.
 
     `best` is None where no name was compared; `parts` add up to the score; `agreement` says how

@@ -22,7 +22,7 @@ class EntityType(StrEnum):
     AIRCRAFT = "aircraft"
 
 
-class Identifier(Struct, frozen=True):
+class Identifier(Struct, frozen=True, gc=False):
     """A passport, tax, registration or IMO number, a wallet address, a call sign."""
 
     type: str
@@ -44,7 +44,7 @@ class Subject:
     identifiers: tuple[Identifier, ...] = ()
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One subject on a published list.
 
     `weak_aliases` are those the publisher itself calls weak: nicknames that many people bear.
@@ -117,7 +117,7 @@ class NameCalculation:
     factors: tuple[Factor, ...] = ()
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, gc=False):
     """What one feature does to the score of a match (app/screening/composition.py).
 
     `agreement` is in [0, 1], or None for what one of the sides does not know. But for the name's

@@ -8,7 +8,7 @@ pairs; words left over on the query's side count heavily against it, on the list
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.screening.model import EntityType
@@ -61,6 +61,17 @@ RULES: Mapping[EntityType, Rules] = {
         contradiction=0.15, one_word_unequal=0.9,
     ),
 }  # fmt: skip
+
+
+def reversed_rules(rules: Rules) -> Rules:
+    """Return the rules for whoever looks for the names that would find a listed one.
+
+    The sides change places, and with them what a word that is left over costs.
+    """
+    return replace(
+        rules, query_leftover=rules.listed_leftover, listed_leftover=rules.query_leftover
+    )
+
 
 #: "Snow Storm 1" is not "Snow Storm 2".
 NUMBERS_DIFFER = 0.7

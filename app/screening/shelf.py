@@ -116,6 +116,11 @@ class Shelf:
             if round(name.score, 6) >= threshold:
                 yield name
 
+    def asking_for(self, queries: Sequence[PreparedName], threshold: float) -> set[int]:
+        """Return the entries with a name that may score the threshold when it asks for a query."""
+        numbers = self._names.asking_for(queries, threshold - ROUNDING)
+        return set(self._entries[numbers].tolist())
+
     def best_name(self, found: NameFound, query: PreparedName) -> BestName:
         """Return what a match has to know of a name that was found."""
         words, legal_forms = self._names.words_of(found.number, self._prepared)

@@ -140,6 +140,19 @@ def compare_versions(tx: Cursor, before: int | None, after: int) -> Difference:
     return Difference(**one(tx))
 
 
+def changed_entries(tx: Cursor, before: int, after: int, *, limit: int) -> list[Entry]:
+    """Return entries of the later version that are new or not what they were, so many at most."""
+    given = {"before": before, "after": after, "limit": limit}
+    tx.execute(QUERIES["changed_entries"], given)
+    return [_decode(row["entry"]) for row in tx.fetchall()]
+
+
+def touched_ids(tx: Cursor, before: int, after: int) -> list[str]:
+    """Return ids of the earlier version's entries that are gone or not what they were."""
+    tx.execute(QUERIES["touched_ids"], {"before": before, "after": after})
+    return [row["entry_id"] for row in tx.fetchall()]
+
+
 def finish_version(
     tx: Cursor, version_id: int, entries: int, difference: Difference, seconds_per_entity: float
 ) -> None:

@@ -64,6 +64,24 @@ SELECT count(*) FILTER (WHERE before.entry_id IS NULL) AS added,
   FULL JOIN (SELECT entry_id, entry FROM watchlist_entries WHERE watchlist_id = %(after)s) AS after
        USING (entry_id);
 
+-- name: changed_entries
+-- As they are in the later version: those that are new there, and those that were others.
+SELECT after.entry::text AS entry
+  FROM watchlist_entries AS after
+  LEFT JOIN watchlist_entries AS before
+    ON before.watchlist_id = %(before)s AND before.entry_id = after.entry_id
+ WHERE after.watchlist_id = %(after)s AND after.entry IS DISTINCT FROM before.entry
+ ORDER BY after.entry_id COLLATE "C"
+ LIMIT %(limit)s;
+
+-- name: touched_ids
+-- Of the earlier version: those that are gone, and those that have changed.
+SELECT before.entry_id
+  FROM watchlist_entries AS before
+  LEFT JOIN watchlist_entries AS after
+    ON after.watchlist_id = %(after)s AND after.entry_id = before.entry_id
+ WHERE before.watchlist_id = %(before)s AND before.entry IS DISTINCT FROM after.entry;
+
 -- name: finish_version
 UPDATE watchlists
    SET entries = %(entries)s, added = %(added)s, removed = %(removed)s, changed = %(changed)s,

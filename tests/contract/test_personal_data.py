@@ -26,11 +26,16 @@ from app.jobs import service
 from app.jobs.model import NewItem
 from app.jobs.service import encode_item
 from app.kinds import documents
+from app.screening.lists.load import load_list
+from tests.faces import people
+from tests.faces_api import recognizer
 from tests.integration.conftest import Worker, until
 from tests.kyc import Web, load, serving
 from tests.model_server import fails, says
 from tests.model_server import serving as model_serving
 from tests.servers import beside_workers
+
+__all__ = ["people"]
 
 NAME = "Xylophandra Quillwick"
 BIRTH_DATE = "1931-02-19"
@@ -155,7 +160,7 @@ def tables_with_marks(database) -> set[str]:
         for name in [row["name"] for row in tx.fetchall()]:
             tx.execute(f"SELECT t::text AS text FROM {name} AS t")
             if any(marks_in(row["text"].encode()) for row in tx.fetchall()):
-                found.add(re.sub(r"_(kyc|documents|verifications|other).*", "", name))
+                found.add(re.sub(r"_(kyc|documents|faces|verifications|other).*", "", name))
     return found
 
 
@@ -333,8 +338,105 @@ def test_a_document_is_in_no_log_and_no_message_and_a_models_key_is_nowhere_at_a
         assert DOCUMENT not in tx.fetchone()["text"]
 
 
+def test_a_face_is_in_no_log_and_no_message_and_its_image_is_nowhere_at_all(
+    talkative, database, settings, tenant, tmp_path, recorder, web_process, people
+):
+    admin = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
+    place = f"/api/v1/organizations/{tenant.id}"
+    made = web_process.call("POST", f"{place}/collections", admin, json={"name": "x"})
+    mine = f"/api/v1/collections/{made.json()['data']['id']}"
+    who = [("external_ids[]", NAME), ("external_ids[]", DOCUMENT)]
+    who += [("metadata[]", json.dumps({"born": BIRTH_DATE}))] * 2
+    images = [("images", (NAME, people["person_a_1"])), ("images", (NAME, NAME.encode()))]
+    one = {"image": (NAME, people["person_a_2"])}
+
+    with recognizer(talkative, tmp_path) as worker:
+        key = {"Idempotency-Key": f"for {NAME}"}
+        batch = web_process.call(
+            "POST", f"{mine}/faces/batch-async", admin, files=images, data=who, headers=key
+        )
+        job_id = batch.json()["data"]["job_id"]
+
+        def done():
+            answer = web_process.call("GET", f"{place}/batch/{job_id}", admin).json()["data"]
+            return answer if answer["status"] == "done" else None
+
+        job = until(done, 60, "the job ends")
+        asked = web_process.call("POST", f"{mine}/identify", admin, files=one)
+        again = {"files": one, "data": {"external_id": NAME, "metadata": NAME}}
+        statuses = {
+            web_process.call("POST", f"{mine}/faces", admin, **again).status_code,
+            web_process.call(
+                "POST", f"{mine}/faces", admin, files=one, data={"external_id": NAME}
+            ).status_code,
+            web_process.call(
+                "POST", f"{mine}/verify", admin, files=one, data={"external_id": DOCUMENT}
+            ).status_code,
+        }
+        with refusing(database, "faces"):
+            failed = web_process.call(
+                "POST", f"{mine}/faces", admin, files=one, data={"external_id": f"{NAME} 2"}
+            )
+        worker_log = worker.log.read_bytes()
+
+    assert [item["success"] for item in job["results"]] == [True, False]
+    assert asked.json()["data"]["matches"][0]["external_id"] == NAME
+    assert statuses == {400, 409, 404}
+    assert failed.status_code == 500
+    assert marks_in(recorder.everything()) == set()
+    assert marks_in(web_process.log.read_bytes()) == set()
+    assert marks_in(worker_log) == set()
+    assert tables_with_marks(database) == {"items", "results", "faces"}
+    with database.transaction() as tx:
+        tx.execute("SELECT count(*) AS parts FROM face_images")
+        assert tx.fetchone()["parts"] == 0
+
+
 def _state(resources, job):
     return service.find(resources, job.tenant_id, job.dialect, job.external_id).state
+
+
+def test_a_watched_person_is_in_postgres_and_in_no_log_and_no_message(
+    resources, settings, tmp_path, tenant, recorder, web_process, worker_log
+):
+    """Put into a watchlist, checked, concerned by an update, and exported."""
+    token = tokens.mint_access(settings, tenant.id, "usr_admin", PERMISSIONS[Role.ADMIN])
+    load(resources, settings, tmp_path, "house", [{"id": "x-0", "name": "Somebody Else"}])
+    wanted = {"name": NAME, "check_frequency": "on_update"}
+    made = web_process.call("POST", "/kyc/watchlists", token, json=wanted).json()
+    path = f"/kyc/watchlists/{made['watchlist']['watchlist_id']}"
+    added = web_process.call("POST", f"{path}/subjects", token, json={"subjects": [PERSON]})
+    assert added.status_code == 200
+    checked = web_process.call("POST", f"{path}/monitor", token)
+    assert checked.json()["data"]["new_matches_count"] == 0
+    load_list(
+        *(resources.db, "house", _listing(tmp_path)),
+        format="plain",
+        allow_shrink=True,
+        index_dir=settings.index_dir,
+    )
+
+    def found() -> list:
+        return web_process.call("GET", f"{path}/changes", token).json()["changes"]
+
+    (change,) = until(found, 60, "the update is taken up")
+    assert change["match"]["matched_name"] == NAME
+    link = web_process.call("GET", f"/exports/{change['check_id']}?format=html", token).json()
+    page = web_process.call("GET", link["presigned_url"].partition(web_process.url)[2])
+    assert NAME in page.text
+    for wrong in ({"name": NAME}, {"name": "x", "lists": [NAME]}, {"name": ["x", NAME]}):
+        assert web_process.call("POST", "/kyc/watchlists", token, json=wrong).status_code >= 400
+
+    assert marks_in(web_process.log.read_bytes()) == set()
+    assert marks_in(worker_log.read_bytes()) == set()
+    assert marks_in(recorder.everything()) == set()
+    assert b"update.taken_up" in worker_log.read_bytes()
+
+
+def _listing(folder: Path) -> Path:
+    file = folder / "next.jsonl"
+    file.write_text(json.dumps(ENTRY) + "\n")
+    return file
 
 
 def test_a_verification_is_in_postgres_and_in_no_log_and_no_message_and_no_key_anywhere(

@@ -40,6 +40,7 @@ def settings(settings):
         claim_seconds=2.0,
         visibility_timeout=4.0,
         sweep_seconds=0.5,
+        monitor_seconds=0.5,
         stale_seconds=1.0,
         worker_grace_seconds=1.0,
     )

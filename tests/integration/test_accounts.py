@@ -81,10 +81,11 @@ def test_every_failed_login_reads_the_same(database, user, email, password):
 
 def test_an_unknown_user_takes_as_long_to_refuse_as_a_wrong_password(database, user):
     def seconds(email):
-        begun = time.perf_counter()
+        # Of the processor, and not of the wall's clock: others use the machine too.
+        begun = time.thread_time()
         with pytest.raises(InvalidCredentials):
             service.authenticate_password(database, email, "wrong password!")
-        return time.perf_counter() - begun
+        return time.thread_time() - begun
 
     seconds("warm-up@example.com")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from devtools import portraits
 from tests.setup.conftest import run, running, wait_until_nothing_lives
 
 
@@ -14,6 +17,21 @@ def test_the_demo_screens_a_thousand_entities_and_ends_with_status_0(state):
     onwards = shown.stdout.partition("Where to go next")[2]
     assert "python3 dev.py up" in onwards
     assert "http://" not in onwards, "its server is gone"
+    wait_until_nothing_lives(state, frozenset(), 1)
+
+
+def test_the_demo_of_faces_finds_people_again_and_ends_with_status_0(state):
+    try:
+        portraits.folder()
+    except portraits.NotToBeHad as why:
+        pytest.skip(str(why))
+
+    shown = run(state, "demo", "faces")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "3 enrolled, 2 failed" in shown.stdout
+    assert "3 of 3 answers are right." in shown.stdout
+    assert "Traceback" not in shown.stdout + shown.stderr
     wait_until_nothing_lives(state, frozenset(), 1)
 
 
@@ -36,7 +54,7 @@ def test_no_server_is_started_where_urls_are_given(state, servers):
         env = dev.wait_until_up()
 
         assert set(dev.children()) == {
-            *("web", "live", "worker", "documents", "control", "beat", "flower")
+            *("web", "live", "worker", "documents", "faces", "control", "beat", "flower")
         }
         assert {name: env[name] for name in urls} == urls
         dev.interrupt()

@@ -10,7 +10,7 @@ import psycopg2
 
 from tests.setup.conftest import run, running, wait_until_nothing_lives
 
-PROGRAMS = {"web", "live", "worker", "documents", "control", "beat", "flower"}
+PROGRAMS = {"web", "live", "worker", "documents", "faces", "control", "beat", "flower"}
 
 
 def test_every_program_of_the_procfile_runs(up):

@@ -156,6 +156,7 @@ def narrow(
     skipped: np.uint32,
     capable: np.uint32,
     two: bool,
+    fewest: int,
     met: int,
 ) -> int:
     """Keep the names whose words may be enough; return how many of the `met` those are.
@@ -163,8 +164,8 @@ def narrow(
     As if every word of the query were as much alike to what stands for it here as it is to anything
     on the list: first by how much its words bring, without a look at the name itself, which is far
     away in memory; then by the words of the name. `two` says that one strong pair is not enough,
-    where the listed name has a strong word (`scorer.strength_factor`); `capable` words can be in
-    one.
+    where the listed name has `fewest` strong words or more (`scorer.strength_factor`); `capable`
+    words can be in one.
     """
     size = asked.starts[query + 1] - asked.starts[query]
     needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
@@ -178,7 +179,7 @@ def narrow(
         name = touched[each]
         brief = briefs[name]
         theirs = brief & STRONG_WORDS
-        asks_for_two = two and theirs >= 1 and (theirs >= 2 or mine >= 2)
+        asks_for_two = two and theirs >= fewest and (theirs >= 2 or mine >= 2)
         has = np.uint32(paper.met[name] & WORDS) | skipped
         maybe = has & capable
         if asks_for_two and not maybe & (maybe - np.uint32(1)):

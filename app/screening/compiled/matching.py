@@ -50,10 +50,14 @@ class Rules(NamedTuple):
     contradiction: float
     one_word_unequal: float
     is_craft: bool
+    #: The names asked about are those of the list, and the listed ones those that would ask.
+    is_reversed: bool
 
 
-def rules_of(entity_type: EntityType) -> Rules:
+def rules_of(entity_type: EntityType, *, is_reversed: bool = False) -> Rules:
     rules = scorer.RULES[entity_type]
+    if is_reversed:
+        rules = scorer.reversed_rules(rules)
     return Rules(
         rules.query_leftover,
         rules.listed_leftover,
@@ -62,6 +66,7 @@ def rules_of(entity_type: EntityType) -> Rules:
         rules.contradiction,
         rules.one_word_unequal,
         entity_type in scorer.CRAFT,
+        is_reversed,
     )
 
 

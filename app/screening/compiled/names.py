@@ -15,11 +15,13 @@ from app.screening.compiled.asked import Asked
 from app.screening.compiled.filed import Filed, briefs_of, paper_for
 from app.screening.compiled.flat import JOINED, Flat, Numbers, classes
 from app.screening.compiled.jit import frozen, jit
-from app.screening.compiled.matching import Prepared, rules_of
+from app.screening.compiled.matching import Prepared, Rules, rules_of
 from app.screening.compiled.vocabulary import Listed
 from app.screening.model import EntityType
 from app.screening.names import PreparedName
 
+#: How many listed words are kept as texts, about 60 bytes each.
+REMEMBERED = 60_000
 #: Names of a list that are put down at once.
 _AT_ONCE = 1_000
 
@@ -33,10 +35,12 @@ class CompiledNames:
         filed: Filed,
     ) -> None:
         self._listed = listed
-        self._words = Texts(listed.text, listed.ends)
+        self._texts = Texts(listed.text, listed.ends)
+        self._words: dict[int, str] = {}
         self._prepared = prepared
         self._filed = filed
         self._rules = rules_of(entity_type)
+        self._reversed = rules_of(entity_type, is_reversed=True)
         self._acronyms = entity_type is EntityType.ORGANISATION
         self._asked = Asked(listed)
         self._paper = paper_for(len(listed.ends) - 1, len(prepared.weight))
@@ -132,11 +136,18 @@ class CompiledNames:
         """Return a listed name's words, and the classes of its legal forms."""
         starts = self._prepared.starts
         words = self._prepared.words[starts.item(number) : starts.item(number + 1)].tolist()
-        tokens = tuple([self._words[word] for word in words])
+        tokens = tuple([self._words.get(word) or self._word(word) for word in words])
         return tokens, classes(self._prepared.legal_forms.item(number))
+
+    def _word(self, number: int) -> str:
+        if len(self._words) >= REMEMBERED:
+            self._words.clear()
+        word = self._words[number] = self._texts[number]
+        return word
 
     def forget(self) -> None:
         self._asked.forget()
+        self._words.clear()
 
     def find(
         self,
@@ -148,19 +159,27 @@ class CompiledNames:
 
         `prepared` is what plain `Names` needs, and not this.
         """
+        found = self._find(queries, self._rules, threshold)
+        order = np.lexsort((found.names, found.queries))
+        return Found(found.queries[order], found.names[order], found.scores[order])
+
+    def asking_for(self, queries: Sequence[PreparedName], threshold: float) -> Array:
+        """Return the numbers of names that may score the threshold when they ask for a query."""
+        found = self._find(queries, self._reversed, threshold)
+        return np.unique(found.names)
+
+    def _find(self, queries: Sequence[PreparedName], rules: Rules, threshold: float) -> Found:
         asked, neighbours = self._asked.understand(queries)
-        found = retrieval.find(
+        return retrieval.find(
             asked,
             neighbours,
             self._prepared,
             self._filed,
             self._acronyms,
-            self._rules,
+            rules,
             threshold,
             self._paper,
         )
-        order = np.lexsort((found.names, found.queries))
-        return Found(found.queries[order], found.names[order], found.scores[order])
 
 
 _OF_PREPARED: Mapping[str, type[np.generic]] = {

@@ -118,6 +118,66 @@ def _note_whole(asked: Prepared, query: int, filed: Filed, acronyms: bool, paper
     return count
 
 
+@inner
+def _choose(
+    asked: Prepared,
+    query: int,
+    neighbours: Neighbours,
+    listed: Prepared,
+    filed: Filed,
+    rules: Rules,
+    threshold: float,
+    paper: Paper,
+    alike: Array,
+    most: Array,
+    bits: Array,
+    best: Array,
+) -> int:
+    """Note the names whose bound reaches the threshold, and return how many they are."""
+    size = asked.starts[query + 1] - asked.starts[query]
+    fill(asked, query, neighbours, paper.slot_of, alike, most, bits)
+    capable = weigh(asked, query, neighbours, filed, threshold, rules, paper)
+    skipped = too_little(asked, query, threshold, rules, paper)
+    mine = asked.strong[query]
+    lowest = threshold - _SLACK
+    # From so many strong words of the listed name on, one strong pair is too little.
+    fewest = 1
+    if rules.is_reversed:
+        # The rule for one word is about the side that asks, which here is the listed one.
+        two = mine > 0 and rules.one_strong_pair < lowest
+        if rules.one_word_query >= lowest:
+            fewest = 2
+    else:
+        kept_of_one = rules.one_word_query if mine == 1 else rules.one_strong_pair
+        two = mine > 0 and kept_of_one < lowest
+    but_one = all_but_one(asked, query, capable, paper)
+    every = cost_of(paper.cost, size, ~np.uint32(0))
+    if two and mine >= 2 and is_worth(paper.cost, size, but_one, every):
+        skipped = but_one
+    elif not is_worth(paper.cost, size, skipped, every):
+        skipped = np.uint32(0)
+    among = capable if two and not skipped else np.uint32(0)
+    met = _walk(asked, query, neighbours, filed.starts, filed.names, skipped, among, paper, 0)
+    if two and (among or skipped == but_one):
+        # For a name with so few strong words one pair can be enough.
+        weak = mine >= 2 and fewest == 1
+        starts = filed.weak_starts if weak else filed.single_starts
+        names = filed.weak_names if weak else filed.single_names
+        met = _walk(asked, query, neighbours, starts, names, np.uint32(0), np.uint32(0), paper, met)
+    met = narrow(
+        asked, query, listed, filed.briefs, paper.slot_of, most, bits, threshold, rules, paper,
+        skipped, capable, two, fewest, met,
+    )  # fmt: skip
+    worth_it = 0
+    for at in range(met):
+        name = paper.touched[at]
+        if not is_bounded(asked, query, listed, name, alike, threshold, rules, paper.slot_of, best):
+            paper.compared[name] = query
+            paper.touched[worth_it] = name
+            worth_it += 1
+    return worth_it
+
+
 @jit
 def find(
     asked: Prepared,
@@ -132,6 +192,7 @@ def find(
     """Return every listed name that scores the threshold, or less by a rounding error at most.
 
     Ordered by query. `acronyms` says that names of this type are known by their first letters.
+    Where `rules` are reversed, return every name that may score it when it asks, and score none.
     """
     queries = np.empty(256, np.int32)
     names = np.empty(256, np.int32)
@@ -153,47 +214,20 @@ def find(
             bits = np.empty(2 * slots, np.uint32)
         if slots * 2 * size > len(alike):
             alike = np.empty(2 * slots * size, np.float64)
-        fill(asked, query, neighbours, paper.slot_of, alike, most, bits)
-        capable = weigh(asked, query, neighbours, filed, threshold, rules, paper)
-        skipped = too_little(asked, query, threshold, rules, paper)
-        mine = asked.strong[query]
-        kept_of_one = rules.one_word_query if mine == 1 else rules.one_strong_pair
-        two = mine > 0 and kept_of_one < threshold - _SLACK
-        but_one = all_but_one(asked, query, capable, paper)
-        every = cost_of(paper.cost, size, ~np.uint32(0))
-        if two and mine >= 2 and is_worth(paper.cost, size, but_one, every):
-            skipped = but_one
-        elif not is_worth(paper.cost, size, skipped, every):
-            skipped = np.uint32(0)
-        among = capable if two and not skipped else np.uint32(0)
-        met = _walk(asked, query, neighbours, filed.starts, filed.names, skipped, among, paper, 0)
-        if two and (among or skipped == but_one):
-            # For a name with so few strong words one pair can be enough.
-            starts = filed.weak_starts if mine >= 2 else filed.single_starts
-            names_ = filed.weak_names if mine >= 2 else filed.single_names
-            met = _walk(
-                asked, query, neighbours, starts, names_, np.uint32(0), np.uint32(0), paper, met
-            )
-        met = narrow(
-            asked, query, listed, filed.briefs, paper.slot_of, most, bits, threshold, rules, paper,
-            skipped, capable, two, met,
+        worth_it = _choose(
+            asked, query, neighbours, listed, filed, rules, threshold, paper,
+            alike, most, bits, best,
         )  # fmt: skip
-        worth_it = 0
-        for at in range(met):
-            name = paper.touched[at]
-            if not is_bounded(
-                asked, query, listed, name, alike, threshold, rules, paper.slot_of, best
-            ):
-                paper.compared[name] = query
-                paper.touched[worth_it] = name
-                worth_it += 1
         for whole in range(2):
             count = worth_it if whole == 0 else _note_whole(asked, query, filed, acronyms, paper)
             for at in range(count):
                 name = paper.touched[at]
-                value = score(
-                    asked, query, listed, name, paper.slot_of, alike, 2 * size, rules, paper.pairs
-                )
+                value = 1.0
+                if not rules.is_reversed:
+                    value = score(
+                        asked, query, listed, name, paper.slot_of, alike, 2 * size, rules,
+                        paper.pairs,
+                    )  # fmt: skip
                 if value < threshold - _SLACK:
                     continue
                 if kept == len(scores):

@@ -149,7 +149,7 @@ def listed() -> list[Entry]:
 
 
 def test_the_scores_of_a_whole_batch_can_be_done_again_by_hand(listed):
-    subjects = [kyc._subject(each["subject"]) for each in entities(2_000, seed=5)]
+    subjects = [kyc.read_subject(each["subject"]) for each in entities(2_000, seed=5)]
     # And every listed name, which is where the top of the scale is crowded.
     subjects += [Subject(entry.name, entry.entity_type) for entry in listed]
     index = Index.build(listed)

@@ -1,0 +1,273 @@
+"""Dialect C: reading multipart/form-data while it comes in, images straight into storage.
+
+Flask's own reader would put every file into memory or onto this machine's disk first. This one
+holds a part of one image and the texts of the form, whatever the size of the request; whatever
+goes wrong on the way, nothing of the request stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from flask import request
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.sansio.multipart import (
+    Data,
+    Epilogue,
+    Event,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+)
+
+from app.api.context import caller, resources
+from app.errors import InvalidParameter, TooLarge
+from app.faces import images
+from schemas import texts
+
+#: Images of one request, unless a call says less [seed C].
+MOST_IMAGES = 100
+
+#: What everything but the images may take.
+FORM_BYTES = 1024 * 1024
+
+#: Parts of a form; each image has an external id and metadata beside it.
+_MOST_PARTS = 1_000
+_BLOCK = 64 * 1024
+#: What of a request that is too large is still read and thrown away, so that a client which writes
+#: first and reads then gets the answer instead of a broken connection.
+_DRAINED = 64 * 1024 * 1024
+
+#: `images`, `images[]`, `images[7]`; of calls for one image also `image`.
+_IMAGE = re.compile(r"images?(\[[0-9]{0,3}\])?|image[12]|source|target")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An image that was sent; its bytes are in storage, at its position in the request."""
+
+    field: str
+    is_too_large: bool
+
+
+@dataclass(slots=True)
+class Form:
+    """What a request held: texts by the name of their field, and which images."""
+
+    batch: UUID
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    images: list[Sent] = field(default_factory=list)
+    #: How many there were, which may be more than are taken.
+    received: int = 0
+    #: Stands for the request: of the same request the same.
+    fingerprint: str = ""
+
+    def one(self, name: str) -> str | None:
+        """Return the last of the texts of that name."""
+        given = self.texts.get(name)
+        return given[-1] if given else None
+
+    def all(self, *names: str) -> list[str]:
+        return [text for name in names for text in self.texts.get(name, [])]
+
+
+@contextmanager
+def received(most_images: int = MOST_IMAGES) -> Iterator[Form]:
+    """Read the request, and give its images back if the block fails.
+
+    Raises InvalidParameter, TooLarge or QuotaExceeded.
+    """
+    form = Form(uuid4())
+    images.check_room(resources().db, resources().settings, caller().tenant_id)
+    try:
+        _read(form, most_images)
+        yield form
+    except BaseException:
+        # Also of a client that hung up: nothing of what it sent stays.
+        images.discard(resources().db, resources().settings, form.batch)
+        raise
+
+
+def _read(form: Form, most_images: int) -> None:
+    boundary = request.mimetype_params.get("boundary", "")
+    if request.mimetype != "multipart/form-data" or not boundary:
+        raise InvalidParameter("Send the images as Content-Type: multipart/form-data.")
+    limit = most_images * resources().settings.face_image_max_bytes + FORM_BYTES
+    reader = _Reader(form, most_images, boundary.encode("latin-1", "replace"))
+    try:
+        for block in _blocks(limit):
+            reader.feed(block)
+        reader.end()
+    except ValueError as error:
+        # What werkzeug says of it may quote a part of the body.
+        raise InvalidParameter("The body is no complete multipart/form-data.") from error
+    if form.received > most_images:
+        raise InvalidParameter(
+            f"At most {most_images} {'image is' if most_images == 1 else 'images are'} taken at"
+            f" once; {form.received} were sent.",
+            max=most_images,
+            received=form.received,
+        )
+    form.fingerprint = reader.fingerprint()
+
+
+def _blocks(limit: int) -> Iterator[bytes]:
+    request.max_content_length = limit
+    stream = None
+    size = 0
+    try:
+        stream = request.stream
+        while block := stream.read(_BLOCK):
+            size += len(block)
+            if size > limit:
+                raise RequestEntityTooLarge
+            yield block
+    except RequestEntityTooLarge as error:
+        _drain()
+        raise TooLarge(f"The body may hold at most {limit:,} bytes.", max_bytes=limit) from error
+    except ClientDisconnected as error:
+        raise InvalidParameter("The body is shorter than its Content-Length says.") from error
+    except (InvalidParameter, HTTPException):
+        raise
+    except OSError as error:
+        # Only the client's bytes can go wrong here, and every server has names of its own for how.
+        raise InvalidParameter("The body cannot be read to its end.") from error
+    if size < (request.content_length or 0):
+        raise InvalidParameter("The body is shorter than its Content-Length says.")
+
+
+def _drain() -> None:
+    stream = request.environ["wsgi.input"]
+    left = min(_DRAINED, request.content_length or _DRAINED)
+    try:
+        while left > 0 and (part := stream.read(min(_BLOCK, left))):
+            left -= len(part)
+    except OSError:
+        # The client is gone already.
+        return
+
+
+class _Reader:
+    """Takes a form apart as it comes in."""
+
+    def __init__(self, form: Form, most_images: int, boundary: bytes) -> None:
+        self._form = form
+        self._most = most_images
+        self._decoder = MultipartDecoder(boundary, FORM_BYTES, max_parts=_MOST_PARTS)
+        self._writer = images.Writer(
+            resources().db, resources().settings, caller().tenant_id, form.batch
+        )
+        self._name = ""
+        self._filename: str | None = None
+        self._is_image = False
+        self._is_stored = False
+        self._text = bytearray()
+        self._size = 0
+        self._texts_size = 0
+        self._digest = hashlib.sha256()
+        self._all = hashlib.sha256(f"{request.method} {request.path}".encode())
+
+    def feed(self, block: bytes) -> None:
+        self._decoder.receive_data(block)
+        self._take()
+
+    def end(self) -> None:
+        self._decoder.receive_data(None)
+        if not self._take():
+            raise ValueError("the form has no end")
+
+    def fingerprint(self) -> str:
+        return self._all.hexdigest()
+
+    def _take(self) -> bool:
+        """Handle what has come in, and tell whether that was all there is."""
+        while True:
+            event = self._next()
+            if isinstance(event, NeedData):
+                return False
+            if isinstance(event, Epilogue):
+                return True
+            if isinstance(event, Field | File):
+                self._begin(event)
+            elif isinstance(event, Data):
+                self._data(event)
+
+    def _next(self) -> Event:
+        try:
+            return self._decoder.next_event()
+        except RequestEntityTooLarge as error:
+            raise InvalidParameter(
+                f"A form has at most {_MOST_PARTS:,} parts, and {FORM_BYTES:,} bytes of text."
+            ) from error
+
+    def _begin(self, event: Field | File) -> None:
+        # Typed as a text, and yet None for a part that has no name.
+        if not event.name:
+            raise InvalidParameter("Every part of a form needs a name.")
+        self._name = event.name
+        self._filename = event.filename if isinstance(event, File) else None
+        self._is_image = _IMAGE.fullmatch(event.name) is not None
+        self._is_stored = self._is_image and self._form.received < self._most
+        self._text.clear()
+        self._size = 0
+        self._digest = hashlib.sha256()
+        if self._is_stored:
+            self._writer.begin(len(self._form.images))
+
+    def _data(self, event: Data) -> None:
+        self._size += len(event.data)
+        self._digest.update(event.data)
+        if self._is_stored:
+            self._writer.write(event.data)
+        elif not self._is_image:
+            self._texts_size += len(event.data)
+            if self._texts_size > FORM_BYTES:
+                raise InvalidParameter(
+                    f"All fields but the images may take {FORM_BYTES:,} bytes together."
+                )
+            self._text += event.data
+        if not event.more_data:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._all.update(f"\n{len(self._name)} {self._name} {self._size} ".encode())
+        self._all.update(self._digest.digest())
+        if not self._is_image:
+            self._keep_text()
+            return
+        if self._filename == "" and not self._size:
+            # What a browser sends for a field in which nobody chose a file.
+            return
+        self._form.received += 1
+        if self._is_stored:
+            self._writer.finish()
+            self._form.images.append(Sent(self._name, self._writer.is_too_large))
+
+    def _keep_text(self) -> None:
+        try:
+            text = self._text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidParameter(f"The field {self._shown()} is not UTF-8.") from error
+        if not texts.is_storable(text):
+            raise InvalidParameter(f"The field {self._shown()} holds a NUL, which is not taken.")
+        self._form.texts.setdefault(self._name, []).append(text)
+
+    def _shown(self) -> str:
+        return ascii(self._name[:40])
+
+
+def require_images(form: Form, count: int = 1) -> Sequence[Sent]:
+    """Return the images, or raise InvalidParameter unless there are so many."""
+    if len(form.images) < count:
+        raise InvalidParameter(
+            "Send the image in the field `image`."
+            if count == 1
+            else f"Send {count} images, in the fields `image1` and `image2`."
+        )
+    return form.images

@@ -1,0 +1,158 @@
+"""Images as they were sent, kept until their item has ended: written in parts, as they come in.
+
+A part is a row, and a transaction of its own: a request that takes minutes holds no connection,
+and no more than one part of it is in memory. What a request leaves behind that never became a job
+goes at once where that is possible, and after an hour where the process itself was killed.
+
+Where MUSTER_FACE_STORE names an object store, that holds the bytes, and the rows say which there
+are: one is written before its object and deleted after it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import UUID
+
+from app.db import Cursor, Database
+from app.errors import ItemError, QuotaExceeded, Unavailable
+from app.faces import codes, objects, store
+from app.settings import Settings
+
+#: Of one row. Postgres and the driver hold a few copies of it for a moment.
+PART_BYTES = 256 * 1024
+
+#: What belongs to no job after this long was left behind.
+_KEPT_SECONDS = 3600.0
+
+#: Until then many of the images that wait will have had their turn.
+_FULL_FOR = 30
+
+
+class Writer:
+    """Writes one image. No more of it than the limit is kept: then it `is_too_large`."""
+
+    def __init__(self, db: Database, settings: Settings, tenant_id: UUID, batch: UUID) -> None:
+        self._db = db
+        self._objects = objects.of(settings)
+        self._limit = settings.face_image_max_bytes
+        self._tenant_id = tenant_id
+        self._batch = batch
+        self._position = -1
+        self._begin()
+
+    def _begin(self) -> None:
+        self._part_no = 0
+        self._buffer = bytearray()
+        self.size = 0
+
+    def begin(self, position: int) -> None:
+        """Go on with the image at this position; what came before was finished."""
+        self._position = position
+        self._begin()
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.size > self._limit
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.is_too_large:
+            self._buffer.clear()
+            return
+        self._buffer += data
+        # An object is sent whole: one image is in memory, and never two.
+        while self._objects is None and len(self._buffer) >= PART_BYTES:
+            self._store(bytes(self._buffer[:PART_BYTES]))
+            del self._buffer[:PART_BYTES]
+
+    def finish(self) -> None:
+        """Write what is left. Of an image that is too large nothing stays."""
+        if self.is_too_large:
+            with self._db.transaction() as tx:
+                store.delete_images(tx, self._batch, [self._position])
+        elif self._objects is not None:
+            self._store(b"", object_size=self.size)
+            self._objects.put(self._batch, self._position, bytes(self._buffer))
+        elif self._buffer or not self._part_no:
+            # An empty image has one part as well: it is there, and its item says what it is.
+            self._store(bytes(self._buffer))
+        self._buffer.clear()
+
+    def _store(self, data: bytes, object_size: int | None = None) -> None:
+        with self._db.transaction() as tx:
+            # The job that names them is committed in earnest, and these before it.
+            store.lightly(tx)
+            store.insert_part(
+                tx,
+                self._tenant_id,
+                self._batch,
+                self._position,
+                self._part_no,
+                data,
+                object_size=object_size,
+                seconds=_KEPT_SECONDS,
+            )
+        self._part_no += 1
+
+
+def check_room(db: Database, settings: Settings, tenant_id: UUID) -> None:
+    """Raise QuotaExceeded if as much waits for its turn as a tenant may have waiting."""
+    with db.transaction() as tx:
+        waiting = store.waiting_bytes(tx, tenant_id)
+    if waiting >= settings.face_images_max_bytes:
+        raise QuotaExceeded(
+            f"Your images that wait for their turn take the {settings.face_images_max_bytes:,}"
+            " bytes allowed (MUSTER_FACE_IMAGES_MAX_BYTES). Wait until some are enrolled.",
+            retry_after=_FULL_FOR,
+        )
+
+
+def load(db: Database, settings: Settings, tenant_id: UUID, batch: UUID, position: int) -> bytes:
+    """Return an image. Raises ItemError if it is not there any more, and Unavailable."""
+    with db.transaction() as tx:
+        found = store.load_image(tx, tenant_id, batch, position)
+    data: bytes | None = None
+    if found is not None:
+        data, is_elsewhere = found
+        kept = objects.of(settings)
+        if is_elsewhere:
+            data = None if kept is None else kept.get(batch, position)
+    if data is None:
+        raise ItemError(codes.INVALID_IMAGE, "The image is gone; send it again.")
+    return data
+
+
+def release(tx: Cursor, batch: UUID, positions: list[int]) -> None:
+    """Delete the images of items that have ended. Twice is as good as once."""
+    store.delete_images(tx, batch, positions)
+
+
+def discard(db: Database, settings: Settings, batch: UUID) -> None:
+    """Delete all images of a request that became no job."""
+    with db.transaction() as tx:
+        store.delete_images(tx, batch)
+    delete_objects(db, settings, batch)
+
+
+def delete_objects(db: Database, settings: Settings, batch: UUID | None = None) -> None:
+    """Delete objects that are done with, of one request or of all. After the commit that says so.
+
+    Where the store is away they stay noted, and the sweep tries again.
+    """
+    kept = objects.of(settings)
+    if kept is None:
+        return
+    with suppress(Unavailable):
+        while True:
+            with db.transaction() as tx:
+                done = store.list_done(tx, batch, limit=objects.AT_ONCE)
+            if not done:
+                return
+            kept.delete(done)
+            with db.transaction() as tx:
+                store.forget_done(tx, done)
+
+
+def purge(tx: Cursor) -> int:
+    """Delete what no living job needs; return how many parts there were here."""
+    return store.purge_images(tx)

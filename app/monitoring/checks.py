@@ -1,0 +1,371 @@
+"""A check: subjects go through a screening job, and its results through what was known before.
+
+A check and its job have one id. Whoever finds the job ended compares: the caller who waits, a poll,
+or the clock; the second to come finds the check closed. Twice looks like once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from app.db import Cursor
+from app.errors import CheckRunning, JobNotFound, MonitorNotFound
+from app.jobs import service as jobs
+from app.jobs import store as job_store
+from app.jobs.dispatch import INTERACTIVE
+from app.jobs.model import ItemStatus, Job, NewJob
+from app.jobs.states import JobState
+from app.kinds import kyc
+from app.monitoring import store
+from app.monitoring.model import (
+    INTERVALS,
+    Cause,
+    Check,
+    CheckState,
+    Hit,
+    Monitor,
+    fingerprint,
+)
+from app.monitoring.store import Change, NewHit
+from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+#: Checks of so many subjects are made while the caller waits.
+SMALL = 100
+#: Matches of one subject that are compared: more than any has that is worth watching.
+_MATCHES = 10_000
+#: After a check that failed, everybody is checked again, so many seconds later.
+AGAIN_SECONDS = 900.0
+SYSTEM = "muster"
+
+#: A list, the version that was known and the one that is: (name, version, version).
+Update = tuple[str, str | None, str | None]
+
+
+def begin(
+    resources: Resources,
+    monitor: Monitor,
+    cause: Cause,
+    *,
+    by: str = SYSTEM,
+    entity_ids: Iterable[str] | None = None,
+    update: Update | None = None,
+    knows: Mapping[str, int] | None = None,
+) -> tuple[Check, Job | None]:
+    """Begin a check of the monitor's subjects, or of these alone.
+
+    Of an `update` only that list is searched. `knows` are versions that the monitor will know when
+    it is done; without it and with everybody screened, all that are searched. No job is made where
+    there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
+    """
+    # Before the transaction: it has one of its own.
+    plan = _plan(resources, monitor, cause, by, update)
+    wanted = store.Wanted(
+        monitor.id,
+        None if entity_ids is None else sorted(set(entity_ids)),
+        unscreened=cause is Cause.SUBJECTS_ADDED,
+    )
+    with resources.db.transaction() as tx:
+        now = store.lock_monitor(tx, monitor.id)
+        if now is None:
+            raise MonitorNotFound("The watchlist has been deleted.")
+        everybody = entity_ids is None and (
+            cause is not Cause.SUBJECTS_ADDED or now.checked_at is None
+        )
+        subjects = store.count_wanted(tx, wanted)
+        check = store.insert_check(
+            tx,
+            {
+                "id": uuid4(),
+                "monitor_id": monitor.id,
+                "cause": cause,
+                "list_name": update and update[0],
+                "from_version": update and update[1],
+                "to_version": update and update[2],
+                "scope": [update[0]] if update else None,
+                "last_number": store.last_number(tx, monitor.id),
+                "subjects": subjects,
+                "created_by": by,
+            },
+        )
+        if check is None:
+            raise CheckRunning(
+                "A check of this watchlist is under way; its history shows how far it is.",
+                check_id=str(_running(tx, monitor.id)),
+            )
+        if everybody and update is None:
+            searched = _searched(monitor, plan)
+            store.forget_lists(tx, monitor.id, list(searched))
+            store.set_lists(tx, monitor.id, searched)
+        elif knows is not None:
+            store.set_lists(tx, monitor.id, knows)
+        if not subjects:
+            return _close(tx, now, check, [], everybody=everybody), None
+        small = cause is Cause.MANUAL and subjects <= SMALL
+        plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
+        job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
+    log.info(
+        "check.begun",
+        extra={"check_id": str(check.id), "cause": cause.value, "subjects": subjects},
+    )
+    jobs.launch(resources, job, range(job.chunk_count))
+    return check, job
+
+
+def _running(tx: Cursor, monitor_id: UUID) -> UUID | None:
+    found = store.running_check(tx, monitor_id)
+    return None if found is None else found.id
+
+
+def _plan(
+    resources: Resources, monitor: Monitor, cause: Cause, by: str, update: Update | None
+) -> NewJob:
+    """Return the job without its items."""
+    wanted: dict[str, Any] = {"search_type": monitor.search_type}
+    if update is not None:
+        wanted["lists"] = [update[0]]
+    elif monitor.lists is not None:
+        wanted["lists"] = list(monitor.lists)
+    planned = kyc.plan(
+        resources,
+        tenant_id=monitor.tenant_id,
+        created_by=by,
+        items=(),
+        threshold=monitor.threshold,
+        labels={"watchlist_id": str(monitor.id), "cause": cause.value},
+        wanted=wanted,
+    )
+    return replace(planned, options={**planned.options, "shown_matches": _MATCHES})
+
+
+def _searched(monitor: Monitor, planned: NewJob) -> dict[str, int]:
+    """Return, of each list that the job searches, the version's id."""
+    return {
+        name: int(its["id"])
+        for name, its in planned.options["lists"].items()
+        if monitor.searches(name)
+    }
+
+
+def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | None:
+    """Compare the results of a check whose job has ended, and close it.
+
+    Return the check as it then is, or None if there is none any more. While the job runs, nothing
+    is done; nor if the check is closed.
+    """
+    job: Job | None
+    try:
+        job = jobs.find(resources, tenant_id, kyc.NAME, str(check_id))
+    except JobNotFound:
+        # Deleted by somebody.
+        job = None
+    with resources.db.transaction() as tx:
+        check = store.lock_check(tx, check_id)
+        if check is None or check.state != CheckState.RUNNING:
+            return check
+        if job is not None and not job.state.is_final:
+            return check
+        monitor = store.lock_monitor(tx, check.monitor_id)
+        assert monitor is not None, "its checks are deleted with it"
+        if job is None or job.state is not JobState.COMPLETED:
+            return _fail(tx, check, job)
+        everybody = check.cause is not Cause.LIST_UPDATE and (
+            check.cause is not Cause.SUBJECTS_ADDED or monitor.checked_at is None
+        )
+        return _close(tx, monitor, check, _pages(tx, job), everybody=everybody, job=job)
+
+
+def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yield the job's results in this transaction, page by page."""
+    first = 0
+    while first < job.total:
+        page = job_store.list_results(
+            tx, job, first=first, end=job.total, limit=jobs.RESULT_PAGE, statuses=tuple(ItemStatus)
+        )
+        if not page:
+            return
+        yield page
+        first = page[-1]["position"] + 1
+
+
+def _fail(tx: Cursor, check: Check, job: Job | None) -> Check | None:
+    code, message = "job_not_found", "The screening job of this check does not exist."
+    if job is not None:
+        code = job.error_code or str(job.state)
+        message = job.error_message or f"The screening job of this check was {job.state}."
+    log.warning("check.failed", extra={"check_id": str(check.id), "code": code})
+    store.check_again(tx, check.monitor_id, AGAIN_SECONDS)
+    return store.fail_check(tx, check.id, code, message)
+
+
+def _close(
+    tx: Cursor,
+    monitor: Monitor,
+    check: Check,
+    pages: Iterable[Sequence[Mapping[str, Any]]],
+    *,
+    everybody: bool,
+    job: Job | None = None,
+) -> Check:
+    previous = store.count_hits(tx, monitor.id, check.scope)
+    comparison = _Comparison(tx, monitor, check)
+    for page in pages:
+        comparison.compare(page)
+    if everybody:
+        store.note_checked(tx, monitor.id, INTERVALS[monitor.check_frequency])
+    versions = {} if job is None else _versions(job)
+    searched = comparison.checked
+    found = store.finish_check(
+        tx,
+        check.id,
+        failed=comparison.failed,
+        matches=store.count_hits(tx, monitor.id, check.scope),
+        previous=previous,
+        added=comparison.kinds["new"],
+        gone=comparison.kinds["gone"],
+        changed=comparison.kinds["changed"],
+        by_list={
+            name: {"checked": count, "matches": comparison.matches[name]}
+            for name, count in sorted(searched.items())
+        },
+        list_versions={name: versions[name] for name in sorted(searched) if name in versions},
+    )
+    log.info(
+        "check.finished",
+        extra={
+            "check_id": str(check.id),
+            "subjects": check.subjects,
+            "new": found.added,
+            "gone": found.gone,
+            "changed": found.changed,
+        },
+    )
+    return found
+
+
+def _versions(job: Job) -> dict[str, str]:
+    """Return which version of each list the job searched."""
+    return {name: its["version"] for name, its in job.options["lists"].items()}
+
+
+class _Comparison:
+    """What is found of subjects, page by page, beside what was known of them."""
+
+    def __init__(self, tx: Cursor, monitor: Monitor, check: Check) -> None:
+        self._tx = tx
+        self._monitor = monitor
+        self._check = check
+        self._written = 0
+        self.failed = 0
+        #: By list: subjects that were compared with it, and matches they have there.
+        self.checked: Counter[str] = Counter()
+        self.matches: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+
+    def compare(self, page: Sequence[Mapping[str, Any]]) -> None:
+        done = {}
+        for row in page:
+            if row["status"] != "succeeded":
+                # Nobody looked: what was known stands, and he is looked at again.
+                self.failed += 1
+            else:
+                done[row["ref"]] = json.loads(row["result"])
+        for detail in done.values():
+            self.checked.update(detail["list_versions"].keys())
+        numbers = store.numbers_of(self._tx, self._monitor.id, list(done))
+        as_screened = [
+            name for name, number in numbers.items() if number <= self._check.last_number
+        ]
+        known = self._known(as_screened)
+        self._write(
+            [
+                each
+                for name in sorted(as_screened)
+                for each in self._differences(name, done[name], known.get(name, {}))
+            ]
+        )
+        if self._check.scope is None:
+            # On everything, and not on one list alone.
+            store.mark_screened(self._tx, self._check, as_screened)
+
+    def _known(self, names: Sequence[str]) -> dict[str, dict[tuple[str, str], Hit]]:
+        found: dict[str, dict[tuple[str, str], Hit]] = {}
+        for hit in store.load_hits(self._tx, self._monitor.id, names, self._check.scope):
+            found.setdefault(hit.entity_id, {})[hit.list_name, hit.entry_id] = hit
+        return found
+
+    def _differences(
+        self, name: str, detail: Mapping[str, Any], known: Mapping[tuple[str, str], Hit]
+    ) -> Iterator[tuple[Change, NewHit | None, Hit | None]]:
+        """Yield each change with the hit to write, or the one to delete."""
+        # What a reviewer ruled out is no hit.
+        now = {
+            (match["list_name"], match["match_data"]["id"]): match
+            for match in detail["matches"]
+            if not match.get("suppressed")
+        }
+        for key, match in now.items():
+            self.matches[key[0]] += 1
+            before = known.get(key)
+            mark, score = fingerprint(match), match["confidence_score"]
+            if before is not None and before.fingerprint == mark:
+                continue
+            kind = "new" if before is None else "changed"
+            hit = (name, *key, match["list_version"], score, mark, match)
+            was = None if before is None else before.score
+            yield Change(name, *key, kind, self._is_alert(kind), score, was, match), hit, None
+        for key, hit_before in known.items():
+            if key not in now:
+                change = Change(
+                    name, *key, "gone", self._is_alert("gone"), None, hit_before.score,
+                    hit_before.detail,
+                )  # fmt: skip
+                yield change, None, hit_before
+
+    def _is_alert(self, kind: str) -> bool:
+        return self._monitor.on_new_match if kind == "new" else self._monitor.on_status_change
+
+    def _write(self, differences: Sequence[tuple[Change, NewHit | None, Hit | None]]) -> None:
+        changes = [change for change, _, _ in differences]
+        self.kinds.update(change.change for change in changes)
+        store.put_hits(self._tx, self._monitor.id, [hit for _, hit, _ in differences if hit])
+        store.delete_hits(self._tx, [hit for _, _, hit in differences if hit])
+        store.insert_changes(self._tx, self._check, changes, self._written)
+        self._written += len(changes)
+
+
+def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
+    """A list is not in force any more: nothing on it is a hit. Raises CheckRunning."""
+    with resources.db.transaction() as tx:
+        now = store.lock_monitor(tx, monitor.id)
+        if now is None:
+            raise MonitorNotFound("The watchlist has been deleted.")
+        names = store.holders_on_list(tx, monitor.id, list_name)
+        check = store.insert_check(
+            tx,
+            {
+                "id": uuid4(),
+                "monitor_id": monitor.id,
+                "cause": Cause.LIST_UPDATE,
+                "list_name": list_name,
+                "from_version": None,
+                "to_version": None,
+                "scope": [list_name],
+                "last_number": store.last_number(tx, monitor.id),
+                "subjects": len(names),
+                "created_by": SYSTEM,
+            },
+        )
+        if check is None:
+            raise CheckRunning("A check of this watchlist is under way.")
+        store.forget_list(tx, monitor.id, list_name)
+        nothing = json.dumps({"matches": [], "list_versions": {}})
+        rows = [{"status": "succeeded", "ref": name, "result": nothing} for name in names]
+        return _close(tx, now, check, [rows] if rows else [], everybody=False)

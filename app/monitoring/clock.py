@@ -1,0 +1,100 @@
+"""What beat looks for: checks that ended, checks that are due, lists that changed.
+
+Everything is read from Postgres, and doing it twice does it once: a look that is lost is made good
+by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound
+from app.jobs.dispatch import send_update
+from app.monitoring import checks, store
+from app.monitoring.model import Cause
+from app.monitoring.sources import SOURCES
+from app.monitoring.verifications import clock as verifications
+from app.resources import Resources
+
+log = logging.getLogger(__name__)
+
+#: Of one sort in one look; the next look goes on.
+_LIMIT = 200
+#: Subjects are screened so many seconds after they came: others may come along with them.
+PATIENCE = 60.0
+#: Nobody else sees to a list's update for so long, unless it is done before.
+CLAIM_SECONDS = 1800.0
+
+
+def look(resources: Resources) -> None:
+    """Look once. Raises Unavailable."""
+    _settle(resources)
+    _begin(resources)
+    _withdraw(resources)
+    verifications.look(resources)
+    _send(resources)
+
+
+def _settle(resources: Resources) -> None:
+    with resources.db.transaction() as tx:
+        running = store.list_running(tx, limit=_LIMIT)
+    for each in running:
+        checks.settle(resources, each["tenant_id"], each["id"])
+
+
+def _begin(resources: Resources) -> None:
+    with resources.db.transaction() as tx:
+        due = store.list_due(tx, patience=PATIENCE, limit=_LIMIT)
+    for monitor, by_clock in due:
+        try:
+            checks.begin(resources, monitor, Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED)
+        except (CheckRunning, MonitorNotFound):
+            # Somebody else was quicker.
+            continue
+
+
+def _withdraw(resources: Resources) -> None:
+    with resources.db.transaction() as tx:
+        withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
+    for monitor, list_name in withdrawn:
+        try:
+            checks.withdraw(resources, monitor, list_name)
+        except (CheckRunning, MonitorNotFound):
+            continue
+
+
+def _send(resources: Resources) -> None:
+    """Hand each list that has changed to a worker that screens: it has the engine."""
+    names = {name for source in SOURCES for name in source.outdated(resources)}
+    for name in sorted(names):
+        with resources.db.transaction() as tx:
+            if not store.claim_update(tx, name, CLAIM_SECONDS):
+                continue
+        try:
+            send_update(resources.celery, name, CLAIM_SECONDS)
+        except BrokerUnavailable:
+            log.warning("update.deferred", extra={"list": name})
+            release(resources, name)
+
+
+def take_up(resources: Resources, list_name: str) -> None:
+    """Do what `look` asked for. Raises Unavailable."""
+    # Here and not above: the worker that only controls never loads an engine.
+    from app.monitoring import updates
+
+    try:
+        updates.take_up(resources, list_name)
+    finally:
+        release(resources, list_name)
+
+
+def renew(resources: Resources) -> None:
+    from app.monitoring import updates
+
+    updates.renew(resources)
+
+
+def release(resources: Resources, list_name: str) -> None:
+    """Let others see to the list's update."""
+    with resources.db.transaction() as tx:
+        store.release_update(tx, list_name)

@@ -1,0 +1,308 @@
+-- Queries for app/monitoring/store.py. One function there per query here, same name.
+
+-- name: insert_monitor
+INSERT INTO monitors (id, tenant_id, name, description, check_frequency, lists, threshold,
+                      search_type, on_new_match, on_status_change, created_by, next_check_at)
+VALUES (%(id)s, %(tenant_id)s, %(name)s, %(description)s, %(check_frequency)s, %(lists)s,
+        %(threshold)s, %(search_type)s, %(on_new_match)s, %(on_status_change)s, %(created_by)s,
+        now() + %(interval)s)
+ON CONFLICT (tenant_id, name) DO NOTHING
+RETURNING *;
+
+-- name: find_monitor
+SELECT * FROM monitors WHERE tenant_id = %(tenant_id)s AND id = %(id)s;
+
+-- name: lock_monitor
+SELECT * FROM monitors WHERE id = %(id)s FOR UPDATE;
+
+-- name: list_monitors
+SELECT * FROM monitors
+ WHERE tenant_id = %(tenant_id)s
+   AND (%(before_at)s::timestamptz IS NULL
+        OR (created_at, id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s;
+
+-- name: is_name_taken
+SELECT EXISTS (
+    SELECT FROM monitors
+     WHERE tenant_id = %(tenant_id)s AND name = %(name)s AND id <> %(id)s) AS taken;
+
+-- name: update_monitor
+UPDATE monitors
+   SET name = %(name)s, description = %(description)s, check_frequency = %(check_frequency)s,
+       lists = %(lists)s, threshold = %(threshold)s, search_type = %(search_type)s,
+       on_new_match = %(on_new_match)s, on_status_change = %(on_status_change)s,
+       -- A check that is to be made again soon, because one failed, is made all the same.
+       next_check_at = CASE WHEN check_frequency = %(check_frequency)s THEN next_check_at ELSE
+           least(CASE WHEN next_check_at < now() + make_interval(secs => %(soon)s)
+                      THEN next_check_at END,
+                 coalesce(checked_at, now()) + %(interval)s) END,
+       updated_at = now()
+ WHERE id = %(id)s
+RETURNING *;
+
+-- name: delete_monitor
+DELETE FROM monitors WHERE tenant_id = %(tenant_id)s AND id = %(id)s;
+
+-- name: count_subjects
+SELECT count(*) AS subjects FROM monitor_subjects WHERE monitor_id = %(monitor_id)s;
+
+-- name: count_hits
+SELECT count(*) AS hits FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]));
+
+-- name: put_subjects
+-- Who is put in again as he is keeps his number: nothing has to be done again.
+INSERT INTO monitor_subjects AS known (monitor_id, entity_id, entity) VALUES %s
+ON CONFLICT (monitor_id, entity_id) DO UPDATE
+   SET entity = EXCLUDED.entity, number = DEFAULT, added_at = now(), screened_at = NULL
+ WHERE known.entity::text <> EXCLUDED.entity::text
+RETURNING (xmax = 0) AS is_new;
+
+-- name: list_subjects
+SELECT * FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s AND (%(after)s::text IS NULL OR entity_id > %(after)s)
+ ORDER BY entity_id
+ LIMIT %(limit)s;
+
+-- name: find_subject
+SELECT * FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s AND entity_id = %(entity_id)s;
+
+-- name: remove_subjects
+DELETE FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
+
+-- name: forget_screening
+-- What is searched, or how, has changed: nobody has been screened like this.
+UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+ WHERE monitor_id = %(monitor_id)s;
+
+-- name: count_wanted
+SELECT count(*) AS subjects FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
+   AND (NOT %(unscreened)s OR screened_at IS NULL);
+
+-- name: fill_job
+-- The same subjects as items of a job, by entity_id: a million of them never leave Postgres.
+INSERT INTO items (kind, month, job_id, position, ref, payload)
+SELECT %(kind)s, %(month)s, %(job_id)s, row_number() OVER (ORDER BY entity_id) - 1, entity_id,
+       entity
+  FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
+   AND (NOT %(unscreened)s OR screened_at IS NULL);
+
+-- name: last_number
+SELECT coalesce(max(number), 0) AS number FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s;
+
+-- name: mark_screened
+UPDATE monitor_subjects SET screened_at = %(at)s
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
+   AND number <= %(last_number)s;
+
+-- name: numbers_of
+SELECT entity_id, number FROM monitor_subjects
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
+
+-- name: insert_check
+INSERT INTO monitor_checks (id, monitor_id, cause, list_name, from_version, to_version, scope,
+                            last_number, subjects, created_by)
+VALUES (%(id)s, %(monitor_id)s, %(cause)s, %(list_name)s, %(from_version)s, %(to_version)s,
+        %(scope)s, %(last_number)s, %(subjects)s, %(created_by)s)
+ON CONFLICT (monitor_id) WHERE state = 'running' DO NOTHING
+RETURNING *;
+
+-- name: find_check
+SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND id = %(id)s;
+
+-- name: lock_check
+SELECT * FROM monitor_checks WHERE id = %(id)s FOR UPDATE;
+
+-- name: running_check
+SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND state = 'running';
+
+-- name: list_checks
+SELECT * FROM monitor_checks
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(before_at)s::timestamptz IS NULL
+        OR (created_at, id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s;
+
+-- name: list_running
+-- With the tenant, under whom the job is found.
+SELECT checks.id, checks.monitor_id, monitors.tenant_id, checks.created_at
+  FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
+ WHERE checks.state = 'running'
+ ORDER BY checks.created_at
+ LIMIT %(limit)s;
+
+-- name: finish_check
+UPDATE monitor_checks
+   SET state = 'completed', finished_at = clock_timestamp(), failed = %(failed)s,
+       matches = %(matches)s, previous = %(previous)s, added = %(added)s, gone = %(gone)s,
+       changed = %(changed)s, by_list = %(by_list)s, list_versions = %(list_versions)s
+ WHERE id = %(id)s
+RETURNING *;
+
+-- name: fail_check
+UPDATE monitor_checks
+   SET state = 'failed', finished_at = clock_timestamp(), error_code = %(code)s,
+       error_message = %(message)s
+ WHERE id = %(id)s AND state = 'running'
+RETURNING *;
+
+-- name: note_checked
+UPDATE monitors SET checked_at = now(), next_check_at = now() + %(interval)s
+ WHERE id = %(id)s;
+
+-- name: check_again
+-- What a failed check should have found is found by a later one, of everybody.
+UPDATE monitors
+   SET next_check_at = least(next_check_at, now() + make_interval(secs => %(seconds)s))
+ WHERE id = %(id)s;
+
+-- name: load_hits
+SELECT * FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
+   AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]));
+
+-- name: list_hits
+SELECT * FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(entity_id)s::text IS NULL OR entity_id = %(entity_id)s)
+   AND (%(list_name)s::text IS NULL OR list_name = %(list_name)s)
+   AND (%(after)s::text[] IS NULL OR ROW(entity_id, list_name, entry_id)
+        > ROW((%(after)s::text[])[1], (%(after)s::text[])[2], (%(after)s::text[])[3]))
+ ORDER BY entity_id, list_name, entry_id
+ LIMIT %(limit)s;
+
+-- name: put_hits
+INSERT INTO monitor_hits (monitor_id, entity_id, list_name, entry_id, list_version, score,
+                          fingerprint, detail) VALUES %s
+ON CONFLICT (monitor_id, entity_id, list_name, entry_id) DO UPDATE
+   SET list_version = EXCLUDED.list_version, score = EXCLUDED.score, detail = EXCLUDED.detail,
+       changed_at = CASE WHEN monitor_hits.fingerprint = EXCLUDED.fingerprint
+                         THEN monitor_hits.changed_at ELSE now() END,
+       fingerprint = EXCLUDED.fingerprint;
+
+-- name: delete_hits
+DELETE FROM monitor_hits AS hits
+ USING (VALUES %s) AS gone (monitor_id, entity_id, list_name, entry_id)
+ WHERE hits.monitor_id = gone.monitor_id::uuid AND hits.entity_id = gone.entity_id
+   AND hits.list_name = gone.list_name AND hits.entry_id = gone.entry_id;
+
+-- name: holders
+-- Of the monitors that know the list in this version: whose hits an update may end or change.
+SELECT DISTINCT hits.monitor_id, hits.entity_id
+  FROM monitor_hits AS hits
+ WHERE hits.list_name = %(list_name)s AND hits.entry_id = ANY (%(entry_ids)s::text[])
+   AND hits.monitor_id = ANY (%(monitor_ids)s::uuid[]);
+
+-- name: insert_changes
+INSERT INTO monitor_changes (check_id, position, monitor_id, entity_id, list_name, entry_id, change,
+                             is_alert, score, score_before, detail) VALUES %s;
+
+-- name: list_changes
+SELECT changes.*, checks.created_at
+  FROM monitor_changes AS changes JOIN monitor_checks AS checks ON checks.id = changes.check_id
+ WHERE changes.monitor_id = %(monitor_id)s
+   AND (%(check_id)s::uuid IS NULL OR changes.check_id = %(check_id)s::uuid)
+   AND (%(change)s::text IS NULL OR changes.change = %(change)s)
+   AND (NOT %(alerts)s OR changes.is_alert)
+   AND (%(before_at)s::timestamptz IS NULL
+        OR (checks.created_at, changes.check_id, -changes.position)
+         < (%(before_at)s::timestamptz, %(before_id)s::uuid, -%(before_position)s::integer))
+ ORDER BY checks.created_at DESC, changes.check_id DESC, changes.position
+ LIMIT %(limit)s;
+
+-- name: set_lists
+-- From here on the monitor waits for what comes after these versions.
+INSERT INTO monitor_lists (monitor_id, list_name, version_id) VALUES %s
+ON CONFLICT (monitor_id, list_name) DO UPDATE SET version_id = EXCLUDED.version_id;
+
+-- name: forget_lists
+DELETE FROM monitor_lists
+ WHERE monitor_id = %(monitor_id)s AND list_name <> ALL (%(kept)s::text[]);
+
+-- name: forget_list
+DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
+
+-- name: list_due
+-- By the clock, and those with subjects that nobody has screened for a while.
+SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
+  FROM monitors
+ WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
+                    WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
+   AND EXISTS (SELECT FROM monitor_subjects WHERE monitor_id = monitors.id)
+   AND (monitors.next_check_at <= now()
+        OR EXISTS (SELECT FROM monitor_subjects AS subjects
+                    WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
+                      AND subjects.added_at < now() - make_interval(secs => %(patience)s)))
+ ORDER BY monitors.next_check_at NULLS LAST
+ LIMIT %(limit)s;
+
+-- name: list_outdated
+-- Monitors that wait for changes of lists, each with a list that has another version in force than
+-- the monitor knows. Not those that never had a check: they know nothing that could be outdated.
+SELECT monitors.*, current.name AS list_name, current.id AS version_id,
+       known.version_id AS known_id
+  FROM monitors
+  JOIN watchlists AS current
+    ON current.is_current AND (current.tenant_id IS NULL OR current.tenant_id = monitors.tenant_id)
+  LEFT JOIN monitor_lists AS known
+    ON known.monitor_id = monitors.id AND known.list_name = current.name
+ WHERE monitors.check_frequency = 'on_update' AND monitors.checked_at IS NOT NULL
+   AND (%(list_name)s::text IS NULL OR current.name = %(list_name)s)
+   AND (monitors.lists IS NULL OR current.name = ANY (monitors.lists))
+   AND known.version_id IS DISTINCT FROM current.id
+   AND NOT EXISTS (SELECT FROM monitor_checks AS checks
+                    WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
+ ORDER BY current.name, known.version_id, monitors.id;
+
+-- name: list_withdrawn
+-- Monitors that know a list which is not in force any more.
+SELECT monitors.*, known.list_name
+  FROM monitors JOIN monitor_lists AS known ON known.monitor_id = monitors.id
+ WHERE monitors.check_frequency = 'on_update'
+   AND NOT EXISTS (SELECT FROM watchlists AS current
+                    WHERE current.name = known.list_name AND current.is_current
+                      AND (current.tenant_id IS NULL OR current.tenant_id = monitors.tenant_id))
+   AND NOT EXISTS (SELECT FROM monitor_checks AS checks
+                    WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
+ ORDER BY monitors.id
+ LIMIT %(limit)s;
+
+-- name: holders_on_list
+SELECT DISTINCT entity_id FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
+
+-- name: population_numbers
+SELECT subjects.number
+  FROM monitor_subjects AS subjects JOIN monitors ON monitors.id = subjects.monitor_id
+ WHERE monitors.check_frequency = 'on_update';
+
+-- name: population
+SELECT subjects.number, subjects.entity::text
+  FROM monitor_subjects AS subjects JOIN monitors ON monitors.id = subjects.monitor_id
+ WHERE monitors.check_frequency = 'on_update'
+   AND (%(numbers)s::bigint[] IS NULL OR subjects.number = ANY (%(numbers)s::bigint[]));
+
+-- name: whose_numbers
+SELECT monitor_id, entity_id FROM monitor_subjects
+ WHERE number = ANY (%(numbers)s::bigint[]) AND monitor_id = ANY (%(monitor_ids)s::uuid[]);
+
+-- name: claim_update
+INSERT INTO monitor_updates AS known (list_name, claimed_till)
+VALUES (%(list_name)s, now() + make_interval(secs => %(seconds)s))
+ON CONFLICT (list_name) DO UPDATE SET claimed_till = EXCLUDED.claimed_till
+ WHERE known.claimed_till < now()
+RETURNING list_name;
+
+-- name: release_update
+DELETE FROM monitor_updates WHERE list_name = %(list_name)s;

@@ -1,0 +1,108 @@
+"""How often a verification is screened again, and what changed from one run to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.verifications.model import Screening
+
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """`frequency` is daily, weekly or on_update."""
+
+    verification_id: UUID
+    frequency: str
+    next_run_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Due(NamedTuple):
+    """A verification that is to be screened."""
+
+    verification_id: UUID
+    tenant_id: UUID
+    trace: str
+
+
+class Outdated(NamedTuple):
+    """A verification that has not heard of the version in force, and the version it knows."""
+
+    due: Due
+    list_name: str
+    version_id: int
+    known_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`change` is new, gone or changed; `record` is the hit as it is, or as it was last."""
+
+    change: str
+    stakeholder_id: str | None
+    source: str
+    record: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanges:
+    """What a completed run found to be other than the one before it."""
+
+    run_id: str
+    previous_run_id: str | None
+    source_action: str
+    screened_at: datetime
+    differences: Sequence[Difference]
+
+
+_Key = tuple[str | None, str, str]
+
+
+def compare(before: Sequence[Screening], after: Sequence[Screening]) -> Iterator[Difference]:
+    """Yield what changed from the screenings of one run to those of the next.
+
+    A source that did not answer says nothing: what it found before is not gone.
+    """
+    was, now = dict(_hits(before)), dict(_hits(after))
+    asked = {
+        (each.stakeholder_id, source["source"])
+        for each in after
+        for source in each.sources_checked
+        if source["status"] == "ok"
+    }
+    there = {each.stakeholder_id for each in after}
+    listed = {source for _, source in asked}
+    for key, record in now.items():
+        if key not in was:
+            yield Difference("new", *key[:2], record)
+        elif _seen(record) != _seen(was[key]):
+            yield Difference("changed", *key[:2], record)
+    for key, record in was.items():
+        # A list that nobody was compared with any more has been withdrawn.
+        withdrawn = key[1] not in listed and not _failed(after, key[1])
+        if key not in now and key[0] in there and (key[:2] in asked or withdrawn):
+            yield Difference("gone", *key[:2], record)
+
+
+def _failed(screenings: Sequence[Screening], name: str) -> bool:
+    return any(source["source"] == name for each in screenings for source in each.sources_checked)
+
+
+def _hits(screenings: Sequence[Screening]) -> Iterator[tuple[_Key, Mapping[str, Any]]]:
+    for each in screenings:
+        for source in each.matched_sources:
+            for record in source["records"]:
+                if not record.get("suppressed"):
+                    yield (each.stakeholder_id, source["source"], str(record["id"])), record
+
+
+def _seen(record: Mapping[str, Any]) -> dict[str, Any]:
+    # How the score came about may be told in other words than before.
+    return {name: value for name, value in record.items() if name != "calculation"}

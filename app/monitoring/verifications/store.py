@@ -1,0 +1,174 @@
+"""Monitoring of verifications in Postgres. Every function runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.db import Cursor, load_queries, one
+from app.monitoring.verifications.model import Due, Monitoring, Outdated
+
+QUERIES = load_queries("app.monitoring.verifications")
+
+
+def set_monitoring(
+    tx: Cursor, verification_id: UUID, frequency: str, interval: timedelta | None
+) -> Monitoring:
+    """Write how often; one that nobody has screened yet is due at once."""
+    tx.execute(
+        QUERIES["set_monitoring"],
+        {"verification_id": verification_id, "frequency": frequency, "interval": interval},
+    )
+    return _read(one(tx))
+
+
+def watch(tx: Cursor, verification_id: UUID) -> None:
+    """Number everybody who is screened with the verification; who has a number keeps it."""
+    tx.execute(QUERIES["watch"], {"verification_id": verification_id})
+
+
+def find_monitoring(tx: Cursor, verification_id: UUID) -> Monitoring | None:
+    tx.execute(QUERIES["find_monitoring"], {"verification_id": verification_id})
+    row = tx.fetchone()
+    return None if row is None else _read(row)
+
+
+def stop_monitoring(tx: Cursor, verification_id: UUID) -> None:
+    tx.execute(QUERIES["stop_monitoring"], {"verification_id": verification_id})
+
+
+def list_due(tx: Cursor, *, limit: int) -> list[Due]:
+    """Return verifications whose time has come, and that are not being screened."""
+    tx.execute(QUERIES["list_due"], {"limit": limit})
+    return [_due(row) for row in tx.fetchall()]
+
+
+def note_dispatched(tx: Cursor, verification_id: UUID, interval: timedelta | None) -> None:
+    """Note that a run is on its way; the next one is due after the interval."""
+    given = {"verification_id": verification_id, "interval": interval}
+    tx.execute(QUERIES["note_dispatched"], given)
+
+
+def frequency_of(tx: Cursor, verification_id: UUID) -> str | None:
+    tx.execute(QUERIES["frequency_of"], {"verification_id": verification_id})
+    row = tx.fetchone()
+    return None if row is None else str(row["frequency"])
+
+
+def sync(tx: Cursor, *, limit: int) -> int:
+    """Take down what completed runs have searched; return of how many verifications."""
+    tx.execute(QUERIES["sync"], {"limit": limit})
+    return int(tx.rowcount)
+
+
+def list_outdated(tx: Cursor, list_name: str | None = None) -> list[Outdated]:
+    """Return verifications that wait for changes of lists and have not heard of one."""
+    tx.execute(QUERIES["list_outdated"], {"list_name": list_name})
+    return [
+        Outdated(_due(row), row["list_name"], row["version_id"], row["known_id"])
+        for row in tx.fetchall()
+    ]
+
+
+def list_withdrawn(tx: Cursor, *, limit: int) -> list[tuple[Due, str]]:
+    """Return verifications that know a list which is not in force any more, and that list."""
+    tx.execute(QUERIES["list_withdrawn"], {"limit": limit})
+    return [(_due(row), row["list_name"]) for row in tx.fetchall()]
+
+
+def forget_list(tx: Cursor, verification_id: UUID, list_name: str) -> None:
+    given = {"verification_id": verification_id, "list_name": list_name}
+    tx.execute(QUERIES["forget_list"], given)
+
+
+def numbers(tx: Cursor) -> Iterator[int]:
+    """Yield the numbers of all subjects whose verifications wait for changes of lists."""
+    with tx.connection.cursor("verified_numbers") as rows:
+        rows.itersize = 50_000
+        rows.execute(QUERIES["numbers"])
+        for (number,) in rows:
+            yield number
+
+
+def watched(tx: Cursor, numbers: Collection[int] | None = None) -> Iterator[tuple[int, str]]:
+    """Yield number and entity, as JSON text, of all of them or of these."""
+    with tx.connection.cursor("verified") as rows:
+        rows.itersize = 5_000
+        given = None if numbers is None else list(numbers)
+        rows.execute(QUERIES["watched"], {"numbers": given})
+        yield from rows
+
+
+def whose_numbers(
+    tx: Cursor, numbers: Collection[int], verification_ids: Collection[UUID]
+) -> set[UUID]:
+    """Return those of the verifications that one of the numbers stands in."""
+    tx.execute(
+        QUERIES["whose_numbers"],
+        {"numbers": list(numbers), "verification_ids": list(verification_ids)},
+    )
+    return {row["verification_id"] for row in tx.fetchall()}
+
+
+def holders(
+    tx: Cursor,
+    list_name: str,
+    entry_ids: Collection[str] | None,
+    verification_ids: Collection[UUID],
+) -> set[UUID]:
+    """Return those of the verifications with a hit on these entries, or on any of the list."""
+    tx.execute(
+        QUERIES["holders"],
+        {
+            "list_name": list_name,
+            "entry_ids": None if entry_ids is None else list(entry_ids),
+            "verification_ids": list(verification_ids),
+        },
+    )
+    return {row["verification_id"] for row in tx.fetchall()}
+
+
+def set_list(
+    tx: Cursor, list_name: str, version_id: int, verification_ids: Collection[UUID]
+) -> None:
+    """Note that the verifications know this version."""
+    tx.execute(
+        QUERIES["set_list"],
+        {
+            "list_name": list_name,
+            "version_id": version_id,
+            "verification_ids": list(verification_ids),
+        },
+    )
+
+
+def retry_later(tx: Cursor, verification_id: UUID, seconds: float) -> None:
+    given = {"verification_id": verification_id, "seconds": seconds}
+    tx.execute(QUERIES["retry_later"], given)
+
+
+def list_completed(
+    tx: Cursor, verification_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Mapping[str, Any]]:
+    """Return job_id, run_id, source_action and requested_at of runs that completed."""
+    tx.execute(
+        QUERIES["list_completed"],
+        {
+            "verification_id": verification_id,
+            "before_at": before and before[0],
+            "before_id": before and before[1],
+            "limit": limit,
+        },
+    )
+    return list(tx.fetchall())
+
+
+def _due(row: Mapping[str, Any]) -> Due:
+    return Due(row["verification_id"], row["tenant_id"], row["trace"])
+
+
+def _read(row: Mapping[str, Any]) -> Monitoring:
+    return Monitoring(**{each.name: row[each.name] for each in fields(Monitoring)})

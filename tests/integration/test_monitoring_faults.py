@@ -1,0 +1,233 @@
+"""What is lost on the way is made good. No worker and no beat runs here: their parts are played."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.monitoring import checks, clock, service, sources, store, updates
+from app.monitoring.model import Cause
+from app.screening import store as lists
+from app.screening.model import EntityType, Entry
+from app.screening.population import Population
+from tests.kyc import CLEAR, ENTRIES, LISTED, house_list
+from tests.monitoring import (
+    LATER,
+    VEXFORD,
+    add,
+    client,
+    listed,
+    make,
+    make_due,
+    new_version,
+    tenant_id,
+    update_checks,
+)
+
+__all__ = ["client", "house_list"]
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_check_whose_job_is_cancelled_is_failed_and_made_again(client, resources, house_list):
+    """No worker runs here."""
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, job = checks.begin(resources, found, Cause.SCHEDULED)
+    assert job is not None
+
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+    clock.look(resources)
+
+    shown = client.get(f"/kyc/watchlists/{watchlist}/history/{check.id}").json["data"]
+    assert (shown["check_status"], shown["error"]["code"]) == ("failed", "cancelled")
+    assert client.get(f"/kyc/watchlists/{watchlist}").json["watchlist"]["next_check_at"] is not None
+
+
+def test_a_list_update_finds_what_a_full_rescreen_finds_whatever_the_index_lags_behind(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    """The kept index, those who came and those who went since; no worker is needed to see it."""
+    monkeypatch.setattr(updates, "_KEPT_FROM", 1)
+    monkeypatch.setattr(updates, "_LAG", 1.0)
+    people = [
+        {"entity_id": f"p{n}", "subject": {"full_name": name}}
+        for n, name in enumerate(
+            ["Harriet Ploughwright", "H. Ploughwright", "Ploughwrihgt, Harriet", "John Smith",
+             "Harriett Plowright", "Ottoline Vexford", "Mary Jones", "Peter Brown"]
+        )
+    ]  # fmt: skip
+    watchlist = make(client, *people[:6])
+    source = sources.Monitors()
+    entries = [*_entries(resources, "house"), _entry(LATER)]
+
+    first = updates.concerned(resources, source, entries, 0.85)
+    assert {"p0", "p1", "p2", "p5"} <= _names(resources, first)
+    folder = updates.folder_of(resources, source)
+    assert folder.stat().st_mode & 0o077 == 0
+    kept = Population.open(folder).keys.tolist()
+    client.delete(f"/kyc/watchlists/{watchlist}/subjects/p0")
+    add(client, watchlist, *people[6:], {**people[3], "subject": {"full_name": "Ottoline Vexford"}})
+    second = updates.concerned(resources, source, entries, 0.85)
+
+    assert Population.open(folder).keys.tolist() == kept, "it lags behind"
+    assert {"p1", "p2", "p3", "p5"} <= _names(resources, second)
+    assert not {"p6", "p7"} & _names(resources, second)
+    assert updates.renew(resources) == 1
+    assert len(Population.open(folder).keys) == 7
+    assert updates.renew(resources) == 0
+
+
+def _names(resources, numbers) -> set[str]:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT entity_id FROM monitor_subjects WHERE number = ANY (%s)", (list(numbers),)
+        )
+        return {row["entity_id"] for row in tx.fetchall()}
+
+
+def _entries(resources, name: str):
+    with resources.db.transaction() as tx:
+        yield from lists.load_entries(tx, lists.current_versions(tx)[name].id)
+
+
+def _entry(line: dict[str, Any]):
+    return Entry(line["id"], EntityType(line["type"]), line["name"])
+
+
+def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list):
+    make(client, LISTED, check_frequency="daily")
+    make_due(resources)
+
+    clock.look(resources)
+    clock.look(resources)
+
+    with resources.db.transaction() as tx:
+        assert len(store.list_running(tx, limit=10)) == 1
+
+
+def test_a_check_whose_process_died_before_the_job_was_sent_is_sent_by_the_sweep(
+    client, resources, house_list, monkeypatch
+):
+    """Check, job and items are one transaction: there is no check without its job."""
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checks.jobs, "launch", die)
+        with pytest.raises(SystemExit):
+            checks.begin(resources, found, Cause.SCHEDULED)
+
+    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert check["check_status"] == "running"
+    job = client.get(f"/kyc/jobs/{check['job_id']}").json
+    assert (job["job_status"], job["total_entities"]) == ("processing", 1)
+
+
+def test_a_check_whose_job_was_deleted_is_failed_and_made_again(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    _, job = checks.begin(resources, found, Cause.SCHEDULED)
+    assert job is not None
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+    assert client.delete(f"/v1/jobs/{job.id}").status_code == 204
+
+    clock.look(resources)
+
+    (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert (shown["check_status"], shown["error"]["code"]) == ("failed", "job_not_found")
+    path = f"/kyc/watchlists/{watchlist}"
+    due = client.get(path).json["watchlist"]["next_check_at"]
+    changed = client.patch(path, json={"check_frequency": "daily"}).json["watchlist"]
+    assert changed["next_check_at"] == due, "that is not forgotten"
+
+
+def _up_to_date(client, resources, watchlist: str) -> None:
+    """As if everybody had been screened on the versions in force; no worker runs here."""
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET checked_at = now()")
+        tx.execute("UPDATE monitor_subjects SET screened_at = now()")
+        tx.execute("SELECT name, id FROM watchlists WHERE is_current")
+        versions = {row["name"]: row["id"] for row in tx.fetchall()}
+        store.set_lists(tx, UUID(watchlist), versions)
+
+
+def test_an_update_that_fails_on_the_way_is_taken_up_again(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    watchlist = make(client, LISTED, CLEAR, VEXFORD)
+    _up_to_date(client, resources, watchlist)
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(updates, "concerned", fail)
+        with pytest.raises(RuntimeError):
+            clock.take_up(resources, "house")
+    assert listed(client, f"/kyc/watchlists/{watchlist}/history", "checks") == []
+    clock.take_up(resources, "house")
+    clock.take_up(resources, "house")
+
+    (check,) = update_checks(client, watchlist)
+    assert check["subjects_total"] == 1
+    with resources.db.transaction() as tx:
+        assert store.claim_update(tx, "house", 60), "nobody is left holding it"
+
+
+def test_two_updates_in_a_row_are_seen_as_one(client, resources, settings, house_list, tmp_path):
+    watchlist = make(client, LISTED, CLEAR, VEXFORD)
+    _up_to_date(client, resources, watchlist)
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+    new_version(resources, settings, tmp_path, *ENTRIES[1:], LATER)
+
+    clock.take_up(resources, "house")
+
+    (check,) = update_checks(client, watchlist)
+    assert check["update"]["from_version"] == "v1"
+    assert check["subjects_total"] == 1, "who was on it and had no hit is no concern"
+
+
+def test_an_update_waits_for_the_check_that_is_under_way(
+    client, resources, settings, house_list, tmp_path
+):
+    watchlist = make(client, LISTED, CLEAR)
+    _up_to_date(client, resources, watchlist)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+    check, job = checks.begin(resources, found, Cause.LIST_UPDATE, entity_ids=["listed"])
+    assert job is not None
+
+    clock.take_up(resources, "house")
+    assert len(listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")) == 1
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+    checks.settle(resources, found.tenant_id, check.id)
+    clock.take_up(resources, "house")
+
+    assert len(listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")) == 2
+
+
+def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
+    client, resources, settings, house_list, tmp_path
+):
+    watchlist = make(client, LISTED, CLEAR)
+    _up_to_date(client, resources, watchlist)
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+
+    clock.look(resources)
+    clock.look(resources)
+    assert resources.redis.llen("interactive") == 1
+    resources.redis.delete("interactive")
+    clock.look(resources)
+    assert resources.redis.llen("interactive") == 0, "somebody may be at it"
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_updates SET claimed_till = now() - interval '1 second'")
+    clock.look(resources)
+
+    assert resources.redis.llen("interactive") == 1
