@@ -179,6 +179,16 @@ def test_any_endpoint_is_understood_where_its_places_are_told():
     assert answer.checked[0].version == "2026-11-01"
 
 
+def test_a_hit_counts_by_what_its_provider_calls_it():
+    given = {**RESULT, "properties": {"topics": ["role.pep.national"]}}
+    hit = {"id": "1", "name": "x", "score": 0.9, "category": "PEP"}
+    with serving(matched(given), {"json": {"hits": [hit]}}) as server:
+        one = yente(server.url).check(PERSON, 5)
+        other = generic(server.url).check(PERSON, 5)
+
+    assert [each.category for each in (*one.hits, *other.hits)] == ["pep", "pep"]
+
+
 def test_what_passes_is_tried_again_a_bounded_number_of_times():
     with serving({"status": 503}, {"drop": True}, matched()) as server:
         answer = yente(server.url).check(PERSON, 10)
