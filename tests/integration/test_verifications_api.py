@@ -14,7 +14,7 @@ from app.accounts import service as accounts
 from app.accounts.model import ALL_PERMISSIONS, PERMISSIONS, Role
 from app.api import auth, tokens
 from app.factory import create_app
-from app.verifications import checking, dispatch, record
+from app.verifications import checking, dispatch, record, record_html
 from tests.integration.conftest import until
 from tests.kyc import house_list as house_list
 from tests.verifications import API, JANE, TRUST, ZEBULON, work
@@ -703,6 +703,11 @@ def test_a_record_can_be_checked_without_us_and_a_change_is_found_out(
         harm(audit)
         assert not checking.is_intact(audit)
         assert "chain" in checking.problems({**made_, "audit": audit})[0]
+    broken = record_html.render(
+        {**made_, "isIntact": False, "problems": ["Of <Jane> all is wrong."]}
+    )
+    assert '<p class="bad">Of &lt;Jane&gt; all is wrong.</p>' in broken
+    assert 'class="bad"' not in page.get_data(as_text=True)
     assert page.mimetype == "text/html"
     assert page.headers["Content-Disposition"].startswith("attachment")
     text = page.get_data(as_text=True)
