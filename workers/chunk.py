@@ -155,10 +155,12 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | Job | fl
         # Not any one item: those are given up one by one. Loading what the kind needs, perhaps.
         error = INTERNAL_ERROR, f"A chunk took its worker down {starts - 1} times."
         log.error("job.failed", extra={"code": INTERNAL_ERROR, "starts": starts})
+        store.in_earnest(tx)
         store.advance(tx, job.id, Event.FATAL, error=error)
         return None
     if not KINDS[job.kind].admit(tx, job) and job.state is JobState.QUEUED:
         store.release_claim(tx, job, chunk.chunk_no, holder=chunk.holder)
+        store.in_earnest(tx)
         job = store.advance(tx, job.id, Event.GATE_HELD) or job
         log.info("job.rejected", extra={"state": job.state})
         return job

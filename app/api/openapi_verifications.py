@@ -11,7 +11,6 @@ from app.api.openapi_shapes import (
     CURSOR as NEXT_CURSOR,
 )
 from app.api.openapi_shapes import (
-    SCORE,
     TEXT,
     TIME,
     WHOLE,
@@ -116,8 +115,9 @@ _RISK = object_of(
                     "stakeholderId": or_null("string"),
                     "category": TEXT,
                     "source": TEXT,
-                    "recordId": TEXT,
-                    "score": SCORE,
+                    # Null where hits were only counted.
+                    "recordId": or_null("string"),
+                    "score": or_null("number"),
                     "points": {"type": "number"},
                 }
             )
@@ -195,10 +195,20 @@ _CHECKED = object_of(
         "provider": TEXT,
         "attempts": WHOLE,
         "durationMs": WHOLE,
+        "engineVersion": TEXT,
+        "warnings": list_of(object_of({"code": TEXT, "message": TEXT})),
         "suppressedHits": WHOLE,
+        "suppressedRecords": {
+            **list_of(_ANY),
+            "description": "Ruled out by a reviewer: as in matchedSources, with the category.",
+        },
+        "isCutShort": {**YES_NO, "description": "There may be more hits than it gave."},
         "error": object_of({"code": TEXT, "message": TEXT}),
     },
-    optional=("durationMs", "suppressedHits", "error"),
+    optional=(
+        *("durationMs", "engineVersion", "warnings", "suppressedHits", "suppressedRecords"),
+        *("isCutShort", "error"),
+    ),
 )
 _MATCHED = object_of(
     {
@@ -206,7 +216,10 @@ _MATCHED = object_of(
         "sourceName": TEXT,
         "category": TEXT,
         "hits": WHOLE,
-        "records": {**list_of(_ANY), "description": "id, name, score, and what is known."},
+        "records": {
+            **list_of(_ANY),
+            "description": "The best: id, name, score, and what is known.",
+        },
     }
 )
 _SCREENING: dict[str, Shape] = {
@@ -214,7 +227,7 @@ _SCREENING: dict[str, Shape] = {
     "trace": TEXT,
     "totalHits": WHOLE,
     "hasMatches": YES_NO,
-    "isComplete": {**YES_NO, "description": "Every source answered."},
+    "isComplete": {**YES_NO, "description": "Every source answered, with all it has."},
     "matchedSources": list_of(_MATCHED),
     "sourcesChecked": list_of(_CHECKED),
     "triggeredByAction": _SOURCE,

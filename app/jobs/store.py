@@ -446,6 +446,11 @@ def lightly(tx: Cursor) -> None:
     tx.execute(QUERIES["lightly"])
 
 
+def in_earnest(tx: Cursor) -> None:
+    """Let the transaction wait for the disk after all: it ends a job, which somebody is told."""
+    tx.execute(QUERIES["in_earnest"])
+
+
 def list_results(
     tx: Cursor,
     job: Job,

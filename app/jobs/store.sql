@@ -354,6 +354,9 @@ DELETE FROM chunk_claims
 -- This transaction may be lost in a crash of Postgres, so it need not wait for the disk.
 SET LOCAL synchronous_commit TO off;
 
+-- name: in_earnest
+SET LOCAL synchronous_commit TO on;
+
 -- name: list_results
 -- In the order of submission; result stays text, for it goes out as it came in.
 SELECT results.position, items.ref, results.status, results.matches,

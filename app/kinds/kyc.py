@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     #: An entity, what it matches on which list, and the version of every list that was searched.
     _Screened = tuple[Item, list[tuple[str, Match]], Mapping[str, str]]
+    #: A match of a list, and what a reviewer's decision adds to it.
+    _Judged = tuple[str, Match, Mapping[str, Any]]
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ NAME = "kyc"
 DEFAULT_THRESHOLD = 0.85
 DEFAULT_SEARCH = "composite"
 
-#: Matches shown for one entity, best first; the count is exact all the same.
+#: Matches shown for one entity, best first; the count is exact all the same (_kept).
 SHOWN_MATCHES = 100
 
 #: Entities screened in one call. Words that no entity before had are looked up together, so a
@@ -193,7 +195,7 @@ def prepare(resources: Resources, job: Job) -> Process:
             ]
         decisions = _decisions(resources, job, screened)
         results += [
-            _result(item, matches, versions, decisions, stale, shown)
+            _result(item, matches, versions, decisions, stale, lists, shown)
             for item, matches, versions in screened
         ]
         return results
@@ -244,6 +246,7 @@ def _result(
     versions: Mapping[str, str],
     decisions: Mapping[Key, Exclusion],
     stale: Collection[str],
+    lists: Mapping[str, Mapping[str, Any]],
     shown: int,
 ) -> Result:
     # Each list comes ranked, its equals by how closely they are spelt: a stable sort keeps that.
@@ -257,7 +260,7 @@ def _result(
         "match_count": len(counting),
         "matches": [
             {**_shown(name, versions[name], match), **judgement}
-            for name, match, judgement in (counting + ruled_out)[:shown]
+            for name, match, judgement in _kept(counting, ruled_out, lists, shown)
         ],
         "list_versions": versions,
         "engine_version": ENGINE_VERSION,
@@ -271,6 +274,30 @@ def _result(
         counts = Counter(name for name, *_ in counting)
         detail["match_counts"] = {name: counts[name] for name in versions}
     return Result.success(item, detail, matches=len(counting))
+
+
+def _kept(
+    counting: Sequence[_Judged],
+    ruled_out: Sequence[_Judged],
+    lists: Mapping[str, Mapping[str, Any]],
+    shown: int,
+) -> Sequence[_Judged]:
+    """Return the matches to be shown. Both come ranked.
+
+    The best of each list and topic is among them: a hundred politicians of the same name must not
+    hide that somebody is under sanctions.
+    """
+    if len(counting) > shown:
+        first: dict[tuple[str, str], int] = {}
+        for place, (name, match, _) in enumerate(counting):
+            for topic in match.entry.topics or lists[name]["topics"] or ("",):
+                first.setdefault((name, topic), place)
+        heads = sorted(set(first.values()))[:shown]
+        kept = set(heads)
+        others = [place for place in range(len(counting)) if place not in kept]
+        places = sorted(heads + others[: shown - len(heads)])
+        counting = [counting[place] for place in places]
+    return [*counting, *ruled_out][:shown]
 
 
 def _judged(

@@ -9,10 +9,10 @@ subject. Only when none answers for a subject does the whole run rest, and try i
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.jobs.model import Item, Job, Result
 from app.kinds import kyc
 from app.kinds.base import Kind, Process
 from app.resources import Resources
+from app.tagging.backoff import later
 from app.verifications import store
 from app.verifications.conclusion import conclude
 from app.verifications.findings import (
@@ -41,12 +42,21 @@ log = logging.getLogger(__name__)
 
 NO_SOURCES = "no_sources"
 
-#: Seconds before the second and the third attempt; there is no fourth.
+#: Seconds of the first and the second rest; there is no third. Whoever wants to be left alone for
+#: longer is, up to the bound.
 BACK_OFF = (2.0, 8.0)
+_LONGEST_REST = 3600.0
 
 #: Of the claim on a chunk, what the sources of one subject may use; the rest is for saving it.
 _SHARE_OF_CLAIM = 0.8
 
+
+#: What a reviewer's decision adds to a match -> what dialect B calls it.
+_DECIDED: Mapping[str, str] = {
+    "exclusion_id": "exclusionId",
+    "decision": "decision",
+    "lapsed_exclusion_id": "lapsedExclusionId",
+}
 
 #: Looks at a gate whose holders come and go.
 _TRIES = 5
@@ -54,36 +64,73 @@ _TRIES = 5
 
 def prepare(resources: Resources, job: Job) -> Process:
     settings = resources.settings
-    try:
-        asked = configs.read(settings.screening_providers)
-        built_in = configs.uses_built_in(settings.screening_providers)
-    except Misconfigured as error:
-        raise JobError(NO_SOURCES, str(error)) from None
-    engine = _BuiltIn.of(resources, job) if built_in and job.options["lists"] else None
-    if engine is None and not asked:
+    lists: Mapping[str, Mapping[str, Any]] = job.options["lists"]
+    good, broken = configs.read_each(settings.screening_providers)
+    asked = [replace(each, name=configs.apart(each.name, lists)) for each in good]
+    for each in broken:
+        log.error(
+            "provider.misconfigured",
+            extra={"provider": each.named.name, "problem": each.problem},
+        )
+    built_in = configs.uses_built_in(settings.screening_providers)
+    engine = _BuiltIn.of(resources, job) if built_in and lists else None
+    if engine is None and not asked and not broken:
         raise JobError(
             NO_SOURCES, "No watchlist is loaded on this server, and no provider is configured."
         )
     with resources.db.transaction() as tx:
-        attempt = store.load_run(tx, job.id).attempts
+        rested = store.rests_before(tx, job.id, job.pass_no)
     seconds = settings.claim_seconds * _SHARE_OF_CLAIM
 
+    unable = [_unable(each, lists) for each in broken]
+
     def process(items: Sequence[Item]) -> Sequence[Result]:
-        return [_result(item, _ask(engine, asked, item, seconds), attempt) for item in items]
+        results: list[Result] = []
+        for item in items:
+            answers = [*_ask(engine, asked, item, seconds), *unable]
+            found = put_together(answers)
+            if not has_answer(found) and rested < len(BACK_OFF):
+                wait = _wait(answers)
+                if wait is not None:
+                    with resources.db.transaction() as tx:
+                        store.count_rest(tx, job.id, job.pass_no)
+                    rest = max(BACK_OFF[rested], min(wait, _LONGEST_REST))
+                    raise RateLimited(later(rest), "No source answered for a subject.")
+            results.append(Result.success(item, found, matches=found["totalHits"]))
+        return results
 
     return process
 
 
-def _result(item: Item, answers: Sequence[Answer], attempt: int) -> Result:
-    findings = put_together(answers)
-    if not has_answer(findings) and attempt <= len(BACK_OFF) and _may_pass(answers):
-        rest = BACK_OFF[attempt - 1] * (1 + random.random() / 10)  # noqa: S311  # spreads load
-        raise RateLimited(rest, "No source answered for a subject: the run rests.")
-    return Result.success(item, findings, matches=findings["totalHits"])
+def _unable(broken: configs.Broken, lists: Mapping[str, Any]) -> Answer:
+    """Return what is said of a provider that is set up wrongly; how is for the operator alone."""
+    named = broken.named
+    return Answer(
+        [
+            Checked(
+                source=configs.apart(named.name, lists),
+                source_name=named.title,
+                category=named.category,
+                provider=named.kind,
+                error_code=Misconfigured.code,
+                error_message=f"{named.title} could not be asked: it is set up wrongly here.",
+                attempts=0,
+            )
+        ]
+    )
 
 
-def _may_pass(answers: Sequence[Answer]) -> bool:
-    return any(each.error_code in PASSING for answer in answers for each in answer.checked)
+def _wait(answers: Sequence[Answer]) -> float | None:
+    """Return the seconds until the first of the sources may be asked again, or None if none may."""
+    return min(
+        (
+            each.retry_after
+            for answer in answers
+            for each in answer.checked
+            if each.error_code in PASSING
+        ),
+        default=None,
+    )
 
 
 def _ask(
@@ -100,7 +147,10 @@ def _ask(
     from app.verifications.providers.remote import remote
 
     with ThreadPoolExecutor(len(asked)) as pool:
-        calls = [pool.submit(remote(each).check, subject, seconds) for each in asked]
+        # Each in a context of its own, so that its log lines name the job.
+        calls = [
+            pool.submit(copy_context().run, remote(each).check, subject, seconds) for each in asked
+        ]
         here = [engine.check(item)] if engine else []
         return here + [call.result() for call in calls]
 
@@ -111,10 +161,13 @@ class _BuiltIn:
 
     process: Process
     lists: Mapping[str, Mapping[str, Any]]
+    #: Of the lists that were late at the dispatch.
+    warnings: Sequence[Mapping[str, str]]
 
     @classmethod
     def of(cls, resources: Resources, job: Job) -> _BuiltIn:
-        return cls(kyc.prepare(resources, job), job.options["lists"])
+        warnings = job.options.get("warnings", ())
+        return cls(kyc.prepare(resources, job), job.options["lists"], warnings)
 
     def check(self, item: Item) -> Answer:
         began = time.monotonic()
@@ -133,9 +186,9 @@ class _BuiltIn:
             return self._answer(took, error=(str(result.error_code), str(result.error_message)))
         matches = result.detail["matches"]
         counting = [match for match in matches if not match.get("suppressed")]
-        suppressed = [match["list_name"] for match in matches if match.get("suppressed")]
+        suppressed = [self._hit(match) for match in matches if match.get("suppressed")]
         return replace(
-            self._answer(took, suppressed),
+            self._answer(took, suppressed, engine_version=result.detail["engine_version"]),
             hits=[self._hit(match) for match in counting],
             counts=result.detail.get("match_counts", {}),
         )
@@ -143,7 +196,9 @@ class _BuiltIn:
     def _answer(
         self,
         took: int,
-        suppressed: Sequence[str] = (),
+        suppressed: Sequence[Hit] = (),
+        *,
+        engine_version: str | None = None,
         error: tuple[str | None, str | None] = (None, None),
     ) -> Answer:
         code, message = error
@@ -159,7 +214,13 @@ class _BuiltIn:
                     error_code=code,
                     error_message=message,
                     duration_ms=took,
-                    suppressed=suppressed.count(name),
+                    suppressed=[hit for hit in suppressed if hit.source == name],
+                    engine_version=engine_version,
+                    warnings=[
+                        {"code": each["code"], "message": each["message"]}
+                        for each in self.warnings
+                        if each["list_name"] == name
+                    ],
                 )
                 for name, each in self.lists.items()
             ]
@@ -185,6 +246,12 @@ class _BuiltIn:
                 "url": entry["source_url"],
                 "explanations": match["explanations"],
                 "calculation": match["calculation"],
+                # What a reviewer has decided about it, if one has.
+                **{
+                    shown: match[name]
+                    for name, shown in _DECIDED.items()
+                    if match.get(name) is not None
+                },
             },
         )
 

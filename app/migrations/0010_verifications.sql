@@ -55,6 +55,9 @@ CREATE TABLE verification_runs (
     -- Passes that a worker began, and the last of them: a chunk that is redelivered counts once.
     attempts        integer     NOT NULL DEFAULT 0,
     last_pass       integer     NOT NULL DEFAULT 0,
+    -- How often it rested because no source answered, and after which pass the last time.
+    rests           integer     NOT NULL DEFAULT 0,
+    rested_pass     integer     NOT NULL DEFAULT 0,
     -- The run that held the gate when this one wanted it.
     conflicting_run text,
     -- What a completed run found, in short: for the audit.

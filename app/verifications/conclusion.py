@@ -19,6 +19,9 @@ from app.verifications.risk import Found
 
 NO_SOURCE_ANSWERED = "no_source_answered"
 
+#: The version of a source that tells none. Not null, which the audit leaves out.
+_UNKNOWN = "unknown"
+
 
 def conclude(tx: Cursor, job: Job) -> tuple[str, str] | None:
     """Write the screenings and the risk, or return why the run has failed after all."""
@@ -26,8 +29,7 @@ def conclude(tx: Cursor, job: Job) -> tuple[str, str] | None:
     verification = store.load_verification(tx, run.verification_id)
     rows = store.list_outcomes(tx, job)
     found = [
-        Found(row["payload"].get("stakeholder_id"), _findings(row, job.options["lists"]))
-        for row in rows
+        Found(row["payload"].get("stakeholder_id"), _findings(row, job.options)) for row in rows
     ]
     if not any(findings.has_answer(each.findings) for each in found):
         return NO_SOURCE_ANSWERED, _nobody_answered(found)
@@ -43,11 +45,11 @@ def conclude(tx: Cursor, job: Job) -> tuple[str, str] | None:
     return None
 
 
-def _findings(row: Mapping[str, Any], lists: Mapping[str, Any]) -> Mapping[str, Any]:
+def _findings(row: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
     if row["status"] == "succeeded":
         found: Mapping[str, Any] = row["result"]
         return found
-    return findings.nobody(lists, row["error_code"], row["error_message"])
+    return findings.nobody(options, row["error_code"], row["error_message"])
 
 
 def _nobody_answered(found: Sequence[Found]) -> str:
@@ -117,8 +119,8 @@ def _outcome(
         "totalHits": sum(each["total_hits"] for each in screenings),
         "subjects": len(screenings),
         "subjectsWithMatches": sum(each["total_hits"] > 0 for each in screenings),
-        "isComplete": not failed,
-        "sources": {source["source"]: source["version"] for source in checked},
+        "isComplete": all(each.findings["isComplete"] for each in found),
+        "sources": {source["source"]: source["version"] or _UNKNOWN for source in checked},
         "failedSources": failed,
         "risk": {
             "from": verification.risk["description"],

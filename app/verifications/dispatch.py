@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -111,10 +112,17 @@ def plan(
     resources: Resources, verification: Verification, type_: str, by: Actor, queue: str
 ) -> NewJob:
     """Return the job of a run, against the list versions that are in force now."""
-    with resources.db.transaction() as tx:
-        loaded = citing.in_force(tx, resources.settings, verification.tenant_id)
+    text = resources.settings.screening_providers
+    loaded: citing.Loaded = ()
+    if providers.uses_built_in(text):
+        with resources.db.transaction() as tx:
+            loaded = citing.in_force(tx, resources.settings, verification.tenant_id)
     shown = {v.name: {"title": v.title, "records": v.entries} for v, _ in loaded}
     cited = {name: {**each, **shown[name]} for name, each in citing.cite(loaded).items()}
+    others = [
+        {**asdict(each), "name": providers.apart(each.name, cited)}
+        for each in providers.named(text)
+    ]
     items = [
         NewItem(
             subject.ref,
@@ -128,14 +136,13 @@ def plan(
         dialect=KIND,
         queue=queue,
         # One task for each where other servers are asked: they may all be slow at once.
-        chunk_size=1
-        if providers.are_there(resources.settings.screening_providers)
-        else resources.settings.verification_chunk_size,
+        chunk_size=1 if others else resources.settings.verification_chunk_size,
         options={
             "type": type_,
             "trace": verification.trace,
             "threshold": THRESHOLD,
             "lists": cited,
+            **({"providers": others} if others else {}),
             **({"warnings": warnings} if (warnings := citing.warnings(loaded)) else {}),
         },
         items=items,

@@ -19,6 +19,9 @@ from typing import Any, Protocol
 OK = "ok"
 ERROR = "error"
 
+#: The category of what says nothing of itself.
+OTHER = "other"
+
 #: Codes of sources that may answer when they are asked again, the rest of providers/remote.py's.
 PASSING = frozenset({"timeout", "unavailable", "rate_limited", "circuit_open"})
 
@@ -40,7 +43,7 @@ def category_of(topics: Sequence[str]) -> str:
     known = [CATEGORIES.get(topic, topic) for topic in topics]
     ranked = [*dict.fromkeys(CATEGORIES.values())]
     known.sort(key=lambda each: ranked.index(each) if each in ranked else len(ranked))
-    return known[0] if known else "other"
+    return known[0] if known else OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,24 @@ class Checked:
     attempts: int = 1
     duration_ms: int | None = None
     #: Hits that a reviewer has ruled out, and which therefore do not count.
-    suppressed: int = 0
+    suppressed: Sequence[Hit] = ()
+    #: Of the built-in engine: by which its scores were made.
+    engine_version: str | None = None
+    #: What whoever reads the result should know of the source: [{"code", "message"}].
+    warnings: Sequence[Mapping[str, str]] = ()
+    #: There may be more hits than it gave.
+    is_cut_short: bool = False
+    #: Of one that failed: the seconds for which it wants, or has, to be left alone. Not shown.
+    retry_after: float = 0.0
 
     @property
     def is_ok(self) -> bool:
         return self.error_code is None
+
+    @property
+    def is_complete(self) -> bool:
+        """It answered, with all that it has."""
+        return self.is_ok and not self.is_cut_short
 
     def to_json(self) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -78,8 +94,17 @@ class Checked:
         }
         if self.duration_ms is not None:
             shown["durationMs"] = self.duration_ms
+        if self.engine_version is not None:
+            shown["engineVersion"] = self.engine_version
+        if self.warnings:
+            shown["warnings"] = [dict(each) for each in self.warnings]
         if self.suppressed:
-            shown["suppressedHits"] = self.suppressed
+            shown["suppressedHits"] = len(self.suppressed)
+            shown["suppressedRecords"] = [
+                {**hit.to_json(), "category": hit.category} for hit in self.suppressed
+            ]
+        if self.is_cut_short:
+            shown["isCutShort"] = True
         if not self.is_ok:
             shown["error"] = {"code": self.error_code, "message": self.error_message}
         return shown
@@ -110,6 +135,16 @@ class Answer:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the answer of another server says."""
+
+    hits: Sequence[Hit]
+    version: str | None = None
+    #: It holds as many hits as it may: there may be more.
+    is_full: bool = False
+
+
 class Provider(Protocol):
     """Somebody who may be asked about a subject."""
 
@@ -129,6 +164,7 @@ def put_together(answers: Sequence[Answer]) -> dict[str, Any]:
     """Return the findings as they are stored and shown."""
     checked = [each for answer in answers for each in answer.checked]
     names = {source.source: source.source_name for source in checked}
+    categories = {source.source: source.category for source in checked}
     grouped: dict[tuple[str, str], list[Hit]] = {}
     for answer in answers:
         for hit in answer.hits:
@@ -148,11 +184,22 @@ def put_together(answers: Sequence[Answer]) -> dict[str, Any]:
                 "records": [hit.to_json() for hit in hits[:SHOWN]],
             }
         )
+    for source, more in beyond.items():
+        # Hits of which not one is here are hits all the same.
+        matched.append(
+            {
+                "source": source,
+                "sourceName": names.get(source, source),
+                "category": categories.get(source, OTHER),
+                "hits": more,
+                "records": [],
+            }
+        )
     total = sum(each["hits"] for each in matched)
     return {
         "totalHits": total,
         "hasMatches": total > 0,
-        "isComplete": bool(checked) and all(source.is_ok for source in checked),
+        "isComplete": bool(checked) and all(source.is_complete for source in checked),
         "matchedSources": matched,
         "sourcesChecked": [each.to_json() for each in checked],
     }
@@ -174,8 +221,11 @@ def has_answer(findings: Mapping[str, Any]) -> bool:
     return OK in {each["status"] for each in findings["sourcesChecked"]}
 
 
-def nobody(lists: Mapping[str, Mapping[str, Any]], code: str, message: str) -> dict[str, Any]:
-    """Return the findings of a subject on whom the work itself failed: no list was searched."""
+def nobody(options: Mapping[str, Any], code: str, message: str) -> dict[str, Any]:
+    """Return the findings of a subject on whom the work itself failed: no source was asked.
+
+    `options` are the job's: `lists` and `providers` as they were at the dispatch.
+    """
     checked = [
         Checked(
             name,
@@ -184,9 +234,17 @@ def nobody(lists: Mapping[str, Mapping[str, Any]], code: str, message: str) -> d
             "muster",
             each["version"],
             each.get("records"),
-            code,
-            message,
+            error_code=code,
+            error_message=message,
         )
-        for name, each in lists.items()
+        for name, each in options["lists"].items()
+    ]
+    checked += [
+        Checked(
+            *(each["name"], each["title"], each["category"], each["kind"]),
+            error_code=code,
+            error_message=message,
+        )
+        for each in options.get("providers", ())
     ]
     return put_together([Answer(checked)])

@@ -39,6 +39,9 @@ STRONG = 0.95
 OF_A_STAKEHOLDER = 0.9
 FURTHER, FURTHER_AT_MOST = 5.0, 10.0
 
+#: A hit of which no more is known than that there is one.
+_UNKNOWN: Sequence[Mapping[str, Any]] = ({"id": None, "score": None},)
+
 LEVELS: Sequence[tuple[float, str]] = (
     (80.0, "Critical"),
     (60.0, "High"),
@@ -60,8 +63,9 @@ def of_subject(found: Found) -> dict[str, Any]:
     worst: dict[str, Any] | None = None
     for source in found.findings["matchedSources"]:
         strong, weak = POINTS.get(source["category"], OTHER)
-        for record in source["records"]:
-            points = strong if record["score"] >= STRONG else weak
+        # A source of which hits are known and none is kept has at least a weak one.
+        for record in source["records"] or _UNKNOWN:
+            points = strong if (record["score"] or 0.0) >= STRONG else weak
             if found.stakeholder_id is not None:
                 points *= OF_A_STAKEHOLDER
             if worst is None or points > worst["points"]:

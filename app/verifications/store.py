@@ -187,6 +187,17 @@ def count_attempt(tx: Cursor, job_id: UUID, pass_no: int) -> None:
     tx.execute(QUERIES["count_attempt"], {"job_id": job_id, "pass_no": pass_no})
 
 
+def rests_before(tx: Cursor, job_id: UUID, pass_no: int) -> int:
+    """Return how often the run has rested before this pass because no source answered."""
+    tx.execute(QUERIES["rests_before"], {"job_id": job_id, "pass_no": pass_no})
+    return int(one(tx)["rests"])
+
+
+def count_rest(tx: Cursor, job_id: UUID, pass_no: int) -> None:
+    """Count that the run rests after this pass: once, for however many subjects it does."""
+    tx.execute(QUERIES["count_rest"], {"job_id": job_id, "pass_no": pass_no})
+
+
 def note_conflict(tx: Cursor, job_id: UUID) -> str | None:
     """Note which run holds the gate that this one wanted, and return what it is called."""
     tx.execute(QUERIES["note_conflict"], {"job_id": job_id})

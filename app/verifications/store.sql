@@ -76,6 +76,14 @@ SELECT jobs.external_id AS run_id
 UPDATE verification_runs SET attempts = attempts + 1, last_pass = %(pass_no)s
  WHERE job_id = %(job_id)s AND last_pass < %(pass_no)s;
 
+-- name: rests_before
+SELECT rests - (rested_pass >= %(pass_no)s)::integer AS rests
+  FROM verification_runs WHERE job_id = %(job_id)s;
+
+-- name: count_rest
+UPDATE verification_runs SET rests = rests + 1, rested_pass = %(pass_no)s
+ WHERE job_id = %(job_id)s AND rested_pass < %(pass_no)s;
+
 -- name: note_conflict
 -- The gate may have opened a moment ago; this run has lost it all the same.
 UPDATE verification_runs AS run

@@ -5,5 +5,6 @@ that a request names.
 * remote   one provider: time-outs, bounded retries, a circuit breaker
 * yente    the words of an OpenSanctions or yente endpoint, POST /match/{dataset}
 * generic  the words of any other endpoint that takes and gives JSON
+* words    what they call what their hits are about
 * breaker  when not to ask at all
 """

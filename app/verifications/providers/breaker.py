@@ -36,6 +36,13 @@ class Breaker:
             self._opened_at = self.clock()
             return True
 
+    def left(self) -> float:
+        """Return the seconds until it lets a call through again; 0 while it is closed."""
+        with self._lock:
+            if self._opened_at is None:
+                return 0.0
+            return max(0.0, self._opened_at + self.seconds - self.clock())
+
     def report(self, *, succeeded: bool) -> None:
         with self._lock:
             if succeeded:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
 from app.settings import read_secret
+from app.verifications.providers import words
 
 _VARIABLE = "MUSTER_SCREENING_PROVIDERS"
 
@@ -38,7 +40,7 @@ _COMMON = frozenset(
     }
 )
 _KEYS: Mapping[str, frozenset[str]] = {
-    "yente": _COMMON | {"base_url", "dataset", "algorithm"},
+    "yente": _COMMON | {"base_url", "dataset", "algorithm", "limit"},
     "http": _COMMON | {"url", "hits", "version", "fields", "score_scale"},
 }
 
@@ -73,11 +75,35 @@ class ProviderConfig:
     threshold: float = 0.7
     dataset: str = "default"
     algorithm: str = ""
+    #: Hits of one subject at the most.
+    limit: int = 50
     #: Where in the answer of a generic endpoint the hits and the version of its data stand.
     hits: str = "hits"
     version: str = "version"
     fields: tuple[tuple[str, str], ...] = tuple(FIELDS.items())
     score_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A provider as its results name it."""
+
+    name: str
+    title: str
+    category: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One that cannot be asked, and why: for the operator, and for nobody who looks at results."""
+
+    named: Named
+    problem: str
+
+
+#: In the place of those that the setting does not even name.
+_UNREADABLE = Named("providers", "The configured providers", "other", "unknown")
 
 
 @lru_cache(maxsize=8)
@@ -90,23 +116,54 @@ def read(text: str) -> tuple[ProviderConfig, ...]:
     return tuple(_provider(name, each) for name, each in given.items() if name != BUILT_IN)
 
 
-@lru_cache(maxsize=8)
-def uses_built_in(text: str) -> bool:
-    """Say whether the built-in engine is asked: unless `"muster": false` stands there."""
-    return _object(text.strip()).get(BUILT_IN, True) is not False
+def read_each(text: str) -> tuple[list[ProviderConfig], list[Broken]]:
+    """Return the providers that can be asked, and what is wrong with those that cannot.
 
-
-@lru_cache(maxsize=8)
-def are_there(text: str) -> bool:
-    """Say whether anybody is configured, without reading keys, which only workers need have."""
+    One that is set up wrongly must not keep the others from being asked.
+    """
+    with suppress(Misconfigured):
+        return list(read(text)), []
+    good: list[ProviderConfig] = []
+    broken: list[Broken] = []
     try:
-        return bool(set(_object(text.strip())) - {BUILT_IN})
+        given = _object(text.strip())
+    except Misconfigured as error:
+        return good, [Broken(_UNREADABLE, str(error))]
+    for name, each in given.items():
+        if name == BUILT_IN:
+            continue
+        try:
+            good.append(_provider(name, each))
+        except Misconfigured as error:
+            broken.append(Broken(_named(name, each), str(error)))
+    return good, broken
+
+
+def named(text: str) -> list[Named]:
+    """Return who is configured, without reading keys, which only workers need have."""
+    try:
+        given = _object(text.strip())
     except Misconfigured:
         # The worker says what is wrong.
+        return [_UNREADABLE]
+    return [_named(name, each) for name, each in given.items() if name != BUILT_IN]
+
+
+def uses_built_in(text: str) -> bool:
+    """Say whether the built-in engine is asked: unless `"muster": false` stands there."""
+    try:
+        return _object(text.strip()).get(BUILT_IN, True) is not False
+    except Misconfigured:
         return True
 
 
-def _object(text: str) -> dict[str, Any]:
+def apart(name: str, lists: Container[str]) -> str:
+    """Return what the source of a provider is called beside lists: not what a list is called."""
+    return f"provider:{name}" if name in lists else name
+
+
+@lru_cache(maxsize=8)
+def _object(text: str) -> Mapping[str, Any]:
     if not text:
         return {}
     if not text.startswith("{"):
@@ -123,6 +180,21 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(given.get(BUILT_IN, True), bool):
         raise Misconfigured(f"{_VARIABLE}: {BUILT_IN} is the built-in engine: true or false.")
     return given
+
+
+def _named(name: str, given: Any) -> Named:
+    """Return what can be told of a provider, whatever is wrong with it."""
+    said = given if isinstance(given, dict) else {}
+    known = name if _NAME.fullmatch(name) else _UNREADABLE.name
+    title, category = said.get("title"), said.get("category", "sanctions")
+    return Named(
+        known,
+        title if isinstance(title, str) and title.isprintable() and len(title) <= 100 else known,
+        words.category(category, "")
+        if isinstance(category, str) and _WORD.fullmatch(category)
+        else _UNREADABLE.category,
+        said["kind"] if said.get("kind") in [*_KEYS] else _UNREADABLE.kind,
+    )
 
 
 def _provider(name: str, given: Any) -> ProviderConfig:
@@ -143,7 +215,7 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         kind=kind,
         url=_url(given.get(address), where, address),
         title=_text(given, "title", name, where),
-        category=_matching(given, "category", "sanctions", _WORD, where),
+        category=words.category(_matching(given, "category", "sanctions", _WORD, where), ""),
         key=_key(given, where),
         key_header=_matching(given, "key_header", "authorization", _HEADER, where),
         # As OpenSanctions wants it.
@@ -155,6 +227,8 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         threshold=_number(given, "threshold", 0.7, 0.0, 1.0, where),
         dataset=_matching(given, "dataset", "default", _NAME, where),
         algorithm=_text(given, "algorithm", "", where),
+        # More than that no yente gives, unless it is set up so.
+        limit=int(_number(given, "limit", 50, 1, 500, where)),
         hits=_matching(given, "hits", "hits", _PATH, where),
         version=_matching(given, "version", "version", _PATH, where),
         fields=_fields(given.get("fields", {}), where),

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.verifications.findings import Hit
+from app.verifications.findings import Hit, Read
+from app.verifications.providers import words
 from app.verifications.providers.config import ProviderConfig
 
 
@@ -26,14 +27,14 @@ def question(config: ProviderConfig, subject: Mapping[str, Any]) -> tuple[str, M
     return config.url, {"subject": asked, "threshold": config.threshold}
 
 
-def read(config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]:
-    """Return the hits of an answer, and the version of the data. Raises ValueError."""
+def read(config: ProviderConfig, answer: Any) -> Read:
+    """Return what an answer says. Raises ValueError."""
     found = _at(answer, config.hits)
     if not isinstance(found, list):
         raise ValueError("there is no list of hits where it should be")
     version = _at(answer, config.version)
     hits = [_hit(config, each) for each in found]
-    return (
+    return Read(
         [hit for hit in hits if hit.score >= config.threshold],
         None if version is None else str(version)[:100],
     )
@@ -53,7 +54,7 @@ def _hit(config: ProviderConfig, given: Any) -> Hit:
     aliases = values["aliases"]
     return Hit(
         source=config.name,
-        category=str(values["category"] or config.category)[:40],
+        category=words.category(values["category"], config.category),
         id=str(values["id"]),
         name=str(values["name"]),
         score=score,

@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NoReturn, Protocol
 
@@ -22,7 +23,7 @@ from requests.structures import CaseInsensitiveDict
 
 from app.tagging.backoff import later, pause, retry_after
 from app.tagging.timed import Adapter, watched
-from app.verifications.findings import PASSING, Answer, Checked, Hit
+from app.verifications.findings import PASSING, Answer, Checked, Read
 from app.verifications.providers import generic, yente
 from app.verifications.providers.breaker import Breaker
 from app.verifications.providers.config import ProviderConfig
@@ -36,6 +37,11 @@ KEY_REFUSED = "key_refused"
 REFUSED = "refused"
 ANSWER_INVALID = "answer_invalid"
 CIRCUIT_OPEN = "circuit_open"
+INTERNAL_ERROR = "internal_error"
+
+#: What a provider has itself to answer for. That it refuses one subject, or that its answer about
+#: one makes no sense, says nothing of what it does for the next, or for another tenant.
+_FAILURES = PASSING | {KEY_REFUSED}
 
 #: A yente's catalogue is read again after this long.
 _VERSION_SECONDS = 600.0
@@ -53,6 +59,7 @@ _SENTENCES: Mapping[str, str] = {
     REFUSED: "refused the request",
     ANSWER_INVALID: "gave an answer that cannot be read",
     CIRCUIT_OPEN: "has failed many times in a row and is not asked for a while",
+    INTERNAL_ERROR: "could not be asked because of an error on our side",
 }
 
 
@@ -68,6 +75,22 @@ class ProviderError(Exception):
         self.tries = 0
 
 
+def _read(raw: bytes) -> Any:
+    """Return an answer that can be kept. Raises ProviderError.
+
+    Postgres stores neither a NUL nor half a surrogate pair, and NaN and infinity are not JSON,
+    whatever Python reads.
+    """
+    try:
+        answer = json.loads(raw)
+        text = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise ProviderError(ANSWER_INVALID) from None
+    if b"\\u0000" in text:
+        raise ProviderError(ANSWER_INVALID)
+    return answer
+
+
 class Dialect(Protocol):
     """How a kind of endpoint is asked and understood. `read` raises ValueError."""
 
@@ -75,7 +98,7 @@ class Dialect(Protocol):
         self, config: ProviderConfig, subject: Mapping[str, Any]
     ) -> tuple[str, Mapping[str, Any]]: ...
 
-    def read(self, config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]: ...
+    def read(self, config: ProviderConfig, answer: Any) -> Read: ...
 
 
 _DIALECTS: Mapping[str, Dialect] = {"yente": yente, "http": generic}
@@ -119,51 +142,57 @@ class Remote:
         try:
             if not self._breaker.lets_through():
                 raise ProviderError(CIRCUIT_OPEN)
-            hits, version, tries = self._asked(subject, began + seconds)
+            said, tries = self._asked(subject, began + seconds)
         except ProviderError as error:
             log.warning(
                 "provider.failed",
                 extra={"provider": self.name, "code": error.code, "status": error.status},
             )
             return Answer([self._checked(began, error=error)])
-        return Answer([self._checked(began, version=version, tries=tries)], hits)
+        except Exception as error:
+            # A bug of ours must not keep the other sources' answers from being kept.
+            log.error("provider.failed", exc_info=error, extra={"provider": self.name})
+            return Answer([self._checked(began, error=ProviderError(INTERNAL_ERROR))])
+        return Answer([self._checked(began, said=said, tries=tries)], said.hits)
 
     def _checked(
         self,
         began: float,
         *,
-        version: str | None = None,
+        said: Read | None = None,
         tries: int = 0,
         error: ProviderError | None = None,
     ) -> Checked:
         config = self._config
         message = None
+        rest = 0.0
         if error is not None:
-            said = f" (HTTP {error.status})" if error.status else ""
-            message = f"{config.title} {_SENTENCES[error.code]}{said}."
+            rest = max(error.after or 0.0, self._breaker.left())
+            status = f" (HTTP {error.status})" if error.status else ""
+            message = f"{config.title} {_SENTENCES[error.code]}{status}."
             tries = error.tries
         return Checked(
             source=config.name,
             source_name=config.title,
             category=config.category,
             provider=config.kind,
-            version=version,
+            version=said.version if said else None,
+            is_cut_short=said is not None and said.is_full,
             error_code=error.code if error else None,
             error_message=message,
             attempts=tries,
             duration_ms=round(1000 * (time.monotonic() - began)),
+            retry_after=rest,
         )
 
-    def _asked(
-        self, subject: Mapping[str, Any], deadline: float
-    ) -> tuple[list[Hit], str | None, int]:
+    def _asked(self, subject: Mapping[str, Any], deadline: float) -> tuple[Read, int]:
         url, body = self._dialect.question(self._config, subject)
         raw = json.dumps(body, ensure_ascii=False).encode()
         for tries in range(1, self._config.tries + 1):
             try:
-                hits, version = self._understood(self._post(url, raw, deadline))
+                said = self._understood(self._post(url, raw, deadline))
             except ProviderError as error:
-                self._breaker.report(succeeded=False)
+                self._breaker.report(succeeded=error.code not in _FAILURES)
                 wait = pause(tries - 1) if error.after is None else later(error.after)
                 left = deadline - time.monotonic()
                 if (
@@ -178,7 +207,7 @@ class Remote:
                 self._sleep(wait)
             else:
                 self._breaker.report(succeeded=True)
-                return hits, version or self._version(deadline), tries
+                return replace(said, version=said.version or self._version(deadline)), tries
         raise AssertionError("the last try returns or raises")
 
     def _version(self, until: float) -> str | None:
@@ -194,19 +223,17 @@ class Remote:
             return self._known_version
         try:
             raw = self._call("GET", yente.catalogue(self._config), None, left)
-            self._known_version = yente.read_version(self._config, json.loads(raw))
-        except (ProviderError, ValueError, RecursionError):
-            self._known_version = None
+            self._known_version = yente.read_version(self._config, _read(raw))
+        except ProviderError as error:
+            # What was in force ten minutes ago most likely is so now.
+            log.info("provider.version_unknown", extra={"provider": self.name, "code": error.code})
         return self._known_version
 
-    def _understood(self, raw: bytes) -> tuple[list[Hit], str | None]:
+    def _understood(self, raw: bytes) -> Read:
+        answer = _read(raw)
         try:
-            answer = json.loads(raw)
-            # Postgres stores neither a NUL nor half a surrogate pair.
-            if b"\\u0000" in json.dumps(answer, ensure_ascii=False).encode():
-                raise ProviderError(ANSWER_INVALID)
             return self._dialect.read(self._config, answer)
-        except (ValueError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             raise ProviderError(ANSWER_INVALID) from None
 
     def _post(self, url: str, raw: bytes, deadline: float) -> bytes:

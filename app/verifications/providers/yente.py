@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.verifications.findings import Hit, category_of
+from app.verifications.findings import Hit, Read
+from app.verifications.providers import words
 from app.verifications.providers.config import ProviderConfig
 
 _SCHEMAS = {
@@ -17,22 +18,6 @@ _SCHEMAS = {
 }
 #: Of those who may be either.
 _ANYBODY = "LegalEntity"
-
-#: Topics of OpenSanctions -> ours (app/screening/topics.py).
-_TOPICS = {
-    "sanction": "sanction",
-    "sanction.linked": "sanction",
-    "sanction.counter": "sanction",
-    "role.pep": "pep",
-    "role.pol": "pep",
-    "role.rca": "rca",
-    "wanted": "wanted",
-    "debarment": "debarment",
-    "export.control": "export_control",
-    "export.control.linked": "export_control",
-    "reg.action": "regulatory",
-    "reg.warn": "regulatory",
-}
 
 
 def question(config: ProviderConfig, subject: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -48,7 +33,9 @@ def question(config: ProviderConfig, subject: Mapping[str, Any]) -> tuple[str, M
         known = "registrationNumber" if not is_person else _of_person(identifier["type"])
         properties.setdefault(known, []).append(identifier["value"])
     schema = _SCHEMAS.get(subject.get("entity_type", ""), _ANYBODY)
-    url = f"{config.url}/match/{config.dataset}?threshold={config.threshold:g}"
+    # Unless told, it gives five results, and none below half.
+    wanted = f"threshold={config.threshold:g}&cutoff={config.threshold:g}&limit={config.limit}"
+    url = f"{config.url}/match/{config.dataset}?{wanted}"
     if config.algorithm:
         url += f"&algorithm={config.algorithm}"
     return url, {"queries": {"subject": {"schema": schema, "properties": properties}}}
@@ -58,17 +45,20 @@ def _of_person(scheme: str) -> str:
     return "passportNumber" if "passport" in scheme.lower() else "idNumber"
 
 
-def read(config: ProviderConfig, answer: Any) -> tuple[list[Hit], str | None]:
-    """Return the hits of an answer. Raises ValueError if it is none."""
+def read(config: ProviderConfig, answer: Any) -> Read:
+    """Return what an answer says. Raises ValueError if it is none."""
     try:
         said = answer["responses"]["subject"]
         if int(said.get("status", 200)) != 200:
             raise ValueError("the query failed")
-        hits = [_hit(config, each) for each in said["results"] if _counts(config, each)]
+        results = said["results"]
+        if not isinstance(results, list):
+            raise ValueError("no list of results")
+        hits = [_hit(config, each) for each in results if _counts(config, each)]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not an answer of /match") from error
     # A match names the datasets it comes from, and no version of them: the catalogue does.
-    return hits, None
+    return Read(hits, is_full=len(results) >= config.limit)
 
 
 def catalogue(config: ProviderConfig) -> str:
@@ -82,23 +72,23 @@ def read_version(config: ProviderConfig, answer: Any) -> str | None:
         found = [each for each in answer["datasets"] if each["name"] == config.dataset]
         return str(found[0]["version"])[:100] if found and found[0].get("version") else None
     except (KeyError, TypeError, AttributeError):
+        # Another catalogue than we know.
         return None
 
 
 def _counts(config: ProviderConfig, result: Mapping[str, Any]) -> bool:
+    if isinstance(result["score"], bool):
+        raise ValueError("a result without a score")
     return float(result["score"]) >= config.threshold
 
 
 def _hit(config: ProviderConfig, result: Mapping[str, Any]) -> Hit:
     properties: Mapping[str, Any] = result.get("properties") or {}
-    topics = [
-        _TOPICS.get(topic, "crime" if topic.startswith("crime") else topic)
-        for topic in properties.get("topics", ())
-    ]
+    topics = [words.topic_of(str(each)) for each in properties.get("topics", ())]
     features: Mapping[str, Any] = result.get("features") or {}
     return Hit(
         source=config.name,
-        category=category_of(topics) if topics else config.category,
+        category=words.category(topics, config.category),
         id=str(result["id"]),
         name=str(result.get("caption") or result["id"]),
         score=min(1.0, max(0.0, float(result["score"]))),

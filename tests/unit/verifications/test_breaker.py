@@ -51,3 +51,16 @@ def test_a_call_that_fails_again_keeps_it_open():
 
     clock.now = 59.9
     assert not breaker.lets_through()
+
+
+def test_it_says_how_long_it_stays_open():
+    clock = Clock()
+    breaker = Breaker(failures=1, seconds=30, clock=clock)
+    assert breaker.left() == 0
+
+    breaker.report(succeeded=False)
+
+    clock.now = 10.0
+    assert breaker.left() == 20
+    clock.now = 40.0
+    assert breaker.left() == 0

@@ -16,7 +16,7 @@ HTTP = {"kind": "http", "url": "https://screening.example.com/check?v=2"}
 def test_without_anything_the_built_in_engine_is_all_there_is():
     assert config.read("") == ()
     assert config.uses_built_in("")
-    assert not config.are_there("")
+    assert config.named("") == []
 
 
 def test_providers_are_read_in_their_order_with_what_they_need(monkeypatch, tmp_path):
@@ -34,7 +34,7 @@ def test_providers_are_read_in_their_order_with_what_they_need(monkeypatch, tmp_
         one, other = config.read(given)
         assert (one.name, one.dataset, one.key_scheme) == ("open", "sanctions", "ApiKey")
         assert (other.key_header, other.key_scheme) == ("x-api-key", "")
-        assert config.are_there(given)
+        assert [each.name for each in config.named(given)] == ["open", "ours"]
     assert "s3cret" not in repr(one)
 
 
@@ -75,3 +75,25 @@ def test_what_is_wrong_is_said_and_names_the_setting(given):
 
     with pytest.raises(Misconfigured, match="MUSTER_SCREENING_PROVIDERS"):
         config.read(text)
+
+
+def test_one_that_is_set_up_wrongly_keeps_no_other_from_being_asked():
+    wrong = {**YENTE, "title": "Register", "key_env": "NOT_SET_ANYWHERE", "category": "crime"}
+    text = json.dumps({"muster": False, "register": wrong, "open": YENTE, "x\x00": []})
+
+    good, broken = config.read_each(text)
+
+    assert [each.name for each in good] == ["open"]
+    register, nameless = broken
+    assert register.named == config.Named("register", "Register", "criminal", "yente")
+    assert "NOT_SET_ANYWHERE" in register.problem
+    assert nameless.named.name == "providers"
+    assert [each.name for each in config.named(text)] == ["register", "open", "providers"]
+
+
+def test_a_setting_that_cannot_be_read_stands_for_sources_that_nobody_asked():
+    good, (broken,) = config.read_each("{")
+
+    assert good == []
+    assert config.named("{") == [broken.named]
+    assert config.uses_built_in("{")

@@ -82,3 +82,15 @@ def test_where_a_source_did_not_answer_the_risk_is_provisional_and_does_not_fall
     assert (assessed["description"], assessed["score"]) == ("High", 72.0)
     assert assessed["isProvisional"]
     assert assess(found(), before=before)["score"] == 0
+
+
+def test_a_source_whose_hits_are_only_counted_has_at_least_a_weak_one():
+    counted = {"source": "ofac", "category": "sanctions", "hits": 3, "records": []}
+    of_peps = found(("pep", 0.99)).findings["matchedSources"]
+    both = Found(None, {"isComplete": True, "matchedSources": [*of_peps, counted]})
+
+    assessed = assess(both)
+
+    assert (assessed["score"], assessed["description"]) == (80.0, "Critical")
+    (reason,) = assessed["reasons"]
+    assert (reason["source"], reason["recordId"], reason["score"]) == ("ofac", None, None)

@@ -46,6 +46,10 @@ def test_ids_are_21_characters_and_no_two_are_alike():
     assert not any(ids.is_like_one(text) for text in ("", "a b", "a\x00", "ü", "x" * 65))
 
 
+def test_no_id_is_taken_for_an_option_of_a_command():
+    assert all(ids.make()[0].isalnum() for _ in range(5000))
+
+
 @pytest.mark.parametrize(
     ("topics", "category"),
     [
@@ -72,3 +76,18 @@ def test_hits_are_counted_by_source_and_category_also_those_that_are_not_kept():
     assert {each["sourceName"] for each in found["matchedSources"]} == {"The list"}
     assert [each["status"] for each in found["sourcesChecked"]] == ["ok", "error"]
     assert found["sourcesChecked"][1]["error"] == {"code": "timeout", "message": "Too late."}
+
+
+def test_hits_of_a_source_of_which_not_one_is_kept_are_counted_and_told():
+    lists = [Checked("peps", "PEPs", "pep", "muster"), Checked("ofac", "OFAC", "sanctions", "m")]
+    hits = [Hit("peps", "pep", str(n), "A", 0.99) for n in range(100)]
+
+    found = put_together([Answer(lists, hits, {"peps": 120, "ofac": 3})])
+
+    assert found["totalHits"] == 123
+    assert [
+        (each["source"], each["category"], each["hits"]) for each in found["matchedSources"]
+    ] == [
+        ("peps", "pep", 120),
+        ("ofac", "sanctions", 3),
+    ]
