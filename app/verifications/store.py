@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -120,13 +120,19 @@ def _unknown() -> VerificationNotFound:
 
 def list_stakeholders(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, list[Stakeholder]]:
     """Return the stakeholders of each verification, in the order in which they were sent."""
-    return _stakeholders(tx, ids, "list_stakeholders")
+    tx.execute(QUERIES["list_stakeholders"], {"ids": list(ids)})
+    return _by_verification(tx.fetchall())
 
 
-def _stakeholders(tx: Cursor, ids: Collection[UUID], query: str) -> dict[UUID, list[Stakeholder]]:
-    tx.execute(QUERIES[query], {"ids": list(ids)})
+def list_stakeholder_names(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, list[Stakeholder]]:
+    """Return the same, and of every entity the names alone."""
+    tx.execute(QUERIES["list_stakeholder_names"], {"ids": list(ids)})
+    return _by_verification(tx.fetchall())
+
+
+def _by_verification(rows: Iterable[Mapping[str, Any]]) -> dict[UUID, list[Stakeholder]]:
     found: dict[UUID, list[Stakeholder]] = defaultdict(list)
-    for row in tx.fetchall():
+    for row in rows:
         found[row["verification_id"]].append(
             Stakeholder(row["stakeholder_id"], row["role"], row["entity"])
         )
@@ -166,7 +172,7 @@ def list_verifications(
             "limit": limit,
         },
     )
-    return _with_stakeholders(tx, tx.fetchall(), "list_stakeholder_names")
+    return _with_stakeholders(tx, tx.fetchall(), list_stakeholder_names)
 
 
 def page_verifications(
@@ -376,9 +382,13 @@ def list_audit(
 
 
 def _with_stakeholders(
-    tx: Cursor, rows: Sequence[Mapping[str, Any]], query: str = "list_stakeholders"
+    tx: Cursor,
+    rows: Sequence[Mapping[str, Any]],
+    read: Callable[
+        [Cursor, Collection[UUID]], Mapping[UUID, Sequence[Stakeholder]]
+    ] = list_stakeholders,
 ) -> list[Verification]:
-    found = _stakeholders(tx, [row["id"] for row in rows], query) if rows else {}
+    found = read(tx, [row["id"] for row in rows]) if rows else {}
     return [_verification(row, found.get(row["id"], ())) for row in rows]
 
 
