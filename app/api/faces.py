@@ -280,10 +280,15 @@ def _batch(form: Form, collection: Collection, *, interactive: bool, most: int) 
 
 def _people(form: Form) -> list[tuple[str, Mapping[str, Any]]]:
     """Return external id and metadata of each image, whichever way they were sent."""
+    given, more = form.listed("external_ids"), form.listed("metadata")
     if "entries" in form.texts:
+        if given or more or len(form.texts["entries"]) > 1:
+            raise InvalidParameter(
+                "Send entries once, or external_ids[] and metadata[], and not both."
+            )
         return [_entry(each) for each in _entries(form.one("entries") or "")]
-    ids = [read_external_id(text) for text in form.all("external_ids[]", "external_ids")]
-    metadata = [read_metadata(text) for text in form.all("metadata[]", "metadata")]
+    ids = [read_external_id(text) for text in given]
+    metadata = [read_metadata(text) for text in more]
     if metadata and len(metadata) != len(ids):
         raise InvalidParameter(
             f"{len(metadata)} metadata came with {len(ids)} external ids: send one for each, or"

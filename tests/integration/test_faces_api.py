@@ -127,6 +127,75 @@ def test_other_ways_to_send_a_batch_are_taken_as_well(app, admin, tenant, collec
     assert made["total"] == 2
 
 
+def file_of(data: bytes):
+    return io.BytesIO(data), "x.jpg"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"entries": json.dumps([{"external_id": "alice"}, {"external_id": "bob"}])},
+        {"external_ids": ["alice", "bob"]},
+        {"external_ids[1]": "bob", "external_ids[0]": "alice"},
+    ],
+)
+def test_an_image_that_has_a_number_belongs_to_the_person_of_that_number(
+    app, admin, tenant, collection, database, ids
+):
+    form = {"images[1]": file_of(b"of bob"), "images[0]": file_of(b"of alice"), **ids}
+
+    answer = post_batch(app, collection["id"], form)
+
+    data_of(answer, 202)
+    listed = admin.get(f"{answer.headers['Operation-Location']}/items").json["data"]
+    with database.transaction() as tx:
+        tx.execute("SELECT position, data FROM face_images ORDER BY position")
+        kept = [(row["position"], bytes(row["data"])) for row in tx.fetchall()]
+    assert [each["ref"] for each in listed] == ["alice", "bob"]
+    assert kept == [(0, b"of alice"), (1, b"of bob")]
+
+
+TWO = {"external_ids[]": ["alice", "bob"]}
+
+
+@pytest.mark.parametrize(
+    ("images", "more"),
+    [
+        (["images[0]", "images[2]"], TWO),
+        (["images[1]", "images[2]"], TWO),
+        (["images[1]", "images[1]"], TWO),
+        (["images[0]", "images[00]"], TWO),
+        (["images[0]", "image[0]"], TWO),
+        (["images", "images[0]"], TWO),
+        (["images[0]", "images[]"], TWO),
+        (["images[0]", "images[7000]"], TWO),
+        (["images[a]", "images[b]"], TWO),
+        (["images[-1]", "images[0]"], TWO),
+        (["images", "images"], {"external_ids[]": "alice", "external_ids": "bob"}),
+        (["images", "images"], {"external_ids[0]": "alice", "external_ids[2]": "bob"}),
+        (["images", "images"], {"external_ids[0]": "alice", "external_ids[]": "bob"}),
+        (["images", "images"], {"external_ids[0]": ["alice", "bob"]}),
+        (["images", "images"], {"external_ids[x]": ["alice", "bob"], **TWO}),
+        (["images", "images"], {**TWO, "metadata[]": "{}", "metadata": "{}"}),
+        (["images", "images"], {**TWO, "entries": '[{"external_id":"a"},{"external_id":"b"}]'}),
+        (["images"], {"entries": ['[{"external_id":"a"}]', '[{"external_id":"b"}]']}),
+        (["images"], {"entries": '[{"external_id":"a"}]', "metadata[]": "{}"}),
+    ],
+)
+def test_a_batch_is_400_where_it_cannot_be_told_who_is_on_which_image(
+    app, collection, database, images, more
+):
+    parts = [(name, file_of(b"x")) for name in images]
+    form: dict = {}
+    for name, file in parts:
+        form.setdefault(name, []).append(file)
+
+    answer = post_batch(app, collection["id"], {**form, **more})
+
+    assert_error(answer, 400, "BAD_REQUEST")
+    assert images_left(database) == 0
+
+
 WRONG_FORMS = [
     (form_of([]), None),
     (form_of([b"x"], []), {"images": 1, "external_ids": 0}),
