@@ -136,7 +136,7 @@ def list_faces(collection_id: str) -> Response:
     faces, total = collections.list_faces(
         resources().db,
         collection.id,
-        external_id=request.args.get("external_id") or None,
+        external_id=faces_jobs.storable("external_id", request.args.get("external_id", "")) or None,
         limit=limit,
         offset=offset,
     )

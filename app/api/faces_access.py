@@ -29,8 +29,10 @@ from schemas.faces import read_uuid
 
 
 def counted() -> Caller:
-    """Return the caller, counting the request. Raises RateExceeded."""
-    rates.count(caller())
+    """Return the caller, counting the request once. Raises RateExceeded."""
+    if not g.get("is_counted", False):
+        rates.count(caller())
+        g.is_counted = True
     return caller()
 
 

@@ -35,9 +35,11 @@ from app.errors import (
 from app.faces import codes, images
 from app.faces.collections import OnDuplicate
 from app.jobs import service
+from app.jobs.dispatch import FACES
 from app.jobs.model import Job, NewItem
 from app.kinds import faces
 from app.kinds.faces import Work
+from schemas import texts
 from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_LENGTH
 
 #: Seconds between two looks at a job that somebody waits for.
@@ -126,8 +128,11 @@ def wait_for_all(job: Job) -> Job:
 
 
 def find(job_id: str) -> Job:
-    """Return the caller's job, unless its time is over. Raises JobNotFound."""
+    """Return the caller's batch, unless its time is over. Raises JobNotFound."""
     found = service.find(resources(), caller().tenant_id, faces.NAME, job_id)
+    if found.queue != FACES:
+        # A call that waited made it, and has answered.
+        raise no_job()
     bound = caller().collection_id
     if bound is not None and str(bound) not in found.options["collection_ids"]:
         raise no_job()
@@ -155,6 +160,13 @@ def read_external_id(text: str | None) -> str:
         raise InvalidParameter("Every image needs an external_id that says who it is.")
     if len(text) > EXTERNAL_ID_LENGTH:
         raise InvalidParameter(f"An external_id has at most {EXTERNAL_ID_LENGTH} characters.")
+    return storable("external_id", text)
+
+
+def storable(name: str, text: str) -> str:
+    """Return the text, or raise InvalidParameter if no database could hold it."""
+    if not texts.is_storable(text):
+        raise InvalidParameter(f"{name} holds a NUL or half a surrogate pair.")
     return text
 
 

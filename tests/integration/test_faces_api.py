@@ -215,6 +215,8 @@ WRONG_FORMS = [
     (form_of([b"x"], entries="[7]"), None),
     (form_of([b"x"], entries='[{"external_id": 7}]'), None),
     (form_of([b"x"], ["\x00"]), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a\\u0000"}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a\\ud800"}]'), None),
 ]
 
 
@@ -322,6 +324,87 @@ def test_a_question_that_is_wrong_is_400(app, collection, database, more):
     assert_error(app.post(place, data=one_image(b"x", **more)), 400, "BAD_REQUEST")
     assert_error(app.post(place, data={"top_k": "1"}), 400, "BAD_REQUEST")
     assert images_left(database) == 0
+
+
+def search(client, **more):
+    return client.post(f"{BASE}/search", data=one_image(b"x", **more))
+
+
+def test_a_search_of_all_collections_leaves_none_of_them_out(settings, tenant, database):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    made = [new_collection(admin, tenant, name=f"c{n}")["id"] for n in range(22)]
+    for each in made[-2:]:
+        data_of(admin.put(f"{BASE}/collections/{each}", json={"is_enabled": False}))
+
+    # There is no worker: that it is waited for is what matters.
+    assert_error(search(admin), 503, "SERVICE_BUSY")
+
+    with database.transaction() as tx:
+        tx.execute("SELECT options -> 'collection_ids' AS ids FROM jobs")
+        (job,) = tx.fetchall()
+    assert sorted(job["ids"]) == sorted(made[:-2])
+    data_of(admin.put(f"{BASE}/collections/{made[-1]}", json={"is_enabled": True}))
+    error = assert_error(search(admin), 400, "BAD_REQUEST")
+    assert error["details"] == {"max": 20, "received": 21}
+
+
+def test_a_search_counts_as_one_request_however_many_collections_it_names(
+    settings, tenant, database
+):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    ids = [new_collection(admin, tenant, name=f"c{n}")["id"] for n in range(20)]
+    auth._known_keys.clear()
+    app = with_key(hasty, new_key(admin, tenant, rate_limit_rpm=3))
+
+    assert_error(search(app, collection_ids=",".join(ids)), 503, "SERVICE_BUSY")
+    assert_error(search(app, collection_ids=[*ids, ids[0].upper()]), 503, "SERVICE_BUSY")
+    error = assert_error(search(app, collection_ids=[*ids, str(uuid4())]), 400, "BAD_REQUEST")
+    assert error["details"] == {"max": 20, "received": 21}
+
+
+def test_a_search_beyond_the_organization_of_the_token_says_what_to_do(registered, database):
+    client, _ = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    place = f"{BASE}/organizations/{second['id']}/collections"
+    there = data_of(client.post(place, json={"name": "there"}), 201)
+
+    error = assert_error(search(client, collection_ids=there["id"]), 400, "BAD_REQUEST")
+
+    assert "organization_id" in error["message"]
+    assert images_left(database) == 0
+
+
+@pytest.mark.parametrize("text", ["%00", "a%00b"])
+def test_an_external_id_that_nobody_can_have_is_400(app, collection, text):
+    answer = app.get(f"{faces_of(collection)}?external_id={text}")
+
+    assert_error(answer, 400, "BAD_REQUEST")
+
+
+def test_the_job_of_a_call_that_waits_is_no_batch(settings, tenant, database):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    collection = new_collection(admin, tenant)
+    pair = {"image1": file_of(b"x"), "image2": file_of(b"y")}
+    assert_error(admin.post(f"{BASE}/compare", data=pair), 503, "SERVICE_BUSY")
+    asked = admin.post(f"{BASE}/collections/{collection['id']}/identify", data=one_image(b"x"))
+    assert_error(asked, 503, "SERVICE_BUSY")
+
+    with database.transaction() as tx:
+        tx.execute("SELECT id FROM jobs")
+        made = [row["id"] for row in tx.fetchall()]
+    assert len(made) == 2
+    for each in made:
+        job = admin.get(f"/v1/jobs/{each}").json
+        assert job["external_id"]
+        assert "dialect" not in job["links"]
+        place = f"{BASE}/organizations/{tenant.id}/batch/{job['external_id']}"
+        assert_error(admin.get(place), 404, "BATCH_JOB_NOT_FOUND")
+        assert_error(admin.post(f"{place}/cancel"), 404, "BATCH_JOB_NOT_FOUND")
+        inner = f"{BASE}/collections/{collection['id']}/batch/{job['external_id']}"
+        assert_error(admin.get(inner), 404, "BATCH_JOB_NOT_FOUND")
 
 
 # Ends.
