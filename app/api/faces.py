@@ -230,13 +230,15 @@ def polled(job_id: str, collection: Collection | None = None) -> Response:
     job = faces_jobs.find(faces_access.job_id(job_id))
     if collection is not None and str(collection.id) not in job.options["collection_ids"]:
         raise faces_jobs.no_job()
-    if request.if_none_match.contains_weak(str(job.version)):
+    details = read_flag("details")
+    version = f"{job.version}-details" if details else str(job.version)
+    if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
         rows = service.result_page(resources(), job, limit=MOST_IMAGES)
-        body = faces_render.polled(job, rows, details=read_flag("details"))
+        body = faces_render.polled(job, rows, details=details)
         response = faces_render.ok(body)
-    response.set_etag(str(job.version))
+    response.set_etag(version)
     response.headers["Cache-Control"] = "private, no-cache"
     if not job.state.is_final:
         response.headers["Retry-After"] = str(faces_render.POLL_SECONDS)
@@ -312,7 +314,8 @@ def _entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
         raise InvalidParameter("Each of entries must be an object with an external_id.")
     given = entry.get("external_id", entry.get("externalId"))
     external_id = read_external_id(given if isinstance(given, str) else None)
-    return external_id, faces_jobs.check_metadata(entry.get("metadata") or {})
+    metadata = entry.get("metadata")
+    return external_id, faces_jobs.check_metadata({} if metadata is None else metadata)
 
 
 def _lines(db: Database, collection: Collection, *, with_embeddings: bool) -> Iterator[str]:

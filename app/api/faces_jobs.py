@@ -40,7 +40,7 @@ from app.jobs.model import Job, NewItem
 from app.kinds import faces
 from app.kinds.faces import Work
 from schemas import texts
-from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_LENGTH
+from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_DEPTH, METADATA_LENGTH
 
 #: Seconds between two looks at a job that somebody waits for.
 _LOOK = 0.05
@@ -184,21 +184,31 @@ def read_metadata(text: str | None) -> Mapping[str, Any]:
 def check_metadata(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidParameter("metadata must be a JSON object.")
+    _check_parts(value)
     try:
         written = json.dumps(value, allow_nan=False)
-    except ValueError:
-        written = ""
-    # As JSON has it: a NUL, or half of a pair of surrogates, which Postgres does not store.
-    if not written or "\\u0000" in written or "\\ud8" in written or "\\udc" in written:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except (UnicodeEncodeError, ValueError):
-            written = ""
-        if not written or "\\u0000" in written:
-            raise InvalidParameter("metadata holds something that cannot be stored.")
+    except ValueError as error:
+        # 1e999 is read as infinity.
+        raise InvalidParameter("metadata holds a number that is too large.") from error
     if len(written) > METADATA_LENGTH:
         raise InvalidParameter(f"metadata may have {METADATA_LENGTH:,} characters as JSON.")
     return value
+
+
+def _check_parts(value: Any) -> None:
+    """Raise InvalidParameter if a text cannot be stored, or if it is nested too deeply."""
+    level, depth = [value], 0
+    while level:
+        for text in level:
+            if isinstance(text, str):
+                storable("metadata", text)
+        nested = [each for each in level if isinstance(each, dict | list)]
+        if nested and depth == METADATA_DEPTH:
+            raise InvalidParameter(f"metadata may be nested {METADATA_DEPTH} levels deep.")
+        level = []
+        for each in nested:
+            level += [*each, *each.values()] if isinstance(each, dict) else each
+        depth += 1
 
 
 def _of_job(error: JobError) -> AppError:

@@ -101,8 +101,6 @@ def create_key(org_id: str) -> Response:
     """Make a key for faces. The key itself is shown this once and never again."""
     who = faces_access.organization(org_id)
     given = load(_KEY)
-    if given["collection_id"] is not None:
-        collections.get(resources().db, who.tenant_id, given["collection_id"])
     made, key = accounts.create_key(
         resources().db,
         who.tenant_id,

@@ -14,7 +14,7 @@ from flask import g
 from app.accounts import service as accounts
 from app.accounts.model import Caller
 from app.api import auth, rates, tokens
-from app.errors import JobError
+from app.errors import CollectionNotFound, JobError
 from app.faces import images, models
 from app.factory import create_app
 from app.jobs import service, store
@@ -216,6 +216,13 @@ WRONG_FORMS = [
     (form_of([b"x"], entries='[{"external_id": 7}]'), None),
     (form_of([b"x"], ["\x00"]), None),
     (form_of([b"x"], [], entries='[{"external_id": "a\\u0000"}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": []}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": 0}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": ""}]'), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": "\\ud800"}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": [{"\\udc00": 1}]}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": 1e999}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": ' + "[" * 20 + "]" * 20 + "}"]}), None),
     (form_of([b"x"], [], entries='[{"external_id": "a\\ud800"}]'), None),
 ]
 
@@ -290,7 +297,35 @@ def test_texts_that_are_too_long_are_refused(app, collection, database):
     assert images_left(database) == 0
 
 
-# Who is there already.
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        r'{"path": "C:\\u0000"}',
+        r'{"path": "\\ud800 and \\udc00"}',
+        r'{"smile": "\ud83d\ude00"}',
+        '{"a": ' + "[" * 19 + "]" * 19 + "}",
+    ],
+)
+def test_metadata_may_say_anything_that_can_be_stored(app, collection, metadata):
+    form = form_of([b"x"], **{"metadata[]": [metadata]})
+
+    assert data_of(post_batch(app, collection["id"], form), 202)
+
+
+def test_a_poll_for_details_is_another_answer_than_one_without(app, admin, tenant, collection):
+    job_id = data_of(post_batch(app, collection["id"], form_of([b"x"])), 202)["job_id"]
+    place = f"{BASE}/organizations/{tenant.id}/batch/{job_id}"
+    short = {"If-None-Match": admin.get(place).headers["ETag"]}
+    long = {"If-None-Match": admin.get(f"{place}?details=true").headers["ETag"]}
+
+    assert admin.get(f"{place}?details=true", headers=short).status_code == 200
+    assert admin.get(place, headers=long).status_code == 200
+    assert admin.get(f"{place}?details=true", headers=long).status_code == 304
+
+
+def test_no_key_is_made_for_a_collection_that_went_meanwhile(resources, tenant):
+    with pytest.raises(CollectionNotFound):
+        accounts.create_key(resources.db, tenant.id, "late", ["face:read"], collection_id=uuid4())
 
 
 # One at a time.
@@ -875,6 +910,7 @@ def test_what_is_wrong_with_a_collection_is_named(admin, tenant, body, field):
         {"allowed_ips": "203.0.113.0/24"},
         {"expires_at": "soon"},
         {"expires_at": "2001-01-01T00:00:00Z"},
+        {"expires_at": "9999-12-31T23:00:00-05:00"},
         {"rate_limit_rpm": 0},
     ],
 )
