@@ -13,10 +13,10 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render, rates
-from app.api.auth import requires
 from app.api.body import parse
 from app.api.context import resources
 from app.api.documents_body import load
+from app.api.faces_access import requires_there
 from app.api.faces_jobs import item, read_external_id, read_metadata, submitted
 from app.api.faces_paging import read_flag, read_page
 from app.api.faces_upload import MOST_IMAGES, Form, received, require_images
@@ -54,7 +54,7 @@ _UPDATE, _FACE_UPDATE, _IDS = CollectionUpdateSchema(), FaceUpdateSchema(), Face
 
 
 @bp.post("/<collection_id>/faces/batch-async")
-@requires("face:write")
+@requires_there("face:write")
 def submit(collection_id: str) -> Response:
     """Accept up to 100 images for enrolment, and answer before any is looked at."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -76,7 +76,7 @@ def submit(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/batch/<job_id>")
-@requires("face:read")
+@requires_there("face:read")
 def show_batch(collection_id: str, job_id: str) -> Response:
     """Show a batch of this collection: how far it is, and the results there are."""
     collection = faces_access.collection(collection_id)
@@ -84,7 +84,7 @@ def show_batch(collection_id: str, job_id: str) -> Response:
 
 
 @bp.post("/<collection_id>/faces/batch")
-@requires("face:write")
+@requires_there("face:write")
 def enrol_batch(collection_id: str) -> Response:
     """Enrol up to 20 images while the caller waits."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -99,7 +99,7 @@ def enrol_batch(collection_id: str) -> Response:
 
 
 @bp.post("/<collection_id>/faces")
-@requires("face:write")
+@requires_there("face:write")
 def enrol(collection_id: str) -> Response:
     """Enrol one image while the caller waits."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -128,7 +128,7 @@ def enrol(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/faces")
-@requires("face:read")
+@requires_there("face:read")
 def list_faces(collection_id: str) -> Response:
     """List the faces of a collection, the newest first."""
     collection = faces_access.collection(collection_id)
@@ -145,7 +145,7 @@ def list_faces(collection_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>/faces/batch")
-@requires("face:write")
+@requires_there("face:write")
 def delete_faces(collection_id: str) -> Response:
     """Delete up to 100 faces, with what they are recognised by."""
     collection = faces_access.collection(collection_id)
@@ -157,7 +157,7 @@ def delete_faces(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/faces/<face:face_id>")
-@requires("face:read")
+@requires_there("face:read")
 def show_face(collection_id: str, face_id: str) -> Response:
     """Show one face, without what it is recognised by."""
     collection = faces_access.collection(collection_id)
@@ -166,7 +166,7 @@ def show_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.patch("/<collection_id>/faces/<face:face_id>")
-@requires("face:write")
+@requires_there("face:write")
 def update_face(collection_id: str, face_id: str) -> Response:
     """Put other metadata in place of a face's own."""
     collection = faces_access.collection(collection_id)
@@ -178,7 +178,7 @@ def update_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>/faces/<face:face_id>")
-@requires("face:write")
+@requires_there("face:write")
 def delete_face(collection_id: str, face_id: str) -> Response:
     """Delete one face, with what it is recognised by."""
     collection = faces_access.collection(collection_id)
@@ -187,7 +187,7 @@ def delete_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/export")
-@requires("face:read")
+@requires_there("face:read")
 def export(collection_id: str) -> Response:
     """Stream every face of a collection, one JSON object a line."""
     collection = faces_access.collection(collection_id)
@@ -200,14 +200,14 @@ def export(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>")
-@requires("collections:read")
+@requires_there("collections:read")
 def show(collection_id: str) -> Response:
     """Show one collection."""
     return faces_render.ok(faces_render.collection(faces_access.collection(collection_id)))
 
 
 @bp.put("/<collection_id>")
-@requires("collections:manage")
+@requires_there("collections:manage")
 def update(collection_id: str) -> Response:
     """Change what is given, of a collection; disabled, it takes nothing and answers nothing."""
     collection = faces_access.collection(collection_id)
@@ -217,7 +217,7 @@ def update(collection_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>")
-@requires("collections:manage")
+@requires_there("collections:manage")
 def delete(collection_id: str) -> Response:
     """Delete a collection, with its faces and its keys."""
     collection = faces_access.collection(collection_id)

@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from app.api import faces_access, faces_jobs, faces_render, rates
 from app.api.auth import requires
 from app.api.context import caller, resources
+from app.api.faces_access import requires_there
 from app.api.faces_jobs import item, submitted
 from app.api.faces_paging import flag_of, threshold_of, whole_of
 from app.api.faces_upload import Form, received, require_images
@@ -26,7 +27,7 @@ MOST_COLLECTIONS = 20
 
 
 @bp.post("/collections/<collection_id>/identify")
-@requires("face:read")
+@requires_there("face:read")
 def identify(collection_id: str) -> Response:
     """Find the faces of a collection that are like the one in an image."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -44,7 +45,7 @@ def search() -> Response:
 
 
 @bp.post("/collections/<collection_id>/verify")
-@requires("face:read")
+@requires_there("face:read")
 def verify(collection_id: str) -> Response:
     """Say whether the face in an image is that of one person of the collection."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)

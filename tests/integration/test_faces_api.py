@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -12,7 +13,7 @@ import pytest
 from flask import g
 
 from app.accounts import service as accounts
-from app.accounts.model import Caller
+from app.accounts.model import PERMISSIONS, Caller, Role
 from app.api import auth, rates, tokens
 from app.errors import CollectionNotFound, JobError
 from app.faces import images, models
@@ -843,6 +844,77 @@ def test_a_user_acts_for_every_organization_they_belong_to(registered, collectio
     assert job["organization_id"] == second["id"]
     assert data_of(client.get(f"{place}/batch/{job['job_id']}"))["total"] == 1
     assert_error(client.get(faces_of(collection)), 404, "COLLECTION_NOT_FOUND")
+
+
+def role_of(database, organization_id: str, role: str) -> None:
+    with database.transaction() as tx:
+        tx.execute("UPDATE memberships SET role = %s WHERE tenant_id = %s", (role, organization_id))
+
+
+def signed_in(web, organization_id: str):
+    known = {"email": "ada@example.com", "password": "correct horse battery"}
+    body = {**known, "organization_id": organization_id}
+    tokens = data_of(web.test_client().post(f"{BASE}/auth/login", json=body))["tokens"]
+    client = Client(web, web.response_class)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens['access_token']}"
+    return client
+
+
+def test_what_a_user_may_is_what_they_are_in_the_organization_that_is_asked(
+    web, registered, database
+):
+    client, made = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    role_of(database, made["organization_id"], "viewer")
+    viewer = signed_in(web, made["organization_id"])
+    here, there = (
+        f"{BASE}/organizations/{each}" for each in (made["organization_id"], second["id"])
+    )
+
+    made_there = data_of(viewer.post(f"{there}/collections", json={"name": "there"}), 201)
+    assert data_of(post_batch(viewer, made_there["id"], form_of([b"x"])), 202)
+    assert data_of(viewer.get(f"{there}/api-keys"))["api_keys"] == []
+    assert_error(viewer.get(f"{here}/api-keys"), 403, "INSUFFICIENT_SCOPE")
+    assert_error(viewer.get(f"{BASE}/organizations/{uuid4()}/api-keys"), 403, "INSUFFICIENT_SCOPE")
+    admin_there = signed_in(web, second["id"])
+    assert_error(
+        admin_there.post(f"{here}/collections", json={"name": "x"}), 403, "INSUFFICIENT_SCOPE"
+    )
+
+
+def test_a_token_that_was_made_for_less_than_a_role_may_no_more_elsewhere(
+    web, settings, registered
+):
+    client, made = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    token = tokens.mint_access(settings, made["organization_id"], made["user"]["id"], {"face:read"})
+    narrow = Client(web, web.response_class)
+    narrow.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+
+    answer = narrow.post(f"{BASE}/organizations/{second['id']}/collections", json={"name": "x"})
+
+    assert_error(answer, 403, "INSUFFICIENT_SCOPE")
+
+
+def test_a_viewer_may_only_look(web, registered, database):
+    client, made = registered
+    place = f"{BASE}/organizations/{made['organization_id']}"
+    kept = data_of(client.post(f"{place}/collections", json={"name": "x"}), 201)
+    role_of(database, made["organization_id"], "viewer")
+    viewer = signed_in(web, made["organization_id"])
+    ids = {"org_id": made["organization_id"], "collection_id": kept["id"]}
+
+    for rule in web.url_map.iter_rules():
+        if not rule.rule.startswith(BASE) or not rule.arguments & ids.keys():
+            continue
+        wanted = web.view_functions[rule.endpoint].required_permission
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: ids.get(m[1], str(uuid4())), rule.rule)
+        (method,) = rule.methods - {"HEAD", "OPTIONS"}
+        answer = viewer.open(path, method=method)
+        if wanted in PERMISSIONS[Role.VIEWER]:
+            assert answer.status_code != 403, path
+        else:
+            assert_error(answer, 403, "INSUFFICIENT_SCOPE")
 
 
 def test_two_organizations_of_one_name_do_not_know_of_each_other(registered, tenant):
