@@ -59,7 +59,7 @@ def submit(collection_id: str) -> Response:
     """Accept up to 100 images for enrolment, and answer before any is looked at."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
     with rates.in_progress(rates.idempotency_key()), received() as form:
-        job, is_new = _batch(form, collection, interactive=False, most=MOST_IMAGES)
+        job, _ = _batch(form, collection, interactive=False, most=MOST_IMAGES)
     body = {
         **faces_render.job(job),
         "collection_id": str(collection.id),
@@ -70,8 +70,6 @@ def submit(collection_id: str) -> Response:
     response.headers["Location"] = f"/api/v1/organizations/{job.tenant_id}/batch/{job.external_id}"
     response.headers["Operation-Location"] = jobs_render.path(job)
     response.headers["Retry-After"] = str(faces_render.POLL_SECONDS)
-    if not is_new:
-        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid5
 
-from flask import request
+from flask import Response, after_this_request, request
 
 from app.api import rates, waiting
 from app.api.body import parse
@@ -80,7 +80,13 @@ def submitted(
             raise OtherRequest(
                 "This Idempotency-Key came with another request before; use another key."
             ) from None
+        after_this_request(_replayed)
         return known, False
+
+
+def _replayed(response: Response) -> Response:
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def item(external_id: str | None, *, is_too_large: bool, **more: Any) -> NewItem:
