@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ DESCRIPTION_LENGTH = 500
 EXTERNAL_ID_LENGTH = 255
 #: Of one face's metadata, as JSON.
 METADATA_LENGTH = 4_096
+#: Objects and lists inside each other, itself the first.
+METADATA_DEPTH = 20
 #: About as long as anybody may be interested: a hundred years.
 LONGEST_RETENTION = 36_500
 IPS = 100
@@ -147,6 +149,14 @@ class ApiKeySchema(_Wire):
         load_default=None,
         error_messages={"invalid": "must be a time such as 2030-01-31T12:00:00Z"},
     )
+
+    @validates("expires_at")
+    def must_be_a_time_in_utc(self, value: datetime | None, **_: Any) -> None:
+        try:
+            value.astimezone(UTC) if value is not None else None
+        except OverflowError:
+            # The last hours of the year 9999, west of Greenwich.
+            raise ValidationError("must be a time before the year 10000 in UTC") from None
 
 
 def _metadata(**how: Any) -> fields.Dict:

@@ -25,6 +25,7 @@ from app.accounts.passwords import hash_password, is_password
 from app.db import Cursor, Database
 from app.errors import (
     AddressNotAllowed,
+    CollectionNotFound,
     Conflict,
     ExpiredKey,
     InvalidCredentials,
@@ -232,7 +233,8 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """Return the new key's record, and the key itself: the only time that anyone sees it.
 
-    One with a `collection_id`, which must be the tenant's, is good for that collection only.
+    One with a `collection_id` is good for that collection of the tenant only. Raises
+    InvalidParameter or CollectionNotFound.
     """
     wanted = sorted(set(scopes))
     if not wanted:
@@ -245,6 +247,8 @@ def create_key(
         raise InvalidParameter("The key would have expired before it is made.")
     secret = make_key(prefix)
     with db.transaction() as tx:
+        if collection_id is not None and not store.hold_collection(tx, tenant_id, collection_id):
+            raise CollectionNotFound("There is no such collection.")
         key = store.insert_key(
             tx,
             tenant_id,

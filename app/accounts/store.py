@@ -195,6 +195,12 @@ def insert_key(
     return _key(one(tx))
 
 
+def hold_collection(tx: Cursor, tenant_id: UUID, collection_id: UUID) -> bool:
+    """Keep a collection from being deleted in this transaction, and return whether it is there."""
+    tx.execute(QUERIES["hold_collection"], {"id": collection_id, "tenant_id": tenant_id})
+    return tx.fetchone() is not None
+
+
 def find_key(tx: Cursor, key_hash: bytes) -> ApiKey | None:
     tx.execute(QUERIES["find_key"], {"key_hash": key_hash})
     row = tx.fetchone()

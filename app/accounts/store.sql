@@ -108,6 +108,9 @@ VALUES (%(id)s, %(tenant_id)s, %(name)s, %(prefix)s, %(key_hash)s, %(scopes)s, %
 RETURNING id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
           created_at, collection_id, rate_limit_rpm;
 
+-- name: hold_collection
+SELECT id FROM collections WHERE id = %(id)s AND tenant_id = %(tenant_id)s FOR KEY SHARE;
+
 -- name: find_key
 SELECT id, tenant_id, name, prefix, scopes, allowed_ips, expires_at, revoked_at, last_used_at,
        created_at, collection_id, rate_limit_rpm

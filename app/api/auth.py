@@ -30,18 +30,22 @@ _known_keys: dict[tuple[bytes, str | None], tuple[float, Caller]] = {}
 
 
 def requires(
-    permission: str, by: Callable[[], Caller] | None = None
+    permission: str,
+    by: Callable[[], Caller] | None = None,
+    unless: Callable[[Caller], bool] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the route run only for callers with the permission.
 
-    `by` says who is calling, in dialects whose credentials are others than a Bearer token.
+    `by` says who is calling, in dialects whose credentials are others than a Bearer token. Of whom
+    `unless` says so the route itself asks, with `allow`, once it knows for which tenant they act.
     """
 
     def decorate(route: Callable[P, R]) -> Callable[P, R]:
         @wraps(route)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             caller = (by or identify)()
-            allow(caller, permission)
+            if unless is None or not unless(caller):
+                allow(caller, permission)
             g.caller, g.permission = caller, permission
             return route(*args, **kwargs)
 

@@ -13,10 +13,10 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render, rates
-from app.api.auth import requires
 from app.api.body import parse
 from app.api.context import resources
 from app.api.documents_body import load
+from app.api.faces_access import requires_there
 from app.api.faces_jobs import item, read_external_id, read_metadata, submitted
 from app.api.faces_paging import read_flag, read_page
 from app.api.faces_upload import MOST_IMAGES, Form, received, require_images
@@ -54,12 +54,12 @@ _UPDATE, _FACE_UPDATE, _IDS = CollectionUpdateSchema(), FaceUpdateSchema(), Face
 
 
 @bp.post("/<collection_id>/faces/batch-async")
-@requires("face:write")
+@requires_there("face:write")
 def submit(collection_id: str) -> Response:
     """Accept up to 100 images for enrolment, and answer before any is looked at."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
     with rates.in_progress(rates.idempotency_key()), received() as form:
-        job, is_new = _batch(form, collection, interactive=False, most=MOST_IMAGES)
+        job, _ = _batch(form, collection, interactive=False, most=MOST_IMAGES)
     body = {
         **faces_render.job(job),
         "collection_id": str(collection.id),
@@ -70,13 +70,11 @@ def submit(collection_id: str) -> Response:
     response.headers["Location"] = f"/api/v1/organizations/{job.tenant_id}/batch/{job.external_id}"
     response.headers["Operation-Location"] = jobs_render.path(job)
     response.headers["Retry-After"] = str(faces_render.POLL_SECONDS)
-    if not is_new:
-        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
 @bp.get("/<collection_id>/batch/<job_id>")
-@requires("face:read")
+@requires_there("face:read")
 def show_batch(collection_id: str, job_id: str) -> Response:
     """Show a batch of this collection: how far it is, and the results there are."""
     collection = faces_access.collection(collection_id)
@@ -84,7 +82,7 @@ def show_batch(collection_id: str, job_id: str) -> Response:
 
 
 @bp.post("/<collection_id>/faces/batch")
-@requires("face:write")
+@requires_there("face:write")
 def enrol_batch(collection_id: str) -> Response:
     """Enrol up to 20 images while the caller waits."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -99,7 +97,7 @@ def enrol_batch(collection_id: str) -> Response:
 
 
 @bp.post("/<collection_id>/faces")
-@requires("face:write")
+@requires_there("face:write")
 def enrol(collection_id: str) -> Response:
     """Enrol one image while the caller waits."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -128,7 +126,7 @@ def enrol(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/faces")
-@requires("face:read")
+@requires_there("face:read")
 def list_faces(collection_id: str) -> Response:
     """List the faces of a collection, the newest first."""
     collection = faces_access.collection(collection_id)
@@ -136,7 +134,7 @@ def list_faces(collection_id: str) -> Response:
     faces, total = collections.list_faces(
         resources().db,
         collection.id,
-        external_id=request.args.get("external_id") or None,
+        external_id=faces_jobs.storable("external_id", request.args.get("external_id", "")) or None,
         limit=limit,
         offset=offset,
     )
@@ -145,7 +143,7 @@ def list_faces(collection_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>/faces/batch")
-@requires("face:write")
+@requires_there("face:write")
 def delete_faces(collection_id: str) -> Response:
     """Delete up to 100 faces, with what they are recognised by."""
     collection = faces_access.collection(collection_id)
@@ -157,7 +155,7 @@ def delete_faces(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/faces/<face:face_id>")
-@requires("face:read")
+@requires_there("face:read")
 def show_face(collection_id: str, face_id: str) -> Response:
     """Show one face, without what it is recognised by."""
     collection = faces_access.collection(collection_id)
@@ -166,7 +164,7 @@ def show_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.patch("/<collection_id>/faces/<face:face_id>")
-@requires("face:write")
+@requires_there("face:write")
 def update_face(collection_id: str, face_id: str) -> Response:
     """Put other metadata in place of a face's own."""
     collection = faces_access.collection(collection_id)
@@ -178,7 +176,7 @@ def update_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>/faces/<face:face_id>")
-@requires("face:write")
+@requires_there("face:write")
 def delete_face(collection_id: str, face_id: str) -> Response:
     """Delete one face, with what it is recognised by."""
     collection = faces_access.collection(collection_id)
@@ -187,7 +185,7 @@ def delete_face(collection_id: str, face_id: str) -> Response:
 
 
 @bp.get("/<collection_id>/export")
-@requires("face:read")
+@requires_there("face:read")
 def export(collection_id: str) -> Response:
     """Stream every face of a collection, one JSON object a line."""
     collection = faces_access.collection(collection_id)
@@ -200,14 +198,14 @@ def export(collection_id: str) -> Response:
 
 
 @bp.get("/<collection_id>")
-@requires("collections:read")
+@requires_there("collections:read")
 def show(collection_id: str) -> Response:
     """Show one collection."""
     return faces_render.ok(faces_render.collection(faces_access.collection(collection_id)))
 
 
 @bp.put("/<collection_id>")
-@requires("collections:manage")
+@requires_there("collections:manage")
 def update(collection_id: str) -> Response:
     """Change what is given, of a collection; disabled, it takes nothing and answers nothing."""
     collection = faces_access.collection(collection_id)
@@ -217,7 +215,7 @@ def update(collection_id: str) -> Response:
 
 
 @bp.delete("/<collection_id>")
-@requires("collections:manage")
+@requires_there("collections:manage")
 def delete(collection_id: str) -> Response:
     """Delete a collection, with its faces and its keys."""
     collection = faces_access.collection(collection_id)
@@ -230,13 +228,15 @@ def polled(job_id: str, collection: Collection | None = None) -> Response:
     job = faces_jobs.find(faces_access.job_id(job_id))
     if collection is not None and str(collection.id) not in job.options["collection_ids"]:
         raise faces_jobs.no_job()
-    if request.if_none_match.contains_weak(str(job.version)):
+    details = read_flag("details")
+    version = f"{job.version}-details" if details else str(job.version)
+    if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
         rows = service.result_page(resources(), job, limit=MOST_IMAGES)
-        body = faces_render.polled(job, rows, details=read_flag("details"))
+        body = faces_render.polled(job, rows, details=details)
         response = faces_render.ok(body)
-    response.set_etag(str(job.version))
+    response.set_etag(version)
     response.headers["Cache-Control"] = "private, no-cache"
     if not job.state.is_final:
         response.headers["Retry-After"] = str(faces_render.POLL_SECONDS)
@@ -280,10 +280,15 @@ def _batch(form: Form, collection: Collection, *, interactive: bool, most: int) 
 
 def _people(form: Form) -> list[tuple[str, Mapping[str, Any]]]:
     """Return external id and metadata of each image, whichever way they were sent."""
+    given, more = form.listed("external_ids"), form.listed("metadata")
     if "entries" in form.texts:
+        if given or more or len(form.texts["entries"]) > 1:
+            raise InvalidParameter(
+                "Send entries once, or external_ids[] and metadata[], and not both."
+            )
         return [_entry(each) for each in _entries(form.one("entries") or "")]
-    ids = [read_external_id(text) for text in form.all("external_ids[]", "external_ids")]
-    metadata = [read_metadata(text) for text in form.all("metadata[]", "metadata")]
+    ids = [read_external_id(text) for text in given]
+    metadata = [read_metadata(text) for text in more]
     if metadata and len(metadata) != len(ids):
         raise InvalidParameter(
             f"{len(metadata)} metadata came with {len(ids)} external ids: send one for each, or"
@@ -307,7 +312,8 @@ def _entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
         raise InvalidParameter("Each of entries must be an object with an external_id.")
     given = entry.get("external_id", entry.get("externalId"))
     external_id = read_external_id(given if isinstance(given, str) else None)
-    return external_id, faces_jobs.check_metadata(entry.get("metadata") or {})
+    metadata = entry.get("metadata")
+    return external_id, faces_jobs.check_metadata({} if metadata is None else metadata)
 
 
 def _lines(db: Database, collection: Collection, *, with_embeddings: bool) -> Iterator[str]:

@@ -6,14 +6,16 @@ for its own, and one that is bound to a collection for that alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from flask import g
 
 from app.accounts import organizations
-from app.accounts.model import Caller
+from app.accounts.model import PERMISSIONS, Caller
 from app.api import rates
-from app.api.auth import allow
+from app.api.auth import allow, requires
 from app.api.context import caller, resources
 from app.errors import (
     CollectionDisabled,
@@ -27,21 +29,35 @@ from app.faces import collections
 from app.faces.store import Collection
 from schemas.faces import read_uuid
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def requires_there(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the route run only for callers with the permission in the organization of its path.
+
+    The route must begin with `organization` or `collection`, which ask for it.
+    """
+    return requires(permission, unless=_may_be_more_elsewhere)
+
 
 def counted() -> Caller:
-    """Return the caller, counting the request. Raises RateExceeded."""
-    rates.count(caller())
+    """Return the caller, counting the request once. Raises RateExceeded."""
+    if not g.get("is_counted", False):
+        rates.count(caller())
+        g.is_counted = True
     return caller()
 
 
 def organization(text: str) -> Caller:
     """Return the caller as they act for that organization. Raises OrganizationNotFound."""
     who, wanted = counted(), read_uuid(text)
-    if wanted is None:
-        raise OrganizationNotFound("There is no such organization.")
+    if wanted is not None and wanted != who.tenant_id and _act_for(wanted):
+        return caller()
+    allow(who, g.permission)
     if wanted != who.tenant_id:
-        _act_for(wanted)
-    return caller()
+        raise OrganizationNotFound("There is no such organization.")
+    return who
 
 
 def collection(text: str, *, must_be_enabled: bool = False) -> Collection:
@@ -50,9 +66,11 @@ def collection(text: str, *, must_be_enabled: bool = False) -> Collection:
     Raises CollectionNotFound, CollectionNotAllowed or CollectionDisabled.
     """
     who, wanted = counted(), read_uuid(text)
-    if wanted is None:
+    found = None if wanted is None else _found(who, wanted)
+    if found is None or found.tenant_id == who.tenant_id:
+        allow(who, g.permission)
+    if found is None:
         raise CollectionNotFound("There is no such collection.")
-    found = _found(who, wanted)
     if who.collection_id not in {None, found.id}:
         raise CollectionNotAllowed("This API key is good for another collection.")
     if must_be_enabled and not found.is_enabled:
@@ -83,32 +101,38 @@ def job_id(text: str) -> str:
     return str(found)
 
 
-def _found(who: Caller, collection_id: UUID) -> Collection:
-    db = resources().db
-    try:
-        return collections.get(db, who.tenant_id, collection_id)
-    except CollectionNotFound:
-        user = _user(who)
-        for tenant, _ in organizations.list_all(db, user) if user else ():
-            if tenant.id == who.tenant_id:
-                continue
-            try:
-                found = collections.get(db, tenant.id, collection_id)
-            except CollectionNotFound:
-                continue
-            _act_for(tenant.id)
+def _found(who: Caller, collection_id: UUID) -> Collection | None:
+    """Return the collection, and act for its organization. Raises Forbidden if not there."""
+    user = _user(who)
+    others = organizations.list_all(resources().db, user) if user else ()
+    tenants = [who.tenant_id, *(each.id for each, _ in others if each.id != who.tenant_id)]
+    for tenant_id in tenants:
+        try:
+            found = collections.get(resources().db, tenant_id, collection_id)
+        except CollectionNotFound:
+            continue
+        if tenant_id == who.tenant_id or _act_for(tenant_id):
             return found
-        raise
+    return None
 
 
-def _act_for(tenant_id: UUID) -> None:
-    """Let a user act for another organization of theirs, with what they may do there."""
+def _act_for(tenant_id: UUID) -> bool:
+    """Let a user act for another organization of theirs, and say whether it is theirs.
+
+    Raises Forbidden if what they are there is not enough.
+    """
     user = _user(caller())
     login = organizations.find_login(resources().db, user, tenant_id) if user else None
     if login is None:
-        raise OrganizationNotFound("There is no such organization.")
+        return False
     allow(login.caller, g.permission)
     g.caller = login.caller
+    return True
+
+
+def _may_be_more_elsewhere(who: Caller) -> bool:
+    """Of a token that was made for less than a role, no more may be done anywhere."""
+    return _user(who) is not None and who.permissions in PERMISSIONS.values()
 
 
 def _user(who: Caller) -> UUID | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid5
 
-from flask import request
+from flask import Response, after_this_request, request
 
 from app.api import rates, waiting
 from app.api.body import parse
@@ -35,10 +35,12 @@ from app.errors import (
 from app.faces import codes, images
 from app.faces.collections import OnDuplicate
 from app.jobs import service
+from app.jobs.dispatch import FACES
 from app.jobs.model import Job, NewItem
 from app.kinds import faces
 from app.kinds.faces import Work
-from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_LENGTH
+from schemas import texts
+from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_DEPTH, METADATA_LENGTH
 
 #: Seconds between two looks at a job that somebody waits for.
 _LOOK = 0.05
@@ -78,7 +80,13 @@ def submitted(
             raise OtherRequest(
                 "This Idempotency-Key came with another request before; use another key."
             ) from None
+        after_this_request(_replayed)
         return known, False
+
+
+def _replayed(response: Response) -> Response:
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def item(external_id: str | None, *, is_too_large: bool, **more: Any) -> NewItem:
@@ -126,8 +134,11 @@ def wait_for_all(job: Job) -> Job:
 
 
 def find(job_id: str) -> Job:
-    """Return the caller's job, unless its time is over. Raises JobNotFound."""
+    """Return the caller's batch, unless its time is over. Raises JobNotFound."""
     found = service.find(resources(), caller().tenant_id, faces.NAME, job_id)
+    if found.queue != FACES:
+        # A call that waited made it, and has answered.
+        raise no_job()
     bound = caller().collection_id
     if bound is not None and str(bound) not in found.options["collection_ids"]:
         raise no_job()
@@ -155,6 +166,13 @@ def read_external_id(text: str | None) -> str:
         raise InvalidParameter("Every image needs an external_id that says who it is.")
     if len(text) > EXTERNAL_ID_LENGTH:
         raise InvalidParameter(f"An external_id has at most {EXTERNAL_ID_LENGTH} characters.")
+    return storable("external_id", text)
+
+
+def storable(name: str, text: str) -> str:
+    """Return the text, or raise InvalidParameter if no database could hold it."""
+    if not texts.is_storable(text):
+        raise InvalidParameter(f"{name} holds a NUL or half a surrogate pair.")
     return text
 
 
@@ -172,21 +190,31 @@ def read_metadata(text: str | None) -> Mapping[str, Any]:
 def check_metadata(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidParameter("metadata must be a JSON object.")
+    _check_parts(value)
     try:
         written = json.dumps(value, allow_nan=False)
-    except ValueError:
-        written = ""
-    # As JSON has it: a NUL, or half of a pair of surrogates, which Postgres does not store.
-    if not written or "\\u0000" in written or "\\ud8" in written or "\\udc" in written:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except (UnicodeEncodeError, ValueError):
-            written = ""
-        if not written or "\\u0000" in written:
-            raise InvalidParameter("metadata holds something that cannot be stored.")
+    except ValueError as error:
+        # 1e999 is read as infinity.
+        raise InvalidParameter("metadata holds a number that is too large.") from error
     if len(written) > METADATA_LENGTH:
         raise InvalidParameter(f"metadata may have {METADATA_LENGTH:,} characters as JSON.")
     return value
+
+
+def _check_parts(value: Any) -> None:
+    """Raise InvalidParameter if a text cannot be stored, or if it is nested too deeply."""
+    level, depth = [value], 0
+    while level:
+        for text in level:
+            if isinstance(text, str):
+                storable("metadata", text)
+        nested = [each for each in level if isinstance(each, dict | list)]
+        if nested and depth == METADATA_DEPTH:
+            raise InvalidParameter(f"metadata may be nested {METADATA_DEPTH} levels deep.")
+        level = []
+        for each in nested:
+            level += [*each, *each.values()] if isinstance(each, dict) else each
+        depth += 1
 
 
 def _of_job(error: JobError) -> AppError:

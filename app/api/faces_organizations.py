@@ -14,6 +14,7 @@ from app.api import faces, faces_access, faces_jobs, faces_render
 from app.api.auth import requires
 from app.api.context import resources
 from app.api.documents_body import load
+from app.api.faces_access import requires_there
 from app.api.faces_paging import read_page
 from app.errors import Forbidden, InvalidParameter, KeyNotFound
 from app.faces import collections
@@ -50,7 +51,7 @@ def list_all() -> Response:
 
 
 @bp.get("/<org_id>")
-@requires("collections:read")
+@requires_there("collections:read")
 def show(org_id: str) -> Response:
     """Show one organization, and what the caller is in it."""
     who = faces_access.organization(org_id)
@@ -63,7 +64,7 @@ def show(org_id: str) -> Response:
 
 
 @bp.post("/<org_id>/collections")
-@requires("collections:manage")
+@requires_there("collections:manage")
 def create_collection(org_id: str) -> Response:
     """Make a collection to enrol faces into."""
     who = faces_access.organization(org_id)
@@ -83,7 +84,7 @@ def create_collection(org_id: str) -> Response:
 
 
 @bp.get("/<org_id>/collections")
-@requires("collections:read")
+@requires_there("collections:read")
 def list_collections(org_id: str) -> Response:
     """List the collections of an organization, the newest first."""
     who = faces_access.organization(org_id)
@@ -96,13 +97,11 @@ def list_collections(org_id: str) -> Response:
 
 
 @bp.post("/<org_id>/api-keys")
-@requires("keys:manage")
+@requires_there("keys:manage")
 def create_key(org_id: str) -> Response:
     """Make a key for faces. The key itself is shown this once and never again."""
     who = faces_access.organization(org_id)
     given = load(_KEY)
-    if given["collection_id"] is not None:
-        collections.get(resources().db, who.tenant_id, given["collection_id"])
     made, key = accounts.create_key(
         resources().db,
         who.tenant_id,
@@ -121,7 +120,7 @@ def create_key(org_id: str) -> Response:
 
 
 @bp.get("/<org_id>/api-keys")
-@requires("keys:manage")
+@requires_there("keys:manage")
 def list_keys(org_id: str) -> Response:
     """List the keys for faces of an organization, without the keys themselves."""
     who = faces_access.organization(org_id)
@@ -132,7 +131,7 @@ def list_keys(org_id: str) -> Response:
 
 
 @bp.delete("/<org_id>/api-keys/<key_id>")
-@requires("keys:manage")
+@requires_there("keys:manage")
 def revoke_key(org_id: str, key_id: str) -> Response:
     """End a key for good. It may be believed for a few seconds more."""
     who = faces_access.organization(org_id)
@@ -144,7 +143,7 @@ def revoke_key(org_id: str, key_id: str) -> Response:
 
 
 @bp.get("/<org_id>/batch")
-@requires("face:read")
+@requires_there("face:read")
 def list_batches(org_id: str) -> Response:
     """List the batches of an organization, the newest first."""
     who = faces_access.organization(org_id)
@@ -165,7 +164,7 @@ def list_batches(org_id: str) -> Response:
 
 
 @bp.get("/<org_id>/batch/<job_id>")
-@requires("face:read")
+@requires_there("face:read")
 def show_batch(org_id: str, job_id: str) -> Response:
     """Show a batch: how far it is, and the results there are."""
     faces_access.organization(org_id)
@@ -173,7 +172,7 @@ def show_batch(org_id: str, job_id: str) -> Response:
 
 
 @bp.post("/<org_id>/batch/<job_id>/cancel")
-@requires("face:write")
+@requires_there("face:write")
 def cancel(org_id: str, job_id: str) -> Response:
     """Stop after the images in hand; what is enrolled stays."""
     who = faces_access.organization(org_id)

@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from app.api import faces_access, faces_jobs, faces_render, rates
 from app.api.auth import requires
 from app.api.context import caller, resources
+from app.api.faces_access import requires_there
 from app.api.faces_jobs import item, submitted
 from app.api.faces_paging import flag_of, threshold_of, whole_of
 from app.api.faces_upload import Form, received, require_images
@@ -26,7 +27,7 @@ MOST_COLLECTIONS = 20
 
 
 @bp.post("/collections/<collection_id>/identify")
-@requires("face:read")
+@requires_there("face:read")
 def identify(collection_id: str) -> Response:
     """Find the faces of a collection that are like the one in an image."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -44,7 +45,7 @@ def search() -> Response:
 
 
 @bp.post("/collections/<collection_id>/verify")
-@requires("face:read")
+@requires_there("face:read")
 def verify(collection_id: str) -> Response:
     """Say whether the face in an image is that of one person of the collection."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
@@ -145,21 +146,39 @@ def _wanted(form: Form) -> list[UUID]:
     """Return the collections to search: those named, or all that the caller may see."""
     named = form.all("collection_ids[]", "collection_ids", "collection_id")
     if named:
-        texts = [text.strip() for each in named for text in each.split(",")]
-        wanted = [faces_access.collection(text, must_be_enabled=True).id for text in texts]
-    else:
-        known, _ = collections.list_all(
-            resources().db,
-            caller().tenant_id,
-            only=caller().collection_id,
-            limit=MOST_COLLECTIONS + 1,
-        )
-        wanted = [each.id for each in known if each.is_enabled]
-    if not wanted:
+        # Each once, and not too many, before any is looked up.
+        texts = dict.fromkeys(text.strip().lower() for each in named for text in each.split(","))
+        _check_number(len(texts))
+        return [_named(text, caller().tenant_id) for text in texts]
+    known, total = collections.list_all(
+        resources().db,
+        caller().tenant_id,
+        only=caller().collection_id,
+        must_be_enabled=True,
+        limit=MOST_COLLECTIONS,
+    )
+    if not known:
         raise CollectionNotFound("There is no collection to search.")
-    if len(wanted) > MOST_COLLECTIONS:
+    _check_number(total)
+    return [each.id for each in known]
+
+
+def _named(text: str, tenant_id: UUID) -> UUID:
+    """Return a collection of the tenant as which the image was taken in."""
+    found = faces_access.collection(text, must_be_enabled=True)
+    if found.tenant_id != tenant_id:
         raise InvalidParameter(
-            f"At most {MOST_COLLECTIONS} collections are searched at once: name them in"
-            " collection_ids."
+            "A search is within the organization of your token; sign in with organization_id for"
+            " another one's, or ask its collections one by one with identify."
         )
-    return list(dict.fromkeys(wanted))
+    return found.id
+
+
+def _check_number(wanted: int) -> None:
+    if wanted > MOST_COLLECTIONS:
+        raise InvalidParameter(
+            f"At most {MOST_COLLECTIONS} collections are searched at once, and these are"
+            f" {wanted:,}: name them in collection_ids.",
+            max=MOST_COLLECTIONS,
+            received=wanted,
+        )

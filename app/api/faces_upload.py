@@ -45,7 +45,12 @@ _BLOCK = 64 * 1024
 _DRAINED = 64 * 1024 * 1024
 
 #: `images`, `images[]`, `images[7]`; of calls for one image also `image`.
-_IMAGE = re.compile(r"images?(\[[0-9]{0,3}\])?|image[12]|source|target")
+_IMAGE = re.compile(r"images?(?:\[([0-9]{0,9})\])?|image[12]|source|target")
+#: Meant as one of several, with a position that is none.
+_STRANGE = re.compile(r"(?:images?|external_ids|metadata)\[.*", re.DOTALL)
+_NUMBERED = re.compile(r".+?\[[0-9]{0,9}\]", re.DOTALL)
+#: `metadata`, `metadata[]`, `metadata[7]`.
+_LISTED = re.compile(r"(.+?)(?:\[([0-9]{0,9})\])?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,27 @@ class Form:
 
     def all(self, *names: str) -> list[str]:
         return [text for name in names for text in self.texts.get(name, [])]
+
+    def listed(self, name: str) -> list[str]:
+        """Return the texts sent as `name`, `name[]` or `name[0]`, `name[1]`, each at its place.
+
+        Raises InvalidParameter where it cannot be told which belongs to which image.
+        """
+        spelt = {}
+        for each in self.texts:
+            parts = _LISTED.fullmatch(each)
+            if parts is not None and parts[1] == name:
+                spelt[each] = parts[2]
+        numbers = [int(number) for number in spelt.values() if number]
+        if not numbers:
+            if len(spelt) > 1:
+                raise InvalidParameter(f"Send {name} or {name}[], and not both.")
+            return self.all(*spelt)
+        sent = {int(number): self.texts[each] for each, number in spelt.items() if number}
+        is_each_once = len(numbers) == len(spelt) == len(sent) and max(map(len, sent.values())) == 1
+        if not is_each_once or sorted(sent) != list(range(len(sent))):
+            raise _out_of_order(name)
+        return [text for _, (text,) in sorted(sent.items())]
 
 
 @contextmanager
@@ -114,6 +140,7 @@ def _read(form: Form, most_images: int) -> None:
             max=most_images,
             received=form.received,
         )
+    form.images = reader.images()
     form.fingerprint = reader.fingerprint()
 
 
@@ -165,6 +192,9 @@ class _Reader:
         )
         self._name = ""
         self._filename: str | None = None
+        self._sent: dict[int, Sent] = {}
+        self._position = 0
+        self._is_numbered: bool | None = None
         self._is_image = False
         self._is_stored = False
         self._text = bytearray()
@@ -184,6 +214,12 @@ class _Reader:
 
     def fingerprint(self) -> str:
         return self._all.hexdigest()
+
+    def images(self) -> list[Sent]:
+        """Return the images by their position, or raise InvalidParameter if one is left out."""
+        if sorted(self._sent) != list(range(len(self._sent))):
+            raise _out_of_order("images")
+        return [sent for _, sent in sorted(self._sent.items())]
 
     def _take(self) -> bool:
         """Handle what has come in, and tell whether that was all there is."""
@@ -212,13 +248,32 @@ class _Reader:
             raise InvalidParameter("Every part of a form needs a name.")
         self._name = event.name
         self._filename = event.filename if isinstance(event, File) else None
-        self._is_image = _IMAGE.fullmatch(event.name) is not None
+        image = _IMAGE.fullmatch(event.name)
+        self._is_image = image is not None
         self._is_stored = self._is_image and self._form.received < self._most
+        if image is not None:
+            self._position = self._place(image[1])
+        elif _STRANGE.fullmatch(event.name) and not _NUMBERED.fullmatch(event.name):
+            raise InvalidParameter(
+                f"The field {self._shown()} has no number in its brackets; count from 0."
+            )
         self._text.clear()
         self._size = 0
         self._digest = hashlib.sha256()
         if self._is_stored:
-            self._writer.begin(len(self._form.images))
+            self._writer.begin(self._position)
+
+    def _place(self, number: str | None) -> int:
+        """Return where the image belongs: by its number, or else in the order of arrival."""
+        if self._is_numbered not in {None, bool(number)}:
+            raise InvalidParameter("Number all images, as in `images[0]`, or none.")
+        self._is_numbered = bool(number)
+        position = int(number) if number else len(self._sent)
+        if position in self._sent:
+            raise _out_of_order("images")
+        # One that cannot be right is not even kept; what is missing before it is told at the end.
+        self._is_stored = self._is_stored and position < self._most
+        return position
 
     def _data(self, event: Data) -> None:
         self._size += len(event.data)
@@ -245,9 +300,11 @@ class _Reader:
             # What a browser sends for a field in which nobody chose a file.
             return
         self._form.received += 1
+        is_too_large = False
         if self._is_stored:
             self._writer.finish()
-            self._form.images.append(Sent(self._name, self._writer.is_too_large))
+            is_too_large = self._writer.is_too_large
+        self._sent[self._position] = Sent(self._name, is_too_large)
 
     def _keep_text(self) -> None:
         try:
@@ -260,6 +317,13 @@ class _Reader:
 
     def _shown(self) -> str:
         return ascii(self._name[:40])
+
+
+def _out_of_order(name: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"Numbers of {name} run from 0 on without a gap, each once, or are left out of all: it"
+        " cannot be told which belongs to which."
+    )
 
 
 def require_images(form: Form, count: int = 1) -> Sequence[Sent]:

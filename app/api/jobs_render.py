@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.jobs import ids
+from app.jobs.dispatch import FACES_INTERACTIVE
 from app.jobs.model import Job
 from app.jobs.progress import expected_end
 from app.jobs.states import CLAIMABLE
@@ -19,7 +20,7 @@ POLL_SECONDS = 2
 #: Kinds that count matches.
 _MATCHING = frozenset({"kyc", "verifications"})
 
-#: Where each dialect shows its job.
+#: Where each dialect shows its job; calls about faces that wait for it show none.
 _DIALECT_LINKS: Mapping[str, str] = {
     "kyc": "/kyc/jobs/{}",
     "documents": "/api/batch/jobs/{}/status",
@@ -39,7 +40,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
     if job.dialect == "verifications":
         trace, kind_of_run = job.options["trace"], job.options["type"]
         links["dialect"] = f"/v5/verifications/{trace}/jobs/{kind_of_run}/{job.external_id}"
-    elif job.dialect in _DIALECT_LINKS:
+    elif job.dialect in _DIALECT_LINKS and job.queue != FACES_INTERACTIVE:
         links["dialect"] = _DIALECT_LINKS[job.dialect].format(job.external_id, tenant=job.tenant_id)
     ended = job.succeeded + job.failed + job.cancelled + job.expired
     error = {"code": job.error_code, "message": job.error_message} if job.error_code else None

@@ -65,14 +65,27 @@ def get(db: Database, tenant_id: UUID, collection_id: UUID) -> Collection:
 
 
 def list_all(
-    db: Database, tenant_id: UUID, *, only: UUID | None = None, limit: int, offset: int = 0
+    db: Database,
+    tenant_id: UUID,
+    *,
+    only: UUID | None = None,
+    must_be_enabled: bool = False,
+    limit: int,
+    offset: int = 0,
 ) -> tuple[list[Collection], int]:
     """Return a page of the tenant's collections, newest first, and how many there are.
 
     `only` is the one that the caller may see, if it may not see all.
     """
     with db.transaction() as tx:
-        return store.list_collections(tx, tenant_id, only=only, limit=limit, offset=offset)
+        return store.list_collections(
+            tx,
+            tenant_id,
+            only=only,
+            must_be_enabled=must_be_enabled,
+            limit=limit,
+            offset=offset,
+        )
 
 
 def update(

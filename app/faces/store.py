@@ -95,12 +95,24 @@ def lock_collection(tx: Cursor, collection_id: UUID) -> Collection | None:
 
 
 def list_collections(
-    tx: Cursor, tenant_id: UUID, *, only: UUID | None, limit: int, offset: int
+    tx: Cursor,
+    tenant_id: UUID,
+    *,
+    only: UUID | None,
+    must_be_enabled: bool,
+    limit: int,
+    offset: int,
 ) -> tuple[list[Collection], int]:
     """Return a page of the tenant's collections, newest first, and how many there are."""
     tx.execute(
         QUERIES["list_collections"],
-        {"tenant_id": tenant_id, "id": only, "limit": limit, "offset": offset},
+        {
+            "tenant_id": tenant_id,
+            "id": only,
+            "must_be_enabled": must_be_enabled,
+            "limit": limit,
+            "offset": offset,
+        },
     )
     rows = tx.fetchall()
     return [_collection(row) for row in rows], rows[0]["matching"] if rows else 0

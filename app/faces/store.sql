@@ -17,6 +17,7 @@ SELECT * FROM collections WHERE id = %(id)s FOR NO KEY UPDATE;
 -- name: list_collections
 SELECT *, count(*) OVER () AS matching FROM collections
  WHERE tenant_id = %(tenant_id)s AND (%(id)s::uuid IS NULL OR id = %(id)s::uuid)
+   AND (is_enabled OR NOT %(must_be_enabled)s)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s OFFSET %(offset)s;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -12,9 +13,9 @@ import pytest
 from flask import g
 
 from app.accounts import service as accounts
-from app.accounts.model import Caller
+from app.accounts.model import PERMISSIONS, Caller, Role
 from app.api import auth, rates, tokens
-from app.errors import JobError
+from app.errors import CollectionNotFound, JobError
 from app.faces import images, models
 from app.factory import create_app
 from app.jobs import service, store
@@ -127,6 +128,75 @@ def test_other_ways_to_send_a_batch_are_taken_as_well(app, admin, tenant, collec
     assert made["total"] == 2
 
 
+def file_of(data: bytes):
+    return io.BytesIO(data), "x.jpg"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"entries": json.dumps([{"external_id": "alice"}, {"external_id": "bob"}])},
+        {"external_ids": ["alice", "bob"]},
+        {"external_ids[1]": "bob", "external_ids[0]": "alice"},
+    ],
+)
+def test_an_image_that_has_a_number_belongs_to_the_person_of_that_number(
+    app, admin, tenant, collection, database, ids
+):
+    form = {"images[1]": file_of(b"of bob"), "images[0]": file_of(b"of alice"), **ids}
+
+    answer = post_batch(app, collection["id"], form)
+
+    data_of(answer, 202)
+    listed = admin.get(f"{answer.headers['Operation-Location']}/items").json["data"]
+    with database.transaction() as tx:
+        tx.execute("SELECT position, data FROM face_images ORDER BY position")
+        kept = [(row["position"], bytes(row["data"])) for row in tx.fetchall()]
+    assert [each["ref"] for each in listed] == ["alice", "bob"]
+    assert kept == [(0, b"of alice"), (1, b"of bob")]
+
+
+TWO = {"external_ids[]": ["alice", "bob"]}
+
+
+@pytest.mark.parametrize(
+    ("images", "more"),
+    [
+        (["images[0]", "images[2]"], TWO),
+        (["images[1]", "images[2]"], TWO),
+        (["images[1]", "images[1]"], TWO),
+        (["images[0]", "images[00]"], TWO),
+        (["images[0]", "image[0]"], TWO),
+        (["images", "images[0]"], TWO),
+        (["images[0]", "images[]"], TWO),
+        (["images[0]", "images[7000]"], TWO),
+        (["images[a]", "images[b]"], TWO),
+        (["images[-1]", "images[0]"], TWO),
+        (["images", "images"], {"external_ids[]": "alice", "external_ids": "bob"}),
+        (["images", "images"], {"external_ids[0]": "alice", "external_ids[2]": "bob"}),
+        (["images", "images"], {"external_ids[0]": "alice", "external_ids[]": "bob"}),
+        (["images", "images"], {"external_ids[0]": ["alice", "bob"]}),
+        (["images", "images"], {"external_ids[x]": ["alice", "bob"], **TWO}),
+        (["images", "images"], {**TWO, "metadata[]": "{}", "metadata": "{}"}),
+        (["images", "images"], {**TWO, "entries": '[{"external_id":"a"},{"external_id":"b"}]'}),
+        (["images"], {"entries": ['[{"external_id":"a"}]', '[{"external_id":"b"}]']}),
+        (["images"], {"entries": '[{"external_id":"a"}]', "metadata[]": "{}"}),
+    ],
+)
+def test_a_batch_is_400_where_it_cannot_be_told_who_is_on_which_image(
+    app, collection, database, images, more
+):
+    parts = [(name, file_of(b"x")) for name in images]
+    form: dict = {}
+    for name, file in parts:
+        form.setdefault(name, []).append(file)
+
+    answer = post_batch(app, collection["id"], {**form, **more})
+
+    assert_error(answer, 400, "BAD_REQUEST")
+    assert images_left(database) == 0
+
+
 WRONG_FORMS = [
     (form_of([]), None),
     (form_of([b"x"], []), {"images": 1, "external_ids": 0}),
@@ -146,6 +216,15 @@ WRONG_FORMS = [
     (form_of([b"x"], entries="[7]"), None),
     (form_of([b"x"], entries='[{"external_id": 7}]'), None),
     (form_of([b"x"], ["\x00"]), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a\\u0000"}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": []}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": 0}]'), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a", "metadata": ""}]'), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": "\\ud800"}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": [{"\\udc00": 1}]}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": 1e999}']}), None),
+    (form_of([b"x"], **{"metadata[]": ['{"a": ' + "[" * 20 + "]" * 20 + "}"]}), None),
+    (form_of([b"x"], [], entries='[{"external_id": "a\\ud800"}]'), None),
 ]
 
 
@@ -219,7 +298,35 @@ def test_texts_that_are_too_long_are_refused(app, collection, database):
     assert images_left(database) == 0
 
 
-# Who is there already.
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        r'{"path": "C:\\u0000"}',
+        r'{"path": "\\ud800 and \\udc00"}',
+        r'{"smile": "\ud83d\ude00"}',
+        '{"a": ' + "[" * 19 + "]" * 19 + "}",
+    ],
+)
+def test_metadata_may_say_anything_that_can_be_stored(app, collection, metadata):
+    form = form_of([b"x"], **{"metadata[]": [metadata]})
+
+    assert data_of(post_batch(app, collection["id"], form), 202)
+
+
+def test_a_poll_for_details_is_another_answer_than_one_without(app, admin, tenant, collection):
+    job_id = data_of(post_batch(app, collection["id"], form_of([b"x"])), 202)["job_id"]
+    place = f"{BASE}/organizations/{tenant.id}/batch/{job_id}"
+    short = {"If-None-Match": admin.get(place).headers["ETag"]}
+    long = {"If-None-Match": admin.get(f"{place}?details=true").headers["ETag"]}
+
+    assert admin.get(f"{place}?details=true", headers=short).status_code == 200
+    assert admin.get(place, headers=long).status_code == 200
+    assert admin.get(f"{place}?details=true", headers=long).status_code == 304
+
+
+def test_no_key_is_made_for_a_collection_that_went_meanwhile(resources, tenant):
+    with pytest.raises(CollectionNotFound):
+        accounts.create_key(resources.db, tenant.id, "late", ["face:read"], collection_id=uuid4())
 
 
 # One at a time.
@@ -253,6 +360,87 @@ def test_a_question_that_is_wrong_is_400(app, collection, database, more):
     assert_error(app.post(place, data=one_image(b"x", **more)), 400, "BAD_REQUEST")
     assert_error(app.post(place, data={"top_k": "1"}), 400, "BAD_REQUEST")
     assert images_left(database) == 0
+
+
+def search(client, **more):
+    return client.post(f"{BASE}/search", data=one_image(b"x", **more))
+
+
+def test_a_search_of_all_collections_leaves_none_of_them_out(settings, tenant, database):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    made = [new_collection(admin, tenant, name=f"c{n}")["id"] for n in range(22)]
+    for each in made[-2:]:
+        data_of(admin.put(f"{BASE}/collections/{each}", json={"is_enabled": False}))
+
+    # There is no worker: that it is waited for is what matters.
+    assert_error(search(admin), 503, "SERVICE_BUSY")
+
+    with database.transaction() as tx:
+        tx.execute("SELECT options -> 'collection_ids' AS ids FROM jobs")
+        (job,) = tx.fetchall()
+    assert sorted(job["ids"]) == sorted(made[:-2])
+    data_of(admin.put(f"{BASE}/collections/{made[-1]}", json={"is_enabled": True}))
+    error = assert_error(search(admin), 400, "BAD_REQUEST")
+    assert error["details"] == {"max": 20, "received": 21}
+
+
+def test_a_search_counts_as_one_request_however_many_collections_it_names(
+    settings, tenant, database
+):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    ids = [new_collection(admin, tenant, name=f"c{n}")["id"] for n in range(20)]
+    auth._known_keys.clear()
+    app = with_key(hasty, new_key(admin, tenant, rate_limit_rpm=3))
+
+    assert_error(search(app, collection_ids=",".join(ids)), 503, "SERVICE_BUSY")
+    assert_error(search(app, collection_ids=[*ids, ids[0].upper()]), 503, "SERVICE_BUSY")
+    error = assert_error(search(app, collection_ids=[*ids, str(uuid4())]), 400, "BAD_REQUEST")
+    assert error["details"] == {"max": 20, "received": 21}
+
+
+def test_a_search_beyond_the_organization_of_the_token_says_what_to_do(registered, database):
+    client, _ = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    place = f"{BASE}/organizations/{second['id']}/collections"
+    there = data_of(client.post(place, json={"name": "there"}), 201)
+
+    error = assert_error(search(client, collection_ids=there["id"]), 400, "BAD_REQUEST")
+
+    assert "organization_id" in error["message"]
+    assert images_left(database) == 0
+
+
+@pytest.mark.parametrize("text", ["%00", "a%00b"])
+def test_an_external_id_that_nobody_can_have_is_400(app, collection, text):
+    answer = app.get(f"{faces_of(collection)}?external_id={text}")
+
+    assert_error(answer, 400, "BAD_REQUEST")
+
+
+def test_the_job_of_a_call_that_waits_is_no_batch(settings, tenant, database):
+    hasty = create_app(replace(settings, sync_seconds=0.2))
+    admin = admin_of(hasty, settings, tenant)
+    collection = new_collection(admin, tenant)
+    pair = {"image1": file_of(b"x"), "image2": file_of(b"y")}
+    assert_error(admin.post(f"{BASE}/compare", data=pair), 503, "SERVICE_BUSY")
+    asked = admin.post(f"{BASE}/collections/{collection['id']}/identify", data=one_image(b"x"))
+    assert_error(asked, 503, "SERVICE_BUSY")
+
+    with database.transaction() as tx:
+        tx.execute("SELECT id FROM jobs")
+        made = [row["id"] for row in tx.fetchall()]
+    assert len(made) == 2
+    for each in made:
+        job = admin.get(f"/v1/jobs/{each}").json
+        assert job["external_id"]
+        assert "dialect" not in job["links"]
+        place = f"{BASE}/organizations/{tenant.id}/batch/{job['external_id']}"
+        assert_error(admin.get(place), 404, "BATCH_JOB_NOT_FOUND")
+        assert_error(admin.post(f"{place}/cancel"), 404, "BATCH_JOB_NOT_FOUND")
+        inner = f"{BASE}/collections/{collection['id']}/batch/{job['external_id']}"
+        assert_error(admin.get(inner), 404, "BATCH_JOB_NOT_FOUND")
 
 
 # Ends.
@@ -658,6 +846,77 @@ def test_a_user_acts_for_every_organization_they_belong_to(registered, collectio
     assert_error(client.get(faces_of(collection)), 404, "COLLECTION_NOT_FOUND")
 
 
+def role_of(database, organization_id: str, role: str) -> None:
+    with database.transaction() as tx:
+        tx.execute("UPDATE memberships SET role = %s WHERE tenant_id = %s", (role, organization_id))
+
+
+def signed_in(web, organization_id: str):
+    known = {"email": "ada@example.com", "password": "correct horse battery"}
+    body = {**known, "organization_id": organization_id}
+    tokens = data_of(web.test_client().post(f"{BASE}/auth/login", json=body))["tokens"]
+    client = Client(web, web.response_class)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens['access_token']}"
+    return client
+
+
+def test_what_a_user_may_is_what_they_are_in_the_organization_that_is_asked(
+    web, registered, database
+):
+    client, made = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    role_of(database, made["organization_id"], "viewer")
+    viewer = signed_in(web, made["organization_id"])
+    here, there = (
+        f"{BASE}/organizations/{each}" for each in (made["organization_id"], second["id"])
+    )
+
+    made_there = data_of(viewer.post(f"{there}/collections", json={"name": "there"}), 201)
+    assert data_of(post_batch(viewer, made_there["id"], form_of([b"x"])), 202)
+    assert data_of(viewer.get(f"{there}/api-keys"))["api_keys"] == []
+    assert_error(viewer.get(f"{here}/api-keys"), 403, "INSUFFICIENT_SCOPE")
+    assert_error(viewer.get(f"{BASE}/organizations/{uuid4()}/api-keys"), 403, "INSUFFICIENT_SCOPE")
+    admin_there = signed_in(web, second["id"])
+    assert_error(
+        admin_there.post(f"{here}/collections", json={"name": "x"}), 403, "INSUFFICIENT_SCOPE"
+    )
+
+
+def test_a_token_that_was_made_for_less_than_a_role_may_no_more_elsewhere(
+    web, settings, registered
+):
+    client, made = registered
+    second = data_of(client.post(f"{BASE}/organizations", json={"name": "Second"}), 201)
+    token = tokens.mint_access(settings, made["organization_id"], made["user"]["id"], {"face:read"})
+    narrow = Client(web, web.response_class)
+    narrow.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+
+    answer = narrow.post(f"{BASE}/organizations/{second['id']}/collections", json={"name": "x"})
+
+    assert_error(answer, 403, "INSUFFICIENT_SCOPE")
+
+
+def test_a_viewer_may_only_look(web, registered, database):
+    client, made = registered
+    place = f"{BASE}/organizations/{made['organization_id']}"
+    kept = data_of(client.post(f"{place}/collections", json={"name": "x"}), 201)
+    role_of(database, made["organization_id"], "viewer")
+    viewer = signed_in(web, made["organization_id"])
+    ids = {"org_id": made["organization_id"], "collection_id": kept["id"]}
+
+    for rule in web.url_map.iter_rules():
+        if not rule.rule.startswith(BASE) or not rule.arguments & ids.keys():
+            continue
+        wanted = web.view_functions[rule.endpoint].required_permission
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: ids.get(m[1], str(uuid4())), rule.rule)
+        (method,) = rule.methods - {"HEAD", "OPTIONS"}
+        answer = viewer.open(path, method=method)
+        if wanted in PERMISSIONS[Role.VIEWER]:
+            assert answer.status_code != 403, path
+        else:
+            assert_error(answer, 403, "INSUFFICIENT_SCOPE")
+
+
 def test_two_organizations_of_one_name_do_not_know_of_each_other(registered, tenant):
     client, _ = registered
 
@@ -723,6 +982,7 @@ def test_what_is_wrong_with_a_collection_is_named(admin, tenant, body, field):
         {"allowed_ips": "203.0.113.0/24"},
         {"expires_at": "soon"},
         {"expires_at": "2001-01-01T00:00:00Z"},
+        {"expires_at": "9999-12-31T23:00:00-05:00"},
         {"rate_limit_rpm": 0},
     ],
 )

@@ -77,6 +77,33 @@ def move(database, table: str, column: str, seconds: float) -> None:
         )
 
 
+def test_every_call_with_images_says_when_it_answers_the_same_request_again(
+    worker, app, collection, people
+):
+    place, face = f"{BASE}/collections/{collection['id']}", people["person_a_1"]
+    key = {"Idempotency-Key": "nightly-7"}
+    calls = [
+        (f"{place}/faces", lambda: one_image(face, external_id="alice")),
+        (f"{place}/faces/batch", lambda: form_of([face], ["alice"])),
+        (f"{place}/identify", lambda: one_image(face)),
+        (f"{place}/verify", lambda: one_image(face, external_id="alice")),
+        (f"{BASE}/search", lambda: one_image(face)),
+        (
+            f"{BASE}/compare",
+            lambda: {name: (io.BytesIO(face), "x.jpg") for name in ("image1", "image2")},
+        ),
+    ]
+
+    for path, form in calls:
+        first = app.post(path, data=form(), headers=key)
+        again = app.post(path, data=form(), headers=key)
+        assert first.status_code in {200, 201}, first.get_data(as_text=True)
+        assert "Idempotent-Replayed" not in first.headers
+        assert again.headers["Idempotent-Replayed"] == "true"
+        if not path.endswith("/faces"):
+            assert data_of(again) == data_of(first)
+
+
 def test_a_batch_is_done_and_says_of_every_image_what_came_of_it(
     worker, app, admin, tenant, collection, people, database
 ):
