@@ -153,6 +153,9 @@ def delete_objects(db: Database, settings: Settings, batch: UUID | None = None) 
                 store.forget_done(tx, done)
 
 
-def purge(tx: Cursor) -> int:
-    """Delete what no living job needs; return how many parts there were here."""
-    return store.purge_images(tx)
+def purge(tx: Cursor, batch: UUID | None = None) -> list[tuple[UUID, UUID, int]]:
+    """Delete what no living job needs, of one request or of all.
+
+    Return job, collection and position of images to enrol whose items have no result.
+    """
+    return store.purge_images(tx, batch)
