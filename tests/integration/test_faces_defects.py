@@ -24,6 +24,7 @@ from tests.faces_api import (
     post_batch,
     recognizer,
 )
+from tests.integration.engine import age
 from workers import sweep
 
 __all__ = ["people"]
@@ -96,6 +97,18 @@ def test_a_batch_that_was_cut_short_never_answers_as_if_it_were_whole(hasty, pla
 
     other = hasty.post(f"{place}/batch", data=form_of([b"x", b"z"]), headers=KEY)
     assert_error(other, 422, "IDEMPOTENCY_KEY_MISMATCH")
+
+
+def test_jobs_are_repaired_whatever_becomes_of_the_store_of_images(resources, submit):
+    job = submit("slow", [{}])
+    resources.redis.flushall()
+    age(resources, job)
+    # No client of S3 can be made for it.
+    broken = replace(resources.settings, face_store="s3://b", s3_endpoint="no address")
+
+    moved = sweep.sweep(replace(resources, settings=broken))
+
+    assert moved == 1
 
 
 def test_a_call_that_was_answered_as_cancelled_enrols_nobody(
