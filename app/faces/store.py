@@ -381,9 +381,20 @@ def purge_images(tx: Cursor, batch: UUID | None) -> list[tuple[UUID, UUID, int]]
     return [(row["job_id"], row["collection_id"], row["position"]) for row in tx.fetchall()]
 
 
-def list_done(tx: Cursor, batch: UUID | None, *, limit: int) -> list[tuple[UUID, int]]:
-    """Return objects that are to be deleted, of one request or of all."""
-    tx.execute(QUERIES["list_done"], {"batch": batch, "limit": limit})
+def list_done(
+    tx: Cursor, batch: UUID | None, *, after: tuple[UUID, int] | None, limit: int
+) -> list[tuple[UUID, int]]:
+    """Return objects that are to be deleted, of one request or of all, in their order."""
+    after_batch, after_position = after or (None, None)
+    tx.execute(
+        QUERIES["list_done"],
+        {
+            "batch": batch,
+            "after_batch": after_batch,
+            "after_position": after_position,
+            "limit": limit,
+        },
+    )
     return [(row["batch"], row["position"]) for row in tx.fetchall()]
 
 

@@ -201,6 +201,8 @@ SELECT DISTINCT j.id AS job_id, (j.options -> 'collection_ids' ->> 0)::uuid AS c
 -- Objects that are to be deleted.
 SELECT batch, position FROM face_images
  WHERE is_done AND (%(batch)s::uuid IS NULL OR batch = %(batch)s::uuid)
+   AND (%(after_batch)s::uuid IS NULL
+        OR (batch, position) > (%(after_batch)s::uuid, %(after_position)s::integer))
  ORDER BY batch, position
  LIMIT %(limit)s;
 
