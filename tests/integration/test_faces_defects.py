@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.errors import JobError
+from app.errors import DatabaseUnavailable, JobError
 from app.factory import create_app
 from app.jobs import service, store
 from app.jobs.states import Event, JobState
@@ -157,3 +157,33 @@ def test_a_face_whose_item_never_had_a_result_goes_with_the_job(
     assert left["external_id"] == "employee-000"
     assert data_of(admin.get(f"{BASE}/collections/{collection['id']}"))["face_count"] == 1
     assert images_left(database) == 0
+
+
+def test_one_request_takes_no_more_room_than_there_is(settings, tenant, database):
+    strict = create_app(replace(settings, face_images_max_bytes=1_000))
+    admin = admin_of(strict, settings, tenant)
+    collection = new_collection(admin, tenant)
+
+    refused = post_batch(admin, collection["id"], form_of([bytes(600)] * 2))
+
+    assert_error(refused, 429, "QUOTA_EXCEEDED")
+    assert images_left(database) == 0
+    data_of(post_batch(admin, collection["id"], form_of([bytes(500)] * 2)), 202)
+
+
+def test_a_job_whose_commit_was_not_heard_of_keeps_its_images(
+    admin, resources, tenant, collection, database, monkeypatch
+):
+    def unheard(resources, plan):
+        submit(resources, plan)
+        raise DatabaseUnavailable("The database cannot be reached.")
+
+    submit = service.submit
+    monkeypatch.setattr(service, "submit", unheard)
+
+    assert_error(post_batch(admin, collection["id"], form_of([b"x"] * 2)), 503, "SERVICE_BUSY")
+
+    assert the_job(resources, tenant).total == 2
+    assert images_left(database) == 2
+    sweep.sweep(resources)
+    assert images_left(database) == 2
