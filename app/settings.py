@@ -582,8 +582,8 @@ class Settings:
     face_cache: int = _setting(
         "MUSTER_FACE_CACHE",
         _whole(1_000, 100_000_000),
-        "Faces that one process keeps in memory to search, about 1 kB each. A collection"
-        " that is larger is searched all the same, and read anew by each search.",
+        "Faces that one process keeps in memory to search, about 1 kB each, of several collections"
+        " together. One that is larger is kept alone, until another is asked for.",
         500_000,
     )
     verification_chunk_size: int = _setting(

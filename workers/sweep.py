@@ -33,12 +33,27 @@ _LIMIT = 200
 
 def sweep(resources: Resources) -> int:
     """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
-    moved = _expire(resources) + _drain(resources) + _resume(resources)
-    faces.tidy(resources)
+    moved = _expire(resources) + _drain(resources) + _resume(resources) + _revive(resources)
+    _tidy(resources)
+    return moved
+
+
+def _tidy(resources: Resources) -> None:
+    """Delete what is over. Last, and nothing of it keeps jobs from being repaired."""
+    try:
+        faces.tidy(resources)
+    except Exception as error:
+        # By its type: what a store's client says may quote an address with credentials in it.
+        log.error("faces.not_tidied", extra={"reason": type(error).__name__})
+
+
+def _revive(resources: Resources) -> int:
+    """Send jobs anew that show no sign of life; return how many there were."""
     with resources.db.transaction() as tx:
         silent = store.list_silent(tx, seconds=resources.settings.stale_seconds, limit=_LIMIT)
     if not silent:
-        return moved
+        return 0
+    moved = 0
     waiting = in_flight(resources.redis, [job.id for job in silent])
     for job in silent:
         if job.id in waiting:

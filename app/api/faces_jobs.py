@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from flask import Response, after_this_request, request
 
@@ -36,7 +37,8 @@ from app.faces import codes, images
 from app.faces.collections import OnDuplicate
 from app.jobs import service
 from app.jobs.dispatch import FACES
-from app.jobs.model import Job, NewItem
+from app.jobs.model import Job, NewItem, NewJob
+from app.jobs.states import JobState
 from app.kinds import faces
 from app.kinds.faces import Work
 from schemas import texts
@@ -46,6 +48,10 @@ from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_DEPTH, METADATA_LENGTH
 _LOOK = 0.05
 #: What a caller may do about a full collection: delete, or wait until faces go by themselves.
 _FULL_FOR = 3600
+#: How a call ends whose caller got no answer to keep to.
+_CAME_TO_NOTHING = frozenset(
+    {JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED, JobState.REJECTED}
+)
 
 
 def submitted(
@@ -74,12 +80,15 @@ def submitted(
     try:
         return service.submit(resources(), plan), True
     except JobExists:
-        images.discard(resources().db, resources().settings, form.batch)
         known = service.find(resources(), caller().tenant_id, faces.NAME, external_id or "")
         if known.options.get("fingerprint") != form.fingerprint:
             raise OtherRequest(
                 "This Idempotency-Key came with another request before; use another key."
             ) from None
+        if interactive and known.state in _CAME_TO_NOTHING:
+            # Its caller was told to try again, which is what this is.
+            return _anew(known, plan), True
+        images.discard(resources().db, resources().settings, form.batch)
         after_this_request(_replayed)
         return known, False
 
@@ -87,6 +96,15 @@ def submitted(
 def _replayed(response: Response) -> Response:
     response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+def _anew(known: Job, plan: NewJob) -> Job:
+    """Put a job in place of one that came to nothing."""
+    # What it left behind is known by its row alone.
+    faces.purge(resources(), UUID(known.options["batch"]))
+    with suppress(JobNotFound):
+        service.delete(resources(), known)
+    return service.submit(resources(), plan)
 
 
 def item(external_id: str | None, *, is_too_large: bool, **more: Any) -> NewItem:
@@ -123,14 +141,21 @@ def wait_for_all(job: Job) -> Job:
                 service.cancel(resources(), job.tenant_id, job.dialect, job.external_id)
             except IllegalTransition:
                 continue
-            raise TimedOut(
-                "Not all images were done in time, and the rest was cancelled. Send those again"
-                " that the collection does not have, or use batch-async."
-            )
+            raise _cut_short()
         time.sleep(_LOOK)
+    if now.state in {JobState.CANCELLED, JobState.EXPIRED}:
+        # Somebody who waited for the same job has cancelled it: not all have results.
+        raise _cut_short()
     if now.error_code is not None:
         raise _of_job(JobError(now.error_code, now.error_message or ""))
     return now
+
+
+def _cut_short() -> TimedOut:
+    return TimedOut(
+        "Not all images were done in time, and the rest was cancelled. Send those again"
+        " that the collection does not have, or use batch-async."
+    )
 
 
 def find(job_id: str) -> Job:

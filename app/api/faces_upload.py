@@ -27,7 +27,7 @@ from werkzeug.sansio.multipart import (
 )
 
 from app.api.context import caller, resources
-from app.errors import InvalidParameter, TooLarge
+from app.errors import DatabaseUnavailable, InvalidParameter, TooLarge
 from app.faces import images
 from schemas import texts
 
@@ -114,6 +114,10 @@ def received(most_images: int = MOST_IMAGES) -> Iterator[Form]:
     try:
         _read(form, most_images)
         yield form
+    except DatabaseUnavailable:
+        # Perhaps when the job was being committed, which then needs them. If there is none, the
+        # sweep deletes them.
+        raise
     except BaseException:
         # Also of a client that hung up: nothing of what it sent stays.
         images.discard(resources().db, resources().settings, form.batch)
@@ -304,6 +308,8 @@ class _Reader:
         if self._is_stored:
             self._writer.finish()
             is_too_large = self._writer.is_too_large
+            # Other requests write at the same time, and one may be larger than all that is free.
+            images.check_room(resources().db, resources().settings, caller().tenant_id, more=0)
         self._sent[self._position] = Sent(self._name, is_too_large)
 
     def _keep_text(self) -> None:

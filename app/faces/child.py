@@ -35,6 +35,7 @@ _MOST_FILES = 256
 
 TOO_COMPLEX = (codes.INVALID_IMAGE, "Decoding the image takes too much time or memory.")
 TOO_SLOW = (codes.IMAGE_TIMEOUT, "The image was not decoded in time: this machine is too busy.")
+KILLED = (codes.IMAGE_TIMEOUT, "The image's decoder was killed: this machine is short of memory.")
 DIED = (codes.INVALID_IMAGE, "The image took its decoder down.")
 
 
@@ -63,7 +64,8 @@ def _decoded(data: bytes, seconds: float, memory: int) -> bytes | memoryview:
     os.close(theirs)
     answer = _received(ours)
     os.close(ours)
-    if len(answer) == len(_ROOM):
+    is_too_long = len(answer) == len(_ROOM)
+    if is_too_long:
         os.kill(pid, signal.SIGKILL)
     _, status, used = os.wait4(pid, 0)
     if status == 0 and _is_whole(answer):
@@ -74,6 +76,9 @@ def _decoded(data: bytes, seconds: float, memory: int) -> bytes | memoryview:
             return _failure(*TOO_SLOW)
         if os.WTERMSIG(status) in {signal.SIGALRM, signal.SIGXCPU}:
             return _failure(*TOO_COMPLEX)
+        if os.WTERMSIG(status) == signal.SIGKILL and not is_too_long:
+            # Its own limits end it otherwise: this was the system, or whoever runs it.
+            return _failure(*KILLED)
     return _failure(*DIED)
 
 

@@ -37,6 +37,9 @@ _START_SECONDS = 20.0
 #: For a child to notice that the process which decodes has used up its time.
 _NOTICE_SECONDS = 1.0
 
+#: What ends an image that another try may read: nobody's fault but a busy machine's.
+_PERHAPS_OURS = frozenset({codes.IMAGE_TIMEOUT})
+
 _LENGTH = struct.Struct(">I")
 _LONGEST_HEAD = 1024
 _LONGEST_MESSAGE = 200
@@ -66,10 +69,25 @@ class Decoder:
         """Return the pixels of an image. Raises ItemError with one of app.faces.codes."""
         with self._turn:
             try:
-                return _read(*self._ask(data))
-            except (_Lost, struct.error, KeyError, ValueError, TypeError) as error:
-                self._drop()
+                return self._try(data)
+            except ItemError as error:
+                if error.code not in _PERHAPS_OURS:
+                    raise
+            except _Lost:
+                pass
+            # It may have been this machine's trouble: once more, by a child that has had none.
+            self._drop()
+            try:
+                return self._try(data)
+            except _Lost as error:
                 raise ItemError(codes.INVALID_IMAGE, "The image took its decoder down.") from error
+
+    def _try(self, data: bytes) -> Pixels:
+        try:
+            return _read(*self._ask(data))
+        except (struct.error, KeyError, ValueError, TypeError) as error:
+            self._drop()
+            raise _Lost from error
 
     def warm(self) -> None:
         """Start the child, so that the first image does not wait for it."""

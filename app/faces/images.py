@@ -10,13 +10,15 @@ are: one is written before its object and deleted after it.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from uuid import UUID
 
 from app.db import Cursor, Database
-from app.errors import ItemError, QuotaExceeded, Unavailable
+from app.errors import ItemError, Misconfigured, QuotaExceeded, Unavailable
 from app.faces import codes, objects, store
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Of one row. Postgres and the driver hold a few copies of it for a moment.
 PART_BYTES = 256 * 1024
@@ -95,11 +97,11 @@ class Writer:
         self._part_no += 1
 
 
-def check_room(db: Database, settings: Settings, tenant_id: UUID) -> None:
-    """Raise QuotaExceeded if as much waits for its turn as a tenant may have waiting."""
+def check_room(db: Database, settings: Settings, tenant_id: UUID, *, more: int = 1) -> None:
+    """Raise QuotaExceeded unless the tenant may have so many more bytes waiting for their turn."""
     with db.transaction() as tx:
         waiting = store.waiting_bytes(tx, tenant_id)
-    if waiting >= settings.face_images_max_bytes:
+    if waiting + more > settings.face_images_max_bytes:
         raise QuotaExceeded(
             f"Your images that wait for their turn take the {settings.face_images_max_bytes:,}"
             " bytes allowed (MUSTER_FACE_IMAGES_MAX_BYTES). Wait until some are enrolled.",
@@ -114,12 +116,24 @@ def load(db: Database, settings: Settings, tenant_id: UUID, batch: UUID, positio
     data: bytes | None = None
     if found is not None:
         data, is_elsewhere = found
-        kept = objects.of(settings)
         if is_elsewhere:
-            data = None if kept is None else kept.get(batch, position)
+            data = _store_of(settings).get(batch, position)
     if data is None:
         raise ItemError(codes.INVALID_IMAGE, "The image is gone; send it again.")
     return data
+
+
+def _store_of(settings: Settings) -> objects.Objects:
+    """Return the store that an image is in, or raise Unavailable: the image is not at fault."""
+    try:
+        kept = objects.of(settings)
+    except Misconfigured as error:
+        log.error("face_store.not_opened", extra={"reason": str(error)})
+        raise Unavailable("The store of images cannot be opened.") from error
+    if kept is None:
+        log.error("face_store.not_set", extra={"setting": "MUSTER_FACE_STORE"})
+        raise Unavailable("Images are in a store that MUSTER_FACE_STORE does not name here.")
+    return kept
 
 
 def release(tx: Cursor, batch: UUID, positions: list[int]) -> None:
@@ -140,19 +154,27 @@ def delete_objects(db: Database, settings: Settings, batch: UUID | None = None) 
     Where the store is away they stay noted, and the sweep tries again.
     """
     kept = objects.of(settings)
-    if kept is None:
-        return
-    with suppress(Unavailable):
-        while True:
+    after: tuple[UUID, int] | None = None
+    while kept is not None:
+        with db.transaction() as tx:
+            done = store.list_done(tx, batch, after=after, limit=objects.AT_ONCE)
+        if not done:
+            return
+        try:
+            left = kept.delete(done)
+        except Unavailable:
+            return
+        gone = [each for each in done if each not in left]
+        if gone:
             with db.transaction() as tx:
-                done = store.list_done(tx, batch, limit=objects.AT_ONCE)
-            if not done:
-                return
-            kept.delete(done)
-            with db.transaction() as tx:
-                store.forget_done(tx, done)
+                store.forget_done(tx, gone)
+        # What cannot be deleted is left for the next sweep, and keeps nothing else waiting.
+        after = done[-1]
 
 
-def purge(tx: Cursor) -> int:
-    """Delete what no living job needs; return how many parts there were here."""
-    return store.purge_images(tx)
+def purge(tx: Cursor, batch: UUID | None = None) -> list[tuple[UUID, UUID, int]]:
+    """Delete what no living job needs, of one request or of all.
+
+    Return job, collection and position of images to enrol whose items have no result.
+    """
+    return store.purge_images(tx, batch)

@@ -123,7 +123,8 @@ class Shelf:
             raise CollectionNotFound("There is no such collection.")
         matrix.apply(changes)
         self._kept[collection_id] = matrix
-        while sum(map(len, self._kept.values())) > self._most:
-            # The oldest first, and last the one that was asked for.
+        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self._most:
+            # The oldest first, and never the one that was asked for: it is in memory anyway, and
+            # the next question may well be about it.
             self._kept.popitem(last=False)
         return matrix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -38,18 +38,25 @@ class Objects:
         self._wrong, self._refused = (BotoCoreError, ClientError), ClientError
         self._bucket, _, folder = address.removeprefix("s3://").partition("/")
         self._folder = f"{folder}/" if folder else ""
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint or None,
-            config=Config(
-                connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_READ_SECONDS,
-                retries={"max_attempts": 2, "mode": "standard"},
-                # Checksums of its own are not understood by every store.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        try:
+            self._client: Any = boto3.client(
+                "s3",
+                endpoint_url=endpoint or None,
+                config=Config(
+                    connect_timeout=_CONNECT_SECONDS,
+                    read_timeout=_READ_SECONDS,
+                    retries={"max_attempts": 2, "mode": "standard"},
+                    # Checksums of its own are not understood by every store.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+        except (ValueError, BotoCoreError) as error:
+            # By its type: an address may have credentials in it.
+            raise Misconfigured(
+                f"MUSTER_FACE_STORE cannot be opened ({type(error).__name__}): look at"
+                " MUSTER_S3_ENDPOINT and the AWS_ variables."
+            ) from error
 
     def put(self, batch: UUID, position: int, data: bytes) -> None:
         self._do("put_object", Key=self._key(batch, position), Body=data)
@@ -65,13 +72,20 @@ class Objects:
             raise self._away(error) from error
         return data
 
-    def delete(self, images: Sequence[tuple[UUID, int]]) -> None:
-        """Delete images. What is not there any more is no trouble."""
+    def delete(self, images: Sequence[tuple[UUID, int]]) -> Collection[tuple[UUID, int]]:
+        """Delete images, and return those that the store would not delete.
+
+        What is not there any more is no trouble.
+        """
+        left: set[tuple[UUID, int]] = set()
         for start in range(0, len(images), AT_ONCE):
-            keys = [{"Key": self._key(*each)} for each in images[start : start + AT_ONCE]]
-            answer = self._do("delete_objects", Delete={"Objects": keys, "Quiet": True})
-            if answer.get("Errors"):
-                raise Unavailable("The store of images did not delete all that it was told to.")
+            keys = {self._key(*each): each for each in images[start : start + AT_ONCE]}
+            wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            errors = self._do("delete_objects", Delete=wanted).get("Errors") or ()
+            left |= {keys[error["Key"]] for error in errors if error.get("Key") in keys}
+            if errors:
+                log.warning("face_store.not_deleted", extra={"objects": len(errors)})
+        return left
 
     def _do(self, what: str, **given: Any) -> Any:
         try:

@@ -384,15 +384,29 @@ def waiting_bytes(tx: Cursor, tenant_id: UUID) -> int:
     return int(one(tx)["bytes"])
 
 
-def purge_images(tx: Cursor) -> int:
-    """Delete images that no living job needs; return how many parts there were."""
-    tx.execute(QUERIES["purge_images"])
-    return tx.rowcount
+def purge_images(tx: Cursor, batch: UUID | None) -> list[tuple[UUID, UUID, int]]:
+    """Delete images that no living job needs, of one request or of all.
+
+    Return job, collection and position of those that were to be enrolled, and have no result.
+    """
+    tx.execute(QUERIES["purge_images"], {"batch": batch})
+    return [(row["job_id"], row["collection_id"], row["position"]) for row in tx.fetchall()]
 
 
-def list_done(tx: Cursor, batch: UUID | None, *, limit: int) -> list[tuple[UUID, int]]:
-    """Return objects that are to be deleted, of one request or of all."""
-    tx.execute(QUERIES["list_done"], {"batch": batch, "limit": limit})
+def list_done(
+    tx: Cursor, batch: UUID | None, *, after: tuple[UUID, int] | None, limit: int
+) -> list[tuple[UUID, int]]:
+    """Return objects that are to be deleted, of one request or of all, in their order."""
+    after_batch, after_position = after or (None, None)
+    tx.execute(
+        QUERIES["list_done"],
+        {
+            "batch": batch,
+            "after_batch": after_batch,
+            "after_position": after_position,
+            "limit": limit,
+        },
+    )
     return [(row["batch"], row["position"]) for row in tx.fetchall()]
 
 

@@ -168,9 +168,13 @@ SELECT coalesce(sum(coalesce(object_size, octet_length(data))), 0)::bigint AS by
 
 -- name: purge_images
 -- Of requests whose job has ended, whichever way, and of those that became no job in their time: an
--- hour after the last part came in, however long the others did before it.
+-- hour after the last part came in, however long the others did before it. An image is there as
+-- long as its item has no result: those that were to be enrolled are named.
 WITH sent AS (
-    SELECT batch, max(expires_at) AS expires_at FROM face_images WHERE NOT is_done GROUP BY batch),
+    SELECT batch, max(expires_at) AS expires_at
+      FROM face_images
+     WHERE NOT is_done AND (%(batch)s::uuid IS NULL OR batch = %(batch)s::uuid)
+     GROUP BY batch),
 unwanted AS (
     SELECT batch
       FROM sent
@@ -182,14 +186,24 @@ unwanted AS (
                         WHERE kind = 'faces' AND options ->> 'batch' = batch::text))),
 noted AS (
     UPDATE face_images SET is_done = true
-     WHERE object_size IS NOT NULL AND batch IN (SELECT batch FROM unwanted))
-DELETE FROM face_images
- WHERE object_size IS NULL AND batch IN (SELECT batch FROM unwanted);
+     WHERE object_size IS NOT NULL AND NOT is_done AND batch IN (SELECT batch FROM unwanted)
+    RETURNING batch, position),
+gone AS (
+    DELETE FROM face_images
+     WHERE object_size IS NULL AND batch IN (SELECT batch FROM unwanted)
+    RETURNING batch, position)
+SELECT DISTINCT j.id AS job_id, (j.options -> 'collection_ids' ->> 0)::uuid AS collection_id,
+       i.position
+  FROM (SELECT * FROM noted UNION ALL SELECT * FROM gone) AS i
+  JOIN jobs j ON j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text
+ WHERE j.options ->> 'work' = 'enrol';
 
 -- name: list_done
 -- Objects that are to be deleted.
 SELECT batch, position FROM face_images
  WHERE is_done AND (%(batch)s::uuid IS NULL OR batch = %(batch)s::uuid)
+   AND (%(after_batch)s::uuid IS NULL
+        OR (batch, position) > (%(after_batch)s::uuid, %(after_position)s::integer))
  ORDER BY batch, position
  LIMIT %(limit)s;
 

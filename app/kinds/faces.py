@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -25,6 +26,7 @@ from app.errors import (
     DuplicateFace,
     ItemError,
     JobError,
+    JobNotFound,
     Misconfigured,
     NothingToRetry,
     QuotaExceeded,
@@ -39,6 +41,7 @@ from app.jobs import service
 from app.jobs import store as jobs
 from app.jobs.dispatch import FACES, FACES_INTERACTIVE
 from app.jobs.model import Item, Job, NewItem, NewJob, Result
+from app.jobs.states import JobState
 from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
 from app.settings import Settings
@@ -57,6 +60,7 @@ KEPT_SECONDS = 7 * 86_400.0
 COLLECTION_NOT_FOUND = CollectionNotFound.code
 COLLECTION_DISABLED = CollectionDisabled.code
 FACES_UNAVAILABLE = "faces_unavailable"
+CANCELLED = "cancelled"
 
 #: An image may take some seconds, so a chunk that took this long is given back between two.
 _CHUNK_SECONDS = 2.0
@@ -158,9 +162,13 @@ class _AtWork:
     def _kept(self, collection_id: UUID, face_id: UUID, item: Item, face: Face) -> str | None:
         """Keep the face, and return since when it is kept."""
         with self.resources.db.transaction() as tx:
-            if jobs.lock_job(tx, self.job.id).state.is_final:
+            state = jobs.lock_job(tx, self.job.id).state
+            if state.is_final:
                 # Its results are not taken any more, so no face may be that nobody knows of.
                 raise ItemError(codes.INVALID_IMAGE, "The job has ended meanwhile.")
+            if state is JobState.CANCELLING and self.job.queue == FACES_INTERACTIVE:
+                # Whoever waited has been told that it was cancelled, and asks no more.
+                raise JobError(CANCELLED, "The call was cancelled before the face was kept.")
             try:
                 kept = collections.enrol(
                     tx,
@@ -413,12 +421,29 @@ def renew(resources: Resources, job: Job) -> Renewal:
 
 def tidy(resources: Resources) -> None:
     """Delete jobs whose time is over, and images that no living job needs."""
+    purge(resources)
     ended = service.list_ended(resources, NAME, seconds=KEPT_SECONDS, limit=_TIDIED)
     for job in ended:
-        service.delete(resources, job)
-    with resources.db.transaction() as tx:
-        images.purge(tx)
+        # Another sweep may have been faster.
+        with suppress(JobNotFound):
+            service.delete(resources, job)
     images.delete_objects(resources.db, resources.settings)
+
+
+def purge(resources: Resources, batch: UUID | None = None) -> None:
+    """Delete the images that no living job needs, of one request or of all.
+
+    A face whose item has no result, for its worker died or its job was stopped between the two,
+    goes with its image: nobody was ever told of it.
+    """
+    with resources.db.transaction() as tx:
+        unreported: dict[UUID, list[UUID]] = {}
+        for job_id, collection_id, position in images.purge(tx, batch):
+            unreported.setdefault(collection_id, []).append(uuid5(job_id, str(position)))
+        # In one order, so that two of these do not wait for each other.
+        for collection_id in sorted(unreported):
+            if faces_store.lock_collection(tx, collection_id) is not None:
+                faces_store.delete_faces(tx, collection_id, unreported[collection_id])
 
 
 KIND = Kind(

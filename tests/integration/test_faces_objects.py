@@ -17,8 +17,11 @@ pytest.importorskip("cv2", reason="faces need the extra: pip install 'muster[fac
 import boto3
 
 from app import embedded
+from app.errors import Unavailable
 from app.faces import images, objects
 from app.factory import create_app
+from app.jobs import service, store
+from app.kinds import faces
 from tests.faces import people
 from tests.faces_api import (
     admin_of,
@@ -191,3 +194,45 @@ def test_many_objects_are_deleted_in_one_go(stored, tenant, keys):
 
     assert keys() == []
     assert kept.get(tenant.id, 3) is None
+
+
+def test_a_worker_that_does_not_know_the_store_leaves_its_images_alone(
+    admin, tenant, collection, settings, resources, database, keys, endpoint
+):
+    job_id = data_of(post_batch(admin, collection["id"], form_of([b"x"])), 202)["job_id"]
+    job = service.find(resources, tenant.id, "faces", job_id)
+    with database.transaction() as tx:
+        (item,) = store.load_outstanding(tx, job, job.chunk(0))
+
+    for wrong in (settings, replace(settings, face_store=f"s3://{BUCKET}", s3_endpoint="none")):
+        process = faces.prepare(replace(resources, settings=wrong), job)
+        with pytest.raises(Unavailable):
+            process([item])
+
+    assert len(keys()) == images_left(database) == 1
+    service.cancel(resources, tenant.id, "faces", job_id)
+
+
+def test_an_object_that_cannot_be_deleted_keeps_no_other_waiting(
+    stored, tenant, resources, database, monkeypatch
+):
+    mine = replace(stored, face_store=f"s3://{BUCKET}/locked")
+    monkeypatch.setattr(objects, "AT_ONCE", 1)
+    writer = images.Writer(resources.db, mine, tenant.id, tenant.id)
+    for position in range(3):
+        writer.begin(position)
+        writer.write(b"x")
+        writer.finish()
+    locked = {"Key": f"locked/{tenant.id}/0", "Code": "AccessDenied"}
+
+    def refuse(parsed, **_):
+        parsed["Errors"] = [locked]
+
+    events = objects.of(mine)._client.meta.events
+    events.register("after-call.s3.DeleteObjects", refuse)
+    images.discard(resources.db, mine, tenant.id)
+    assert images_left(database) == 1
+
+    events.unregister("after-call.s3.DeleteObjects", refuse)
+    sweep.sweep(replace(resources, settings=mine))
+    assert images_left(database) == 0

@@ -160,6 +160,19 @@ def test_the_collections_asked_about_last_stay_in_memory(resources, tenant):
     assert found(shelf, made[0], 1) == ["person-1"]
 
 
+def test_a_collection_larger_than_the_room_is_not_read_anew_by_each_search(resources, tenant):
+    large = collections.create(resources.db, tenant.id, name="large", created_by="x")
+    for seed in range(3):
+        enrol(resources, large, seed)
+    shelf = Shelf(resources.db, 2)
+
+    first = shelf.current(large.id)
+    enrol(resources, large, 3)
+
+    assert shelf.current(large.id) is first
+    assert len(first) == 4
+
+
 def test_a_tenant_keeps_no_more_faces_than_it_may(resources, collection):
     enrol(resources, collection, 1, faces_max=2)
     enrol(resources, collection, 2, faces_max=2)

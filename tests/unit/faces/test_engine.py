@@ -243,6 +243,34 @@ def test_a_child_that_answers_nonsense_is_not_believed(monkeypatch):
     one.close()
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "pass",
+        "os.write(0, child._failure(*child.TOO_SLOW)); sys.stdin.read()",
+        "os.write(0, child._failure(*child.KILLED)); sys.stdin.read()",
+    ],
+)
+def test_an_image_that_was_read_while_the_machine_had_trouble_is_read_again(
+    monkeypatch, tmp_path, trouble
+):
+    first = f"""
+import os, sys
+from app.faces import child
+try:
+    os.close(os.open({str(tmp_path / "first")!r}, os.O_CREAT | os.O_EXCL))
+    {trouble}
+except FileExistsError:
+    child.main(float(sys.argv[1]), int(sys.argv[2]))
+"""
+    monkeypatch.setattr(decoder, "PROGRAM", ("-c", first))
+    reader = decoder.Decoder(3.0)
+    try:
+        assert reader.decode(blank()).picture.width == 640
+    finally:
+        reader.close()
+
+
 def test_without_the_networks_it_is_said_how_to_get_them(monkeypatch):
     monkeypatch.setattr(models, "find_spec", lambda name: None)
 
