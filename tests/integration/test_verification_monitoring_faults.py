@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from app.jobs import service
 from app.monitoring import clock
+from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
+from app.verifications.model import KIND
 from tests.integration.test_verification_monitoring import LATER, path, watch
 from tests.kyc import ENTRIES, house_list
 from tests.monitoring import new_version
-from tests.verifications import JANE, verified
+from tests.verifications import JANE, verified, work
+from workers import passes
 
 __all__ = ["house_list", "verified"]
 
@@ -48,3 +54,50 @@ def test_two_looks_at_once_dispatch_one_run(client, resources, house_list, verif
     clock.look(resources)
 
     assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 1
+
+
+def jobs(client, verification) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(path(verification, "jobs")).json["data"]["jobs"]
+    return found
+
+
+def finish(resources, tenant, job: dict[str, Any]) -> None:
+    """Do what workers would."""
+    found = service.find(resources, tenant.id, KIND, job["run"]["jobId"])
+    work(resources, tenant, job["run"]["jobId"])
+    passes.finish(resources, found.id, 1)
+
+
+def a_quarter_of_an_hour_later(resources) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE verification_monitoring SET next_run_at = next_run_at - interval '901 seconds',"
+            " retry_at = retry_at - interval '901 seconds'"
+        )
+
+
+@pytest.mark.parametrize("frequency", ["daily", "weekly", "on_update"])
+def test_a_first_run_that_came_to_nothing_is_made_good_and_the_next_waits_its_time(
+    client, resources, tenant, house_list, verified, frequency
+):
+    verification = verified(JANE)
+    watch(client, verification, frequency)
+    clock.look(resources)
+    (first,) = jobs(client, verification)
+    client.post(path(verification, f"jobs/watchlist/{first['run']['jobId']}/cancel"))
+    clock.look(resources)
+    assert len(jobs(client, verification)) == 1
+
+    a_quarter_of_an_hour_later(resources)
+    clock.look(resources)
+    second, _ = jobs(client, verification)
+    finish(resources, tenant, second)
+    a_quarter_of_an_hour_later(resources)
+    clock.look(resources)
+
+    assert len(jobs(client, verification)) == 2
+    interval = INTERVALS[frequency]
+    with resources.db.transaction() as tx:
+        due = store.find_monitoring(tx, verification.id).next_run_at
+        tx.execute("SELECT screened_at FROM verifications")
+        assert due == (interval and tx.fetchone()["screened_at"] + interval)

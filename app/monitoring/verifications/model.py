@@ -11,6 +11,8 @@ from uuid import UUID
 from app.verifications.model import Screening
 
 OFF = "off"
+#: After a run that came to nothing another one is dispatched, so many seconds later.
+AGAIN_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,9 @@ SELECT known.verification_id, whole.tenant_id, whole.trace
  LIMIT %(limit)s;
 
 -- name: note_dispatched
-UPDATE verification_monitoring SET next_run_at = now() + %(interval)s
+-- Until the run has completed, and `sync` knows when the next one is due.
+UPDATE verification_monitoring SET next_run_at = now() + make_interval(secs => %(seconds)s)
  WHERE verification_id = %(verification_id)s;
-
--- name: frequency_of
-SELECT frequency FROM verification_monitoring WHERE verification_id = %(verification_id)s;
 
 -- name: sync
 -- Takes down which versions completed runs have searched: what the verification knows from then on.
@@ -60,7 +58,9 @@ written AS (
       FROM fresh, jsonb_each(fresh.lists) AS each
     ON CONFLICT (verification_id, list_name) DO UPDATE
        SET version_id = greatest(known.version_id, EXCLUDED.version_id))
-UPDATE verification_monitoring AS known SET synced_at = fresh.screened_at, retry_at = NULL
+UPDATE verification_monitoring AS known
+   SET synced_at = fresh.screened_at, retry_at = NULL,
+       next_run_at = fresh.screened_at + (%(intervals)s::jsonb ->> known.frequency)::interval
   FROM fresh
  WHERE known.verification_id = fresh.verification_id;
 
