@@ -8,7 +8,8 @@ CREATE TABLE verification_monitoring (
     next_run_at     timestamptz,
     -- Of the last completed run whose list versions are in verification_lists.
     synced_at       timestamptz,
-    -- A run for a list update was dispatched; if nothing comes of it, another one is after this.
+    -- A run for a list update was dispatched, or one had no answer from a list; if nothing better
+    -- comes, another one is dispatched after this.
     retry_at        timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now()

@@ -12,7 +12,7 @@ from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
 from app.verifications.model import KIND
 from tests.integration.test_verification_monitoring import LATER, path, watch
-from tests.kyc import ENTRIES, house_list
+from tests.kyc import ENTRIES, house_list, load
 from tests.monitoring import new_version
 from tests.verifications import JANE, verified, work
 from workers import passes
@@ -101,3 +101,43 @@ def test_a_first_run_that_came_to_nothing_is_made_good_and_the_next_waits_its_ti
         due = store.find_monitoring(tx, verification.id).next_run_at
         tx.execute("SELECT screened_at FROM verifications")
         assert due == (interval and tx.fetchone()["screened_at"] + interval)
+
+
+def test_a_list_that_failed_for_one_subject_is_searched_again(
+    client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    verification = verified(JANE)
+    watch(client, verification, "on_update")
+    clock.look(resources)
+    (first,) = jobs(client, verification)
+    job = service.find(resources, tenant.id, KIND, first["run"]["jobId"])
+    finish(resources, tenant, first)
+    # What a run leaves behind whose engine failed for a list and a subject.
+    with resources.db.transaction() as tx:
+        tx.execute("ALTER TABLE screenings DISABLE TRIGGER USER")
+        tx.execute(
+            "UPDATE screenings SET is_complete = false, sources_checked = ("
+            "SELECT json_agg(CASE WHEN source ->> 'source' = 'house'"
+            " THEN source::jsonb || %s ELSE source::jsonb END)"
+            " FROM json_array_elements(sources_checked) AS source)"
+            " WHERE job_id = %s AND stakeholder_id IS NOT NULL",
+            ('{"status": "error", "error": {"code": "internal", "message": "-"}}', job.id),
+        )
+        assert tx.rowcount == 1
+        tx.execute("ALTER TABLE screenings ENABLE TRIGGER USER")
+
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT list_name FROM verification_lists")
+        assert [row["list_name"] for row in tx.fetchall()] == ["other"]
+    clock.take_up(resources, "house")
+    assert len(jobs(client, verification)) == 1
+    a_quarter_of_an_hour_later(resources)
+    clock.take_up(resources, "house")
+
+    second, _ = jobs(client, verification)
+    finish(resources, tenant, second)
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        assert store.list_outdated(tx) == []

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.db import Cursor, load_queries, one
 from app.monitoring.model import INTERVALS
-from app.monitoring.verifications.model import Due, Monitoring, Outdated
+from app.monitoring.verifications.model import AGAIN_SECONDS, Due, Monitoring, Outdated
 
 QUERIES = load_queries("app.monitoring.verifications")
 
@@ -63,7 +63,8 @@ def sync(tx: Cursor, *, limit: int) -> int:
         frequency: each and f"{each.total_seconds()} seconds"
         for frequency, each in INTERVALS.items()
     }
-    tx.execute(QUERIES["sync"], {"limit": limit, "intervals": json.dumps(intervals)})
+    given = {"limit": limit, "seconds": AGAIN_SECONDS, "intervals": json.dumps(intervals)}
+    tx.execute(QUERIES["sync"], given)
     return int(tx.rowcount)
 
 
