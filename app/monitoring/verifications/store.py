@@ -11,7 +11,14 @@ from uuid import UUID
 
 from app.db import Cursor, load_queries, one
 from app.monitoring.model import INTERVALS
-from app.monitoring.verifications.model import AGAIN_SECONDS, Due, Monitoring, Outdated
+from app.monitoring.verifications.model import (
+    AGAIN_SECONDS,
+    Asked,
+    Due,
+    Earlier,
+    Monitoring,
+    Outdated,
+)
 
 QUERIES = load_queries("app.monitoring.verifications")
 
@@ -168,6 +175,23 @@ def list_completed(
         },
     )
     return list(tx.fetchall())
+
+
+def last_answers(
+    tx: Cursor, verification_id: UUID, before: tuple[datetime, UUID], keys: Collection[Asked]
+) -> Earlier:
+    """Return what each source had found of each subject in the last run before, if not failed."""
+    rows = [{"stakeholder_id": stakeholder, "source": source} for stakeholder, source in keys]
+    tx.execute(
+        QUERIES["last_answers"],
+        {
+            "verification_id": verification_id,
+            "before_at": before[0],
+            "before_id": before[1],
+            "keys": json.dumps(rows),
+        },
+    )
+    return {(row["stakeholder_id"], row["source"]): row["matched_sources"] for row in tx.fetchall()}
 
 
 def _due(row: Mapping[str, Any]) -> Due:

@@ -159,3 +159,23 @@ SELECT run.job_id, jobs.external_id AS run_id, run.source_action, run.requested_
         OR (run.requested_at, run.job_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
  ORDER BY run.requested_at DESC, run.job_id DESC
  LIMIT %(limit)s;
+
+-- name: last_answers
+-- Of each subject and source: the last run that completed before the given one and in which the
+-- source did not fail. It may not have been asked then.
+SELECT key.stakeholder_id, key.source, last.matched_sources
+  FROM json_to_recordset(%(keys)s) AS key (stakeholder_id text, source text)
+ CROSS JOIN LATERAL (
+       SELECT each.matched_sources
+         FROM screenings AS each
+         JOIN verification_runs AS run USING (job_id)
+         JOIN jobs ON jobs.id = run.job_id
+        WHERE run.verification_id = %(verification_id)s AND run.type = 'watchlist'
+          AND jobs.state = 'completed'
+          AND (run.requested_at, run.job_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid)
+          AND each.stakeholder_id IS NOT DISTINCT FROM key.stakeholder_id
+          AND NOT EXISTS (SELECT FROM json_array_elements(each.sources_checked) AS checked
+                           WHERE checked ->> 'source' = key.source
+                             AND checked ->> 'status' <> 'ok')
+        ORDER BY run.requested_at DESC, run.job_id DESC
+        LIMIT 1) AS last;
