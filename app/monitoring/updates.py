@@ -37,6 +37,10 @@ _KEPT_FROM = 5_000
 _LAG = 0.1
 #: Where more entries changed than this, everybody is screened.
 _MOST_ENTRIES = 50_000
+#: What the folder of an index is called that is still being written, also that of a list.
+_UNFINISHED = ".building-"
+#: Nobody is at a folder any more to which nothing was added for so long: tasks end before.
+_ABANDONED_SECONDS = 7200.0
 
 
 def take_up(resources: Resources, list_name: str) -> int:
@@ -163,7 +167,7 @@ def folder_of(resources: Resources, source: Source) -> Path:
 def _publish(made: Population, folder: Path) -> None:
     """Write it so that nobody sees it before it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
         made.save(unfinished)
         # Whoever has the old one open keeps it.
@@ -174,25 +178,49 @@ def _publish(made: Population, folder: Path) -> None:
 
 
 def renew(resources: Resources) -> int:
-    """Make the indexes anew that hold somebody who is watched no longer, or as he was before.
-
-    Names of those who were removed must not stay on a disk. Return how many were made.
-    """
+    """Do what `forget` does, and make anew what it discarded. Return how many were made."""
     count = 0
+    for source in forget(resources):
+        if sum(1 for _ in source.numbers(resources)) >= _KEPT_FROM:
+            _made(resources, source, folder_of(resources, source))
+            count += 1
+    return count
+
+
+def forget(resources: Resources) -> Sequence[Source]:
+    """Discard what holds names on this disk and nobody uses, or has somebody's who must not be.
+
+    Those are the indexes of other versions of the engine, what a process that died had begun, and
+    each index that holds somebody who is watched no longer, or as he was before. Return whose index
+    that was. Raises Unavailable.
+    """
+    used = {folder_of(resources, source) for source in SOURCES}
+    for folder in resources.settings.index_dir.glob("population-*"):
+        if folder not in used:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in resources.settings.index_dir.glob(f"{_UNFINISHED}*"):
+        if _age(folder) > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    discarded = []
     for source in SOURCES:
         folder = folder_of(resources, source)
-        if not folder.exists():
-            continue
-        there = np.unique(np.fromiter(source.numbers(resources), np.int64))
-        try:
-            stale = len(np.setdiff1d(Population.open(folder).keys, there, assume_unique=True))
-        except Damaged:
-            stale = 1
-        if not stale:
-            continue
-        # First of all: should making another one fail, the names are gone all the same.
-        shutil.rmtree(folder, ignore_errors=True)
-        if len(there) >= _KEPT_FROM:
-            _made(resources, source, folder)
-        count += 1
-    return count
+        if folder.exists() and _is_stale(resources, source, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            discarded.append(source)
+    return discarded
+
+
+def _is_stale(resources: Resources, source: Source, folder: Path) -> bool:
+    there = np.unique(np.fromiter(source.numbers(resources), np.int64))
+    try:
+        return bool(len(np.setdiff1d(Population.open(folder).keys, there, assume_unique=True)))
+    except Damaged:
+        return True
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        # Whoever was at it has finished.
+        return 0.0
