@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.errors import IndexNotReady
 from app.monitoring.population import ListUpdate, Source, Waiting
 from app.monitoring.sources import SOURCES
 from app.resources import Resources
@@ -27,6 +28,7 @@ from app.screening.arrays import Array, Damaged
 from app.screening.index import can_compile
 from app.screening.model import ENGINE_VERSION, Entry
 from app.screening.population import Population
+from app.screening.resident import only_one
 
 log = logging.getLogger(__name__)
 
@@ -115,32 +117,44 @@ def _kept(resources: Resources, source: Source, there: Array) -> Population | No
     if len(there) < _KEPT_FROM:
         return None
     folder = folder_of(resources, source)
+    return _fresh(folder, there) or _made(resources, source, folder, there)
+
+
+def _fresh(folder: Path, there: Array) -> Population | None:
     try:
         known = Population.open(folder)
-        lag = len(np.setxor1d(there, known.keys, assume_unique=True))
-        if lag <= _LAG * len(there):
-            return known
     except Damaged:
         # There is none yet, or another version of the engine made it.
-        pass
-    return _made(resources, source, folder)
+        return None
+    lag = len(np.setxor1d(there, known.keys, assume_unique=True))
+    return known if lag <= _LAG * len(there) else None
 
 
-def _made(resources: Resources, source: Source, folder: Path) -> Population:
-    """Have the index made by a process of its own: what that takes of memory goes with it."""
+def _made(resources: Resources, source: Source, folder: Path, there: Array) -> Population:
+    """Have the index made by a process of its own: what that takes of memory goes with it.
+
+    One at a time on this machine. Raises IndexNotReady if the process failed.
+    """
     settings = {name: text for name, text in resources.settings.to_env().items() if text}
-    ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
-        [sys.executable, "-m", "app.monitoring.indexing", source.name],
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **settings},
-        check=False,
-    )
-    try:
-        return Population.open(folder)
-    except Damaged:
-        # It could not be left there, so that everybody makes it for himself, and every time.
-        log.warning("index.not_shared", extra={"folder": folder.name, "status": ran.returncode})
-        return Population.build(source.subjects(resources, None))
+    with only_one(folder):
+        # Whoever was at it before us has usually made it.
+        known = _fresh(folder, there)
+        if known is not None:
+            return known
+        ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
+            [sys.executable, "-m", "app.monitoring.indexing", source.name],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **settings},
+            check=False,
+        )
+        try:
+            if ran.returncode == 0:
+                return Population.open(folder)
+        except Damaged:
+            pass
+    # Not in this process, which would keep the memory: whoever asked comes back.
+    log.error("index.not_made", extra={"folder": folder.name, "status": ran.returncode})
+    raise IndexNotReady(f"The index of the population {source.name} could not be made here.")
 
 
 def make(resources: Resources, source: Source) -> None:
@@ -181,8 +195,9 @@ def renew(resources: Resources) -> int:
     """Do what `forget` does, and make anew what it discarded. Return how many were made."""
     count = 0
     for source in forget(resources):
-        if sum(1 for _ in source.numbers(resources)) >= _KEPT_FROM:
-            _made(resources, source, folder_of(resources, source))
+        there = np.unique(np.fromiter(source.numbers(resources), np.int64))
+        if len(there) >= _KEPT_FROM:
+            _made(resources, source, folder_of(resources, source), there)
             count += 1
     return count
 

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import IndexNotReady
 from app.monitoring import updates
 from app.monitoring.sources import SOURCES
-from app.screening.model import Subject
+from app.screening.model import EntityType, Entry, Subject
 from app.screening.population import Population
 from tests.kyc import screener
+from tests.monitoring import VEXFORD, client, make
 
-__all__ = ["screener"]
+__all__ = ["client", "screener"]
 
 pytestmark = pytest.mark.integration
+
+VEXFORD_LISTED = Entry("h-4", EntityType.PERSON, "Ottoline Vexford")
 
 
 def litter(resources) -> tuple[list[Path], list[Path]]:
@@ -59,3 +63,18 @@ def littered(resources) -> tuple[list[Path], list[Path]]:
 
 def test_a_worker_discards_them_when_it_starts(littered, screener):
     holds(*littered)
+
+
+def test_an_index_that_cannot_be_made_is_not_made_in_the_worker(resources, client, monkeypatch):
+    monkeypatch.setattr(updates, "_KEPT_FROM", 1)
+    make(client, VEXFORD)
+    folder = updates.folder_of(resources, SOURCES[0])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
+    try:
+        with pytest.raises(IndexNotReady):
+            updates.concerned(resources, SOURCES[0], [VEXFORD_LISTED], 0.85)
+    finally:
+        folder.unlink()
+
+    assert updates.concerned(resources, SOURCES[0], [VEXFORD_LISTED], 0.85)
