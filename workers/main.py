@@ -9,7 +9,9 @@ from celery.signals import celeryd_after_setup, setup_logging, worker_process_in
 
 from app import logs
 from app.errors import AppError
+from app.jobs.dispatch import SCREENING
 from app.kinds import KINDS
+from app.monitoring import clock
 from app.resources import Resources
 from app.settings import Settings
 
@@ -34,6 +36,19 @@ def _note_queues(instance: Any, **_: Any) -> None:
     for kind in KINDS.values():
         if kind.queues & _served:
             kind.load(resources)
+    if SCREENING in _served:
+        _forget()
+
+
+def _forget() -> None:
+    """The task that renews the indexes of populations reaches one machine; this, each of them."""
+    try:
+        clock.forget(resources)
+    except AppError as error:
+        log.warning("populations.not_looked_at", extra={"code": error.code})
+    finally:
+        # This process, which forks those that work, has nothing else to ask of Postgres.
+        resources.db.close()
 
 
 @worker_process_init.connect

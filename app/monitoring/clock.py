@@ -94,6 +94,13 @@ def renew(resources: Resources) -> None:
     updates.renew(resources)
 
 
+def forget(resources: Resources) -> None:
+    """Discard the indexes on this disk that hold names of those who are watched no longer."""
+    from app.monitoring import updates
+
+    updates.forget(resources)
+
+
 def release(resources: Resources, list_name: str) -> None:
     """Let others see to the list's update."""
     with resources.db.transaction() as tx:

@@ -14,7 +14,7 @@ from app.screening.model import Entry, ListVersion, Subject
 class Waiting:
     """Some of a population who know version `known_id` of a list and not `version_id`.
 
-    The latter is in force; None: they know none. `threshold` is the lowest of theirs. Who they are
+    The latter is in force; None: they know none. `threshold` is that of all of them. Who they are
     the source alone knows.
     """
 

@@ -31,13 +31,12 @@ class Monitors:
     def waiting(self, resources: Resources, list_name: str) -> Sequence[Waiting]:
         with resources.db.transaction() as tx:
             outdated = store.list_outdated(tx, list_name)
-        by_version: dict[tuple[int, int | None], list[Monitor]] = {}
+        # By the threshold too: one tenant's low one must not have everybody screened.
+        alike: dict[tuple[int, int | None, float], list[Monitor]] = {}
         for each in outdated:
-            by_version.setdefault((each.version_id, each.known_id), []).append(each.monitor)
-        return [
-            Waiting(*versions, min(m.threshold for m in monitors), monitors)
-            for versions, monitors in by_version.items()
-        ]
+            key = each.version_id, each.known_id, each.monitor.threshold
+            alike.setdefault(key, []).append(each.monitor)
+        return [Waiting(*key, monitors) for key, monitors in alike.items()]
 
     def numbers(self, resources: Resources) -> Iterator[int]:
         with resources.db.transaction() as tx:

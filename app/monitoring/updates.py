@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.errors import IndexNotReady
 from app.monitoring.population import ListUpdate, Source, Waiting
 from app.monitoring.sources import SOURCES
 from app.resources import Resources
@@ -27,6 +28,7 @@ from app.screening.arrays import Array, Damaged
 from app.screening.index import can_compile
 from app.screening.model import ENGINE_VERSION, Entry
 from app.screening.population import Population
+from app.screening.resident import only_one
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ _KEPT_FROM = 5_000
 _LAG = 0.1
 #: Where more entries changed than this, everybody is screened.
 _MOST_ENTRIES = 50_000
+#: What the folder of an index is called that is still being written, also that of a list.
+_UNFINISHED = ".building-"
+#: Nobody is at a folder any more to which nothing was added for so long: tasks end before.
+_ABANDONED_SECONDS = 7200.0
 
 
 def take_up(resources: Resources, list_name: str) -> int:
@@ -111,32 +117,44 @@ def _kept(resources: Resources, source: Source, there: Array) -> Population | No
     if len(there) < _KEPT_FROM:
         return None
     folder = folder_of(resources, source)
+    return _fresh(folder, there) or _made(resources, source, folder, there)
+
+
+def _fresh(folder: Path, there: Array) -> Population | None:
     try:
         known = Population.open(folder)
-        lag = len(np.setxor1d(there, known.keys, assume_unique=True))
-        if lag <= _LAG * len(there):
-            return known
     except Damaged:
         # There is none yet, or another version of the engine made it.
-        pass
-    return _made(resources, source, folder)
+        return None
+    lag = len(np.setxor1d(there, known.keys, assume_unique=True))
+    return known if lag <= _LAG * len(there) else None
 
 
-def _made(resources: Resources, source: Source, folder: Path) -> Population:
-    """Have the index made by a process of its own: what that takes of memory goes with it."""
+def _made(resources: Resources, source: Source, folder: Path, there: Array) -> Population:
+    """Have the index made by a process of its own: what that takes of memory goes with it.
+
+    One at a time on this machine. Raises IndexNotReady if the process failed.
+    """
     settings = {name: text for name, text in resources.settings.to_env().items() if text}
-    ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
-        [sys.executable, "-m", "app.monitoring.indexing", source.name],
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **settings},
-        check=False,
-    )
-    try:
-        return Population.open(folder)
-    except Damaged:
-        # It could not be left there, so that everybody makes it for himself, and every time.
-        log.warning("index.not_shared", extra={"folder": folder.name, "status": ran.returncode})
-        return Population.build(source.subjects(resources, None))
+    with only_one(folder):
+        # Whoever was at it before us has usually made it.
+        known = _fresh(folder, there)
+        if known is not None:
+            return known
+        ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
+            [sys.executable, "-m", "app.monitoring.indexing", source.name],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **settings},
+            check=False,
+        )
+        try:
+            if ran.returncode == 0:
+                return Population.open(folder)
+        except Damaged:
+            pass
+    # Not in this process, which would keep the memory: whoever asked comes back.
+    log.error("index.not_made", extra={"folder": folder.name, "status": ran.returncode})
+    raise IndexNotReady(f"The index of the population {source.name} could not be made here.")
 
 
 def make(resources: Resources, source: Source) -> None:
@@ -163,7 +181,7 @@ def folder_of(resources: Resources, source: Source) -> Path:
 def _publish(made: Population, folder: Path) -> None:
     """Write it so that nobody sees it before it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
         made.save(unfinished)
         # Whoever has the old one open keeps it.
@@ -174,25 +192,50 @@ def _publish(made: Population, folder: Path) -> None:
 
 
 def renew(resources: Resources) -> int:
-    """Make the indexes anew that hold somebody who is watched no longer, or as he was before.
-
-    Names of those who were removed must not stay on a disk. Return how many were made.
-    """
+    """Do what `forget` does, and make anew what it discarded. Return how many were made."""
     count = 0
+    for source in forget(resources):
+        there = np.unique(np.fromiter(source.numbers(resources), np.int64))
+        if len(there) >= _KEPT_FROM:
+            _made(resources, source, folder_of(resources, source), there)
+            count += 1
+    return count
+
+
+def forget(resources: Resources) -> Sequence[Source]:
+    """Discard what holds names on this disk and nobody uses, or has somebody's who must not be.
+
+    Those are the indexes of other versions of the engine, what a process that died had begun, and
+    each index that holds somebody who is watched no longer, or as he was before. Return whose index
+    that was. Raises Unavailable.
+    """
+    used = {folder_of(resources, source) for source in SOURCES}
+    for folder in resources.settings.index_dir.glob("population-*"):
+        if folder not in used:
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in resources.settings.index_dir.glob(f"{_UNFINISHED}*"):
+        if _age(folder) > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    discarded = []
     for source in SOURCES:
         folder = folder_of(resources, source)
-        if not folder.exists():
-            continue
-        there = np.unique(np.fromiter(source.numbers(resources), np.int64))
-        try:
-            stale = len(np.setdiff1d(Population.open(folder).keys, there, assume_unique=True))
-        except Damaged:
-            stale = 1
-        if not stale:
-            continue
-        # First of all: should making another one fail, the names are gone all the same.
-        shutil.rmtree(folder, ignore_errors=True)
-        if len(there) >= _KEPT_FROM:
-            _made(resources, source, folder)
-        count += 1
-    return count
+        if folder.exists() and _is_stale(resources, source, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            discarded.append(source)
+    return discarded
+
+
+def _is_stale(resources: Resources, source: Source, folder: Path) -> bool:
+    there = np.unique(np.fromiter(source.numbers(resources), np.int64))
+    try:
+        return bool(len(np.setdiff1d(Population.open(folder).keys, there, assume_unique=True)))
+    except Damaged:
+        return True
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        # Whoever was at it has finished.
+        return 0.0

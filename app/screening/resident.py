@@ -137,7 +137,7 @@ def build_here(db: Database, index_dir: Path, version_id: int) -> Index:
     if found is not None:
         return found
     try:
-        with _only_one(folder):
+        with only_one(folder):
             # Whoever held the lock before us has usually built it.
             found = _open_folder(folder)
             if found is None:
@@ -201,7 +201,7 @@ def _is_being_built(folder: Path) -> bool:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path) -> Iterator[None]:
     """Let one process of this machine at a time build this index."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock_of(folder).open("w") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import hmac
 import io
 import re
 import time
@@ -201,8 +203,11 @@ def test_a_format_that_does_not_exist_is_told_so(client, job_id):
 def test_the_key_of_the_links_is_not_the_one_of_the_tokens(settings, tenant):
     """Whoever could guess one must not have the other."""
     export = Export(tenant.id, "x" * 36, "csv")
+    text = f"{export.key}\n1".encode()
 
-    one = links.sign(settings.jwt_secret, export, 1)
+    signature = links.sign(settings.jwt_secret, export, 1)
 
-    assert one != links.sign(settings.jwt_secret + "x", export, 1)
-    assert settings.jwt_secret not in one
+    assert signature != links.sign(settings.jwt_secret + "x", export, 1)
+    assert signature != hmac.new(settings.jwt_secret.encode(), text, hashlib.sha256).hexdigest()
+    own = hmac.digest(settings.jwt_secret.encode(), b"muster export links", "sha256")
+    assert signature == hmac.new(own, text, hashlib.sha256).hexdigest()

@@ -231,3 +231,14 @@ def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
     clock.look(resources)
 
     assert resources.redis.llen("interactive") == 1
+
+
+def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, resources, house_list):
+    for name, threshold in (("low", 0.5), ("high", 0.95), ("as high", 0.95)):
+        make(client, name=name, threshold=threshold)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET checked_at = now()")
+
+    waiting = sources.Monitors().waiting(resources, "house")
+
+    assert sorted((each.threshold, len(each.who)) for each in waiting) == [(0.5, 1), (0.95, 2)]

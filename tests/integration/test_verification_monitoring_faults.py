@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 import pytest
 
+from app.jobs import service
 from app.monitoring import clock
+from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
+from app.verifications import dispatch
+from app.verifications.model import KIND
 from tests.integration.test_verification_monitoring import LATER, path, watch
-from tests.kyc import ENTRIES, house_list
+from tests.kyc import ENTRIES, house_list, load
 from tests.monitoring import new_version
-from tests.verifications import JANE, verified
+from tests.verifications import API, JANE, ZEBULON, verified, work
+from workers import passes
 
 __all__ = ["house_list", "verified"]
 
@@ -48,3 +56,130 @@ def test_two_looks_at_once_dispatch_one_run(client, resources, house_list, verif
     clock.look(resources)
 
     assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 1
+
+
+def jobs(client, verification) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(path(verification, "jobs")).json["data"]["jobs"]
+    return found
+
+
+def finish(resources, tenant, job: dict[str, Any]) -> None:
+    """Do what workers would."""
+    found = service.find(resources, tenant.id, KIND, job["run"]["jobId"])
+    work(resources, tenant, job["run"]["jobId"])
+    passes.finish(resources, found.id, 1)
+
+
+def fail(resources, job_id, whose: str = "") -> None:
+    """Leave of a run what it leaves whose engine failed for the list `house`."""
+    with resources.db.transaction() as tx:
+        tx.execute("ALTER TABLE screenings DISABLE TRIGGER USER")
+        tx.execute(
+            "UPDATE screenings SET is_complete = false, total_hits = 0, matched_sources = '[]',"
+            " sources_checked = (SELECT json_agg(CASE WHEN source ->> 'source' = 'house'"
+            " THEN source::jsonb || %s ELSE source::jsonb END)"
+            f" FROM json_array_elements(sources_checked) AS source) WHERE job_id = %s {whose}",
+            ('{"status": "error", "error": {"code": "internal", "message": "-"}}', job_id),
+        )
+        assert tx.rowcount > 0
+        tx.execute("ALTER TABLE screenings ENABLE TRIGGER USER")
+
+
+def a_quarter_of_an_hour_later(resources) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE verification_monitoring SET next_run_at = next_run_at - interval '901 seconds',"
+            " retry_at = retry_at - interval '901 seconds'"
+        )
+
+
+@pytest.mark.parametrize("frequency", ["daily", "weekly", "on_update"])
+def test_a_first_run_that_came_to_nothing_is_made_good_and_the_next_waits_its_time(
+    client, resources, tenant, house_list, verified, frequency
+):
+    verification = verified(JANE)
+    watch(client, verification, frequency)
+    clock.look(resources)
+    (first,) = jobs(client, verification)
+    client.post(path(verification, f"jobs/watchlist/{first['run']['jobId']}/cancel"))
+    clock.look(resources)
+    assert len(jobs(client, verification)) == 1
+
+    a_quarter_of_an_hour_later(resources)
+    clock.look(resources)
+    second, _ = jobs(client, verification)
+    finish(resources, tenant, second)
+    a_quarter_of_an_hour_later(resources)
+    clock.look(resources)
+
+    assert len(jobs(client, verification)) == 2
+    interval = INTERVALS[frequency]
+    with resources.db.transaction() as tx:
+        due = store.find_monitoring(tx, verification.id).next_run_at
+        tx.execute("SELECT screened_at FROM verifications")
+        assert due == (interval and tx.fetchone()["screened_at"] + interval)
+
+
+def test_a_list_that_failed_for_one_subject_is_searched_again(
+    client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    verification = verified(JANE)
+    watch(client, verification, "on_update")
+    clock.look(resources)
+    (first,) = jobs(client, verification)
+    job = service.find(resources, tenant.id, KIND, first["run"]["jobId"])
+    finish(resources, tenant, first)
+    fail(resources, job.id, "AND stakeholder_id IS NOT NULL")
+
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT list_name FROM verification_lists")
+        assert [row["list_name"] for row in tx.fetchall()] == ["other"]
+    clock.take_up(resources, "house")
+    assert len(jobs(client, verification)) == 1
+    a_quarter_of_an_hour_later(resources)
+    clock.take_up(resources, "house")
+
+    second, _ = jobs(client, verification)
+    finish(resources, tenant, second)
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        assert store.list_outdated(tx) == []
+
+
+def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_before(
+    client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    verification = verified(ZEBULON, JANE)
+
+    def screen() -> UUID:
+        made = dispatch.dispatch(resources, tenant.id, verification.trace, API)
+        work(resources, tenant, made.run_id)
+        return made.id
+
+    screen()
+    fail(resources, screen())
+    fail(resources, screen())
+    screen()
+    fail(resources, screen())
+    new_version(resources, settings, tmp_path, *ENTRIES[1:], LATER)
+    screen()
+
+    for limit in (1, 10):
+        newest, failed, same, *_ = pages(client, verification, limit)
+        assert [each["record"]["id"] for each in newest["gone"]] == ["h-1"]
+        assert [each["record"]["id"] for each in newest["new"]] == ["h-9"]
+        assert not failed["hasChanges"]
+        assert not same["hasChanges"]
+
+
+def pages(client, verification, limit: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    given: dict[str, Any] = {"limit": limit}
+    while True:
+        data = client.get(path(verification, "watchlist/changes"), query_string=given).json["data"]
+        found += data["changes"]
+        if data.get("nextCursor") is None:
+            return found
+        given["cursor"] = data["nextCursor"]

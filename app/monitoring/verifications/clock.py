@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 
 from app.errors import VerificationNotFound
-from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
-from app.monitoring.verifications.model import Due
+from app.monitoring.verifications.model import AGAIN_SECONDS, Due
 from app.resources import Resources
 from app.verifications import dispatch
 
@@ -27,9 +26,7 @@ def look(resources: Resources) -> None:
     for each in due:
         _dispatch(resources, each)
         with resources.db.transaction() as tx:
-            frequency = store.frequency_of(tx, each.verification_id)
-            if frequency is not None:
-                store.note_dispatched(tx, each.verification_id, INTERVALS[frequency])
+            store.note_dispatched(tx, each.verification_id, AGAIN_SECONDS)
     for each, list_name in withdrawn:
         with resources.db.transaction() as tx:
             holds = store.holders(tx, list_name, None, [each.verification_id])

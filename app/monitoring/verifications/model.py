@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from app.verifications.findings import OK
 from app.verifications.model import Screening
 
 OFF = "off"
+#: After a run that came to nothing another one is dispatched, so many seconds later.
+AGAIN_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +65,38 @@ class RunChanges:
     differences: Sequence[Difference]
 
 
+#: A subject, by its stakeholder id (None: the entity itself), and a source.
+Asked = tuple[str | None, str]
+#: `matched_sources` of a screening, by whom and what they are asked for.
+Earlier = Mapping[Asked, Sequence[Mapping[str, Any]]]
+
 _Key = tuple[str | None, str, str]
 
 
-def compare(before: Sequence[Screening], after: Sequence[Screening]) -> Iterator[Difference]:
+def unanswered(before: Sequence[Screening], after: Sequence[Screening]) -> set[Asked]:
+    """Return who is to be compared with an earlier run, because a source failed in the last one.
+
+    Not those whose source failed this time as well: of them there is nothing to say.
+    """
+    mentioned = {source["source"] for each in after for source in each.sources_checked}
+    asked = _asked(after)
+    return {key for key in _asked(before, is_ok=False) if key in asked or key[1] not in mentioned}
+
+
+def compare(
+    before: Sequence[Screening], after: Sequence[Screening], earlier: Earlier | None = None
+) -> Iterator[Difference]:
     """Yield what changed from the screenings of one run to those of the next.
 
-    A source that did not answer says nothing: what it found before is not gone.
+    A source that did not answer says nothing: what it found before is not gone, and is not new
+    when it answers again. `earlier` is what those that are `unanswered` had found before that.
     """
     was, now = dict(_hits(before)), dict(_hits(after))
-    asked = {
-        (each.stakeholder_id, source["source"])
-        for each in after
-        for source in each.sources_checked
-        if source["status"] == "ok"
-    }
+    for (stakeholder, name), matched in (earlier or {}).items():
+        was.update(
+            (key, record) for key, record in _records(stakeholder, matched) if key[1] == name
+        )
+    asked = _asked(after)
     there = {each.stakeholder_id for each in after}
     listed = {source for _, source in asked}
     for key, record in now.items():
@@ -95,12 +115,28 @@ def _failed(screenings: Sequence[Screening], name: str) -> bool:
     return any(source["source"] == name for each in screenings for source in each.sources_checked)
 
 
+def _asked(screenings: Sequence[Screening], *, is_ok: bool = True) -> set[Asked]:
+    """Return whose sources answered, or failed."""
+    return {
+        (each.stakeholder_id, source["source"])
+        for each in screenings
+        for source in each.sources_checked
+        if (source["status"] == OK) is is_ok
+    }
+
+
 def _hits(screenings: Sequence[Screening]) -> Iterator[tuple[_Key, Mapping[str, Any]]]:
     for each in screenings:
-        for source in each.matched_sources:
-            for record in source["records"]:
-                if not record.get("suppressed"):
-                    yield (each.stakeholder_id, source["source"], str(record["id"])), record
+        yield from _records(each.stakeholder_id, each.matched_sources)
+
+
+def _records(
+    stakeholder: str | None, matched: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[_Key, Mapping[str, Any]]]:
+    for source in matched:
+        for record in source["records"]:
+            if not record.get("suppressed"):
+                yield (stakeholder, source["source"], str(record["id"])), record
 
 
 def _seen(record: Mapping[str, Any]) -> dict[str, Any]:

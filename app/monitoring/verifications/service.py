@@ -7,7 +7,14 @@ from uuid import UUID
 
 from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
-from app.monitoring.verifications.model import OFF, Monitoring, RunChanges, compare
+from app.monitoring.verifications.model import (
+    OFF,
+    Earlier,
+    Monitoring,
+    RunChanges,
+    compare,
+    unanswered,
+)
 from app.resources import Resources
 from app.verifications import store as verifications
 from app.verifications.model import Actor
@@ -60,6 +67,11 @@ def list_changes(
             verifications.list_screenings(tx, whose, job_id=run["job_id"], limit=_SUBJECTS)
             for run in runs
         ]
+        earlier: list[Earlier] = []
+        for now, last, run in zip(found, found[1:], runs[1:], strict=False):
+            keys = unanswered(last, now)
+            place = (run["requested_at"], run["job_id"])
+            earlier.append(store.last_answers(tx, whose, place, keys) if keys else {})
     pages = []
     for at, run in enumerate(runs[:limit]):
         previous = found[at + 1] if at + 1 < len(runs) else []
@@ -69,7 +81,7 @@ def list_changes(
                 runs[at + 1]["run_id"] if at + 1 < len(runs) else None,
                 run["source_action"],
                 found[at][0].screened_at if found[at] else run["requested_at"],
-                list(compare(previous, found[at])),
+                list(compare(previous, found[at], earlier[at] if previous else None)),
             )
         )
     more = len(runs) > limit

@@ -10,15 +10,12 @@ from app.errors import VerificationNotFound
 from app.kinds import kyc
 from app.monitoring.population import ListUpdate, Waiting
 from app.monitoring.verifications import store
-from app.monitoring.verifications.model import Due
+from app.monitoring.verifications.model import AGAIN_SECONDS, Due
 from app.resources import Resources
 from app.screening.model import Subject
 from app.verifications import dispatch, subjects
 
 log = logging.getLogger(__name__)
-
-#: After a run that came to nothing another one is dispatched, so many seconds later.
-AGAIN_SECONDS = 900.0
 
 
 class Verifications:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -9,7 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Cursor, load_queries, one
-from app.monitoring.verifications.model import Due, Monitoring, Outdated
+from app.monitoring.model import INTERVALS
+from app.monitoring.verifications.model import (
+    AGAIN_SECONDS,
+    Asked,
+    Due,
+    Earlier,
+    Monitoring,
+    Outdated,
+)
 
 QUERIES = load_queries("app.monitoring.verifications")
 
@@ -46,21 +55,23 @@ def list_due(tx: Cursor, *, limit: int) -> list[Due]:
     return [_due(row) for row in tx.fetchall()]
 
 
-def note_dispatched(tx: Cursor, verification_id: UUID, interval: timedelta | None) -> None:
-    """Note that a run is on its way; the next one is due after the interval."""
-    given = {"verification_id": verification_id, "interval": interval}
+def note_dispatched(tx: Cursor, verification_id: UUID, seconds: float) -> None:
+    """Note that a run is on its way; if nothing comes of it, another one is due then."""
+    given = {"verification_id": verification_id, "seconds": seconds}
     tx.execute(QUERIES["note_dispatched"], given)
 
 
-def frequency_of(tx: Cursor, verification_id: UUID) -> str | None:
-    tx.execute(QUERIES["frequency_of"], {"verification_id": verification_id})
-    row = tx.fetchone()
-    return None if row is None else str(row["frequency"])
-
-
 def sync(tx: Cursor, *, limit: int) -> int:
-    """Take down what completed runs have searched; return of how many verifications."""
-    tx.execute(QUERIES["sync"], {"limit": limit})
+    """Take down what completed runs have searched, and when the next one is due.
+
+    Return of how many verifications.
+    """
+    intervals = {
+        frequency: each and f"{each.total_seconds()} seconds"
+        for frequency, each in INTERVALS.items()
+    }
+    given = {"limit": limit, "seconds": AGAIN_SECONDS, "intervals": json.dumps(intervals)}
+    tx.execute(QUERIES["sync"], given)
     return int(tx.rowcount)
 
 
@@ -164,6 +175,23 @@ def list_completed(
         },
     )
     return list(tx.fetchall())
+
+
+def last_answers(
+    tx: Cursor, verification_id: UUID, before: tuple[datetime, UUID], keys: Collection[Asked]
+) -> Earlier:
+    """Return what each source had found of each subject in the last run before, if not failed."""
+    rows = [{"stakeholder_id": stakeholder, "source": source} for stakeholder, source in keys]
+    tx.execute(
+        QUERIES["last_answers"],
+        {
+            "verification_id": verification_id,
+            "before_at": before[0],
+            "before_id": before[1],
+            "keys": json.dumps(rows),
+        },
+    )
+    return {(row["stakeholder_id"], row["source"]): row["matched_sources"] for row in tx.fetchall()}
 
 
 def _due(row: Mapping[str, Any]) -> Due:

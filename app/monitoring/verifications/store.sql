@@ -34,33 +34,42 @@ SELECT known.verification_id, whole.tenant_id, whole.trace
  LIMIT %(limit)s;
 
 -- name: note_dispatched
-UPDATE verification_monitoring SET next_run_at = now() + %(interval)s
+-- Until the run has completed, and `sync` knows when the next one is due.
+UPDATE verification_monitoring SET next_run_at = now() + make_interval(secs => %(seconds)s)
  WHERE verification_id = %(verification_id)s;
-
--- name: frequency_of
-SELECT frequency FROM verification_monitoring WHERE verification_id = %(verification_id)s;
 
 -- name: sync
 -- Takes down which versions completed runs have searched: what the verification knows from then on.
+-- A list that failed for one of its subjects it does not know; another run comes after a while.
 WITH fresh AS (
-    SELECT known.verification_id, whole.screened_at, latest.lists
+    SELECT known.verification_id, whole.screened_at, latest.job_id, latest.lists
       FROM verification_monitoring AS known
       JOIN verifications AS whole ON whole.id = known.verification_id
      CROSS JOIN LATERAL (
-           SELECT jobs.options -> 'lists' AS lists
+           SELECT jobs.id AS job_id, jobs.options -> 'lists' AS lists
              FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
             WHERE run.verification_id = known.verification_id AND run.type = 'watchlist'
               AND jobs.state = 'completed'
             ORDER BY jobs.finished_at DESC LIMIT 1) AS latest
      WHERE whole.screened_at > coalesce(known.synced_at, '-infinity')
      LIMIT %(limit)s),
+failed AS (
+    SELECT DISTINCT fresh.verification_id, source ->> 'source' AS list_name
+      FROM fresh JOIN screenings AS each USING (job_id),
+           json_array_elements(each.sources_checked) AS source
+     WHERE source ->> 'status' <> 'ok' AND fresh.lists ? (source ->> 'source')),
 written AS (
     INSERT INTO verification_lists AS known (verification_id, list_name, version_id)
     SELECT fresh.verification_id, each.key, (each.value ->> 'id')::bigint
       FROM fresh, jsonb_each(fresh.lists) AS each
+     WHERE (fresh.verification_id, each.key) NOT IN (SELECT verification_id, list_name FROM failed)
     ON CONFLICT (verification_id, list_name) DO UPDATE
        SET version_id = greatest(known.version_id, EXCLUDED.version_id))
-UPDATE verification_monitoring AS known SET synced_at = fresh.screened_at, retry_at = NULL
+UPDATE verification_monitoring AS known
+   SET synced_at = fresh.screened_at,
+       retry_at = CASE WHEN known.verification_id IN (SELECT verification_id FROM failed)
+                       THEN now() + make_interval(secs => %(seconds)s) END,
+       next_run_at = fresh.screened_at + (%(intervals)s::jsonb ->> known.frequency)::interval
   FROM fresh
  WHERE known.verification_id = fresh.verification_id;
 
@@ -150,3 +159,23 @@ SELECT run.job_id, jobs.external_id AS run_id, run.source_action, run.requested_
         OR (run.requested_at, run.job_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
  ORDER BY run.requested_at DESC, run.job_id DESC
  LIMIT %(limit)s;
+
+-- name: last_answers
+-- Of each subject and source: the last run that completed before the given one and in which the
+-- source did not fail. It may not have been asked then.
+SELECT key.stakeholder_id, key.source, last.matched_sources
+  FROM json_to_recordset(%(keys)s) AS key (stakeholder_id text, source text)
+ CROSS JOIN LATERAL (
+       SELECT each.matched_sources
+         FROM screenings AS each
+         JOIN verification_runs AS run USING (job_id)
+         JOIN jobs ON jobs.id = run.job_id
+        WHERE run.verification_id = %(verification_id)s AND run.type = 'watchlist'
+          AND jobs.state = 'completed'
+          AND (run.requested_at, run.job_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid)
+          AND each.stakeholder_id IS NOT DISTINCT FROM key.stakeholder_id
+          AND NOT EXISTS (SELECT FROM json_array_elements(each.sources_checked) AS checked
+                           WHERE checked ->> 'source' = key.source
+                             AND checked ->> 'status' <> 'ok')
+        ORDER BY run.requested_at DESC, run.job_id DESC
+        LIMIT 1) AS last;
