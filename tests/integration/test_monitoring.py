@@ -9,6 +9,7 @@ import pytest
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.api.paging import make_key_cursor
 from app.monitoring import checks, service
 from app.monitoring.model import Cause, CheckState
 from tests.integration.conftest import until
@@ -285,11 +286,18 @@ def test_wrong_subjects_are_refused_all_together(client, house_list, subjects, c
     assert listed(client, path, "subjects") == []
 
 
+def _place(at: str, position: str) -> str:
+    return f"changes?cursor={make_key_cursor(at, str(UUID(int=1)), position)}"
+
+
 @pytest.mark.parametrize(
     "query",
     ["changes?change=old", "changes?alerts=maybe", "changes?check_id=1", "changes?cursor=WyJhIl0=",
      "hits?cursor=x", "subjects?cursor=e30=", "history?cursor=1", "hits?limit=0",
-     "changes?cursor=WyJhIiwgImIiLCAiYyJd", "hits?entity_id=%00"],
+     "changes?cursor=WyJhIiwgImIiLCAiYyJd", "hits?entity_id=%00",
+     _place("2026-01-01T00:00:00+20:00", "1"), _place("2026-01-01T00:00:00", "1"),
+     _place("2026-01-01T00:00:00+00:00", "99999999999"),
+     _place("2026-01-01T00:00:00+00:00", "-1")],
 )  # fmt: skip
 def test_a_wrong_query_is_told_so(client, house_list, query):
     watchlist = make(client)
