@@ -86,6 +86,8 @@ CREATE TABLE monitor_checks (
     changed       integer NOT NULL DEFAULT 0,
     by_list       jsonb NOT NULL DEFAULT '{}',
     list_versions jsonb NOT NULL DEFAULT '{}',
+    -- Lists that the monitor names and that were not loaded: nobody looked there.
+    lists_missing text[] NOT NULL DEFAULT '{}',
     error_code    text,
     error_message text,
     created_at    timestamptz NOT NULL DEFAULT now(),

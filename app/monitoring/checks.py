@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 SMALL = 100
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
-#: After a check that failed, everybody is checked again, so many seconds later.
+#: Whom a check failed to screen is checked again, so many seconds later and not before.
 AGAIN_SECONDS = 900.0
 SYSTEM = "muster"
 
@@ -92,6 +92,7 @@ def begin(
                 "scope": [update[0]] if update else None,
                 "last_number": store.last_number(tx, monitor.id),
                 "subjects": subjects,
+                "lists_missing": [] if update else _missing(monitor, plan),
                 "created_by": by,
             },
         )
@@ -131,8 +132,6 @@ def _plan(
     wanted: dict[str, Any] = {"search_type": monitor.search_type}
     if update is not None:
         wanted["lists"] = [update[0]]
-    elif monitor.lists is not None:
-        wanted["lists"] = list(monitor.lists)
     planned = kyc.plan(
         resources,
         tenant_id=monitor.tenant_id,
@@ -142,7 +141,17 @@ def _plan(
         labels={"watchlist_id": str(monitor.id), "cause": cause.value},
         wanted=wanted,
     )
-    return replace(planned, options={**planned.options, "shown_matches": _MATCHES})
+    if update is None and monitor.lists is not None:
+        # A list that is missing must keep nobody from being screened on the others. If all are,
+        # every subject fails and says so.
+        wanted["lists"] = sorted(_searched(monitor, planned)) or list(monitor.lists)
+    options = {**planned.options, "wanted": wanted, "shown_matches": _MATCHES}
+    return replace(planned, options=options)
+
+
+def _missing(monitor: Monitor, planned: NewJob) -> list[str]:
+    """Return the lists that the monitor names and that are not loaded."""
+    return sorted(set(monitor.lists or ()) - set(planned.options["lists"]))
 
 
 def _searched(monitor: Monitor, planned: NewJob) -> dict[str, int]:
@@ -360,6 +369,7 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
                 "scope": [list_name],
                 "last_number": store.last_number(tx, monitor.id),
                 "subjects": len(names),
+                "lists_missing": [],
                 "created_by": SYSTEM,
             },
         )

@@ -44,7 +44,7 @@ def _settle(resources: Resources) -> None:
 
 def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        due = store.list_due(tx, patience=PATIENCE, limit=_LIMIT)
+        due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
     for monitor, by_clock in due:
         try:
             checks.begin(resources, monitor, Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED)

@@ -120,6 +120,7 @@ class Check(_Row):
     changed: int
     by_list: Mapping[str, Mapping[str, int]]
     list_versions: Mapping[str, str]
+    lists_missing: Sequence[str]
     error_code: str | None
     error_message: str | None
     created_at: datetime

@@ -387,9 +387,14 @@ def forget_list(tx: Cursor, monitor_id: UUID, list_name: str) -> None:
     tx.execute(QUERIES["forget_list"], {"monitor_id": monitor_id, "list_name": list_name})
 
 
-def list_due(tx: Cursor, *, patience: float, limit: int) -> list[tuple[Monitor, bool]]:
-    """Return monitors with subjects to screen, and whether it is everybody's time."""
-    tx.execute(QUERIES["list_due"], {"patience": patience, "limit": limit})
+def list_due(
+    tx: Cursor, *, patience: float, again: float, limit: int
+) -> list[tuple[Monitor, bool]]:
+    """Return monitors with subjects to screen, and whether it is everybody's time.
+
+    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any.
+    """
+    tx.execute(QUERIES["list_due"], {"patience": patience, "again": again, "limit": limit})
     return [(Monitor.from_row(row), bool(row["by_clock"])) for row in tx.fetchall()]
 
 

@@ -111,9 +111,9 @@ SELECT entity_id, number FROM monitor_subjects
 
 -- name: insert_check
 INSERT INTO monitor_checks (id, monitor_id, cause, list_name, from_version, to_version, scope,
-                            last_number, subjects, created_by)
+                            last_number, subjects, lists_missing, created_by)
 VALUES (%(id)s, %(monitor_id)s, %(cause)s, %(list_name)s, %(from_version)s, %(to_version)s,
-        %(scope)s, %(last_number)s, %(subjects)s, %(created_by)s)
+        %(scope)s, %(last_number)s, %(subjects)s, %(lists_missing)s, %(created_by)s)
 ON CONFLICT (monitor_id) WHERE state = 'running' DO NOTHING
 RETURNING *;
 
@@ -234,7 +234,8 @@ DELETE FROM monitor_lists
 DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: list_due
--- By the clock, and those with subjects that nobody has screened for a while.
+-- By the clock, and those with subjects that nobody has screened for a while: but not at once when
+-- a check was in vain, for the next would be as well.
 SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
   FROM monitors
  WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
@@ -243,7 +244,11 @@ SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
    AND (monitors.next_check_at <= now()
         OR EXISTS (SELECT FROM monitor_subjects AS subjects
                     WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
-                      AND subjects.added_at < now() - make_interval(secs => %(patience)s)))
+                      AND subjects.added_at < now() - make_interval(secs => %(patience)s))
+           AND NOT EXISTS (SELECT FROM monitor_checks AS checks
+                            WHERE checks.monitor_id = monitors.id
+                              AND (checks.state = 'failed' OR checks.failed > 0)
+                              AND checks.finished_at > now() - make_interval(secs => %(again)s)))
  ORDER BY monitors.next_check_at NULLS LAST
  LIMIT %(limit)s;
 

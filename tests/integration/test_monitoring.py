@@ -360,3 +360,25 @@ def test_who_is_changed_during_a_check_is_screened_anew(client, resources, house
     shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/clear").json["subject"]
     assert shown["screened_at"] is None
     assert monitor(client, watchlist)["new_matches_count"] == 1
+
+
+def test_a_named_list_that_is_not_loaded_keeps_nobody_from_being_screened_on_the_others(
+    client, house_list, screener
+):
+    watchlist = make(client, LISTED, lists=["house", "un"])
+
+    report = monitor(client, watchlist)
+
+    assert (report["subjects_failed"], report["lists_missing"]) == (0, ["un"])
+    assert list(report["list_versions"]) == ["house"]
+    assert hits(client, watchlist) == {("listed", "h-1")}
+
+
+def test_without_any_of_the_named_lists_nobody_counts_as_screened(client, house_list, screener):
+    watchlist = make(client, LISTED, lists=["un"])
+
+    report = monitor(client, watchlist)
+
+    assert (report["subjects_failed"], report["lists_missing"]) == (1, ["un"])
+    shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/listed").json["subject"]
+    assert shown["screened_at"] is None

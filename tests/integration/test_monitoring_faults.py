@@ -231,3 +231,26 @@ def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
     clock.look(resources)
 
     assert resources.redis.llen("interactive") == 1
+
+
+def test_a_check_in_vain_is_not_made_again_at_once(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    path = f"/kyc/watchlists/{watchlist}/history"
+    _long_ago(resources, "monitor_subjects", "added_at")
+
+    clock.look(resources)
+    (check,) = listed(client, path, "checks")
+    client.post(f"/kyc/jobs/{check['job_id']}/cancel")
+    for _ in range(3):
+        clock.look(resources)
+
+    (shown,) = listed(client, path, "checks")
+    assert shown["check_status"] == "failed"
+    _long_ago(resources, "monitor_checks", "finished_at")
+    clock.look(resources)
+    assert len(listed(client, path, "checks")) == 2
+
+
+def _long_ago(resources, table: str, column: str) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(f"UPDATE {table} SET {column} = now() - interval '16 minutes'")
