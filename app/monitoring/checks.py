@@ -280,12 +280,15 @@ class _Comparison:
 
     def compare(self, page: Sequence[Mapping[str, Any]]) -> None:
         done = {}
+        failed = []
         for row in page:
             if row["status"] != "succeeded":
                 # Nobody looked: what was known stands, and he is looked at again.
-                self.failed += 1
+                failed.append(row["ref"])
             else:
                 done[row["ref"]] = json.loads(row["result"])
+        self.failed += len(failed)
+        store.mark_unscreened(self._tx, self._check, failed)
         for detail in done.values():
             self.checked.update(detail["list_versions"].keys())
         numbers = store.numbers_of(self._tx, self._monitor.id, list(done))

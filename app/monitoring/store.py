@@ -199,6 +199,19 @@ def mark_screened(tx: Cursor, check: Check, entity_ids: Collection[str]) -> None
     )
 
 
+def mark_unscreened(tx: Cursor, check: Check, entity_ids: Collection[str]) -> None:
+    """Note that the check failed to screen them: a later one has to."""
+    if entity_ids:
+        tx.execute(
+            QUERIES["mark_unscreened"],
+            {
+                "monitor_id": check.monitor_id,
+                "entity_ids": list(entity_ids),
+                "last_number": check.last_number,
+            },
+        )
+
+
 def numbers_of(tx: Cursor, monitor_id: UUID, entity_ids: Collection[str]) -> dict[str, int]:
     """Return the numbers of those of the subjects that are still watched."""
     given = {"monitor_id": monitor_id, "entity_ids": list(entity_ids)}

@@ -105,6 +105,12 @@ UPDATE monitor_subjects SET screened_at = %(at)s
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND number <= %(last_number)s;
 
+-- name: mark_unscreened
+-- Only those who are still as they were: who changed since waits already.
+UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
+   AND number <= %(last_number)s;
+
 -- name: numbers_of
 SELECT entity_id, number FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);

@@ -382,3 +382,28 @@ def test_without_any_of_the_named_lists_nobody_counts_as_screened(client, house_
     assert (report["subjects_failed"], report["lists_missing"]) == (1, ["un"])
     shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/listed").json["subject"]
     assert shown["screened_at"] is None
+
+
+def test_whom_the_check_of_an_update_fails_to_screen_is_screened_later(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, CLEAR)
+    monitor(client, watchlist)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    # The list was withdrawn between the look and the check.
+    check, _ = checks.begin(
+        resources, found, Cause.LIST_UPDATE, entity_ids=["clear"], update=("un", None, "v2")
+    )
+    done = until(
+        lambda: (c := service.find_check(resources, found, check.id)).finished_at and c,
+        40,
+        "the check ends",
+    )
+
+    assert done.failed == 1
+    path = f"/kyc/watchlists/{watchlist}/subjects/clear"
+    assert client.get(path).json["subject"]["screened_at"] is None
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '16 minutes'")
+        tx.execute("UPDATE monitor_checks SET finished_at = now() - interval '16 minutes'")
+    until(lambda: client.get(path).json["subject"]["screened_at"], 40, "he is screened")
