@@ -65,18 +65,47 @@ def begin(
     it is done; without it and with everybody screened, all that are searched. No job is made where
     there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
     """
-    # Before the transaction: it has one of its own.
-    plan = _plan(resources, monitor, cause, by, update)
     wanted = store.Wanted(
         monitor.id,
         None if entity_ids is None else sorted(set(entity_ids)),
         unscreened=cause is Cause.SUBJECTS_ADDED,
     )
+    while True:
+        # Before the transaction: it has one of its own.
+        plan = _plan(resources, monitor, cause, by, update)
+        begun = _write(resources, monitor, cause, plan, wanted, update, knows)
+        if not isinstance(begun, Monitor):
+            break
+        # It was changed in between.
+        monitor = begun
+    check, job = begun
+    if job is None:
+        return check, None
+    log.info(
+        "check.begun",
+        extra={"check_id": str(check.id), "cause": cause.value, "subjects": check.subjects},
+    )
+    jobs.launch(resources, job, range(job.chunk_count))
+    return check, job
+
+
+def _write(
+    resources: Resources,
+    monitor: Monitor,
+    cause: Cause,
+    plan: NewJob,
+    wanted: store.Wanted,
+    update: Update | None,
+    knows: Mapping[str, int] | None,
+) -> tuple[Check, Job | None] | Monitor:
+    """Write check and job as planned; or return the monitor as it is now, to be planned again."""
     with resources.db.transaction() as tx:
         now = store.lock_monitor(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        everybody = entity_ids is None and (
+        if not now.searches_like(monitor):
+            return now
+        everybody = wanted.entity_ids is None and (
             cause is not Cause.SUBJECTS_ADDED or now.checked_at is None
         )
         subjects = store.count_wanted(tx, wanted)
@@ -93,7 +122,7 @@ def begin(
                 "last_number": store.last_number(tx, monitor.id),
                 "subjects": subjects,
                 "lists_missing": [] if update else _missing(monitor, plan),
-                "created_by": by,
+                "created_by": plan.created_by,
             },
         )
         if check is None:
@@ -112,11 +141,6 @@ def begin(
         small = cause is Cause.MANUAL and subjects <= SMALL
         plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
         job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
-    log.info(
-        "check.begun",
-        extra={"check_id": str(check.id), "cause": cause.value, "subjects": subjects},
-    )
-    jobs.launch(resources, job, range(job.chunk_count))
     return check, job
 
 

@@ -86,13 +86,9 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
         made = store.update_monitor(
             tx, after, INTERVALS[after.check_frequency], soon=checks.AGAIN_SECONDS
         )
-        if any(getattr(before, name) != getattr(after, name) for name in _SEARCHES):
+        if not before.searches_like(after):
             store.forget_screening(tx, monitor.id)
         return made
-
-
-#: What decides which hits there are.
-_SEARCHES = ("lists", "threshold", "search_type")
 
 
 def delete(resources: Resources, tenant_id: UUID, monitor_id: UUID) -> None:

@@ -76,8 +76,9 @@ DELETE FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
 
 -- name: forget_screening
--- What is searched, or how, has changed: nobody has been screened like this.
-UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+-- What is searched, or how, has changed: nobody has been screened like this, nor will the check
+-- that is under way.
+UPDATE monitor_subjects SET number = DEFAULT, screened_at = NULL, added_at = now()
  WHERE monitor_id = %(monitor_id)s;
 
 -- name: count_wanted

@@ -407,3 +407,33 @@ def test_whom_the_check_of_an_update_fails_to_screen_is_screened_later(
         tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '16 minutes'")
         tx.execute("UPDATE monitor_checks SET finished_at = now() - interval '16 minutes'")
     until(lambda: client.get(path).json["subject"]["screened_at"], 40, "he is screened")
+
+
+def test_a_change_of_what_is_searched_during_a_check_has_everybody_screened_anew(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, LISTED, CLEAR)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.patch(f"/kyc/watchlists/{watchlist}", json={"search_type": "name"})
+
+    until(
+        lambda: service.find_check(resources, found, check.id).state == CheckState.COMPLETED,
+        40,
+        "the check ends",
+    )
+
+    subjects = listed(client, f"/kyc/watchlists/{watchlist}/subjects", "subjects")
+    assert [each["screened_at"] for each in subjects] == [None, None]
+
+
+def test_a_check_searches_as_the_watchlist_says_when_it_begins(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    before = service.find(resources, tenant_id(resources), UUID(watchlist))
+    client.patch(f"/kyc/watchlists/{watchlist}", json={"threshold": 0.93})
+
+    _, job = checks.begin(resources, before, Cause.SCHEDULED)
+
+    assert job is not None
+    assert job.options["threshold"] == 0.93
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
