@@ -93,6 +93,8 @@ CREATE TABLE monitor_checks (
     created_at    timestamptz NOT NULL DEFAULT now(),
     created_by    text NOT NULL,
     finished_at   timestamptz,
+    -- Nobody else closes it for so long, unless it is done before.
+    claimed_till  timestamptz,
     CONSTRAINT finished_iff_over CHECK ((finished_at IS NOT NULL) = (state <> 'running')),
     CONSTRAINT failed_says_why CHECK ((error_code IS NOT NULL) = (state = 'failed'))
 );

@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 
 #: Checks of so many subjects are made while the caller waits.
 SMALL = 100
+#: Comparing more takes longer than a caller, or beat's look, should wait: a task does it.
+SETTLED_AT_ONCE = 10_000
+#: Results that are compared at a time.
+_PAGE = 1_000
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
 #: Whom a check failed to screen is checked again, so many seconds later and not before.
@@ -220,7 +224,7 @@ def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
     first = 0
     while first < job.total:
         page = job_store.list_results(
-            tx, job, first=first, end=job.total, limit=jobs.RESULT_PAGE, statuses=tuple(ItemStatus)
+            tx, job, first=first, end=job.total, limit=_PAGE, statuses=tuple(ItemStatus)
         )
         if not page:
             return

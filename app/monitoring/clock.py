@@ -7,9 +7,11 @@ by the next one.
 from __future__ import annotations
 
 import logging
+from uuid import UUID
 
 from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound
-from app.jobs.dispatch import send_update
+from app.jobs.dispatch import send_settle, send_update
+from app.kinds import kyc
 from app.monitoring import checks, store
 from app.monitoring.model import Cause
 from app.monitoring.sources import SOURCES
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 _LIMIT = 200
 #: Subjects are screened so many seconds after they came: others may come along with them.
 PATIENCE = 60.0
+#: A million subjects take a few minutes to compare; they may have to wait for a worker.
+SETTLE_SECONDS = 3600.0
 #: Nobody else sees to a list's update for so long, unless it is done before.
 CLAIM_SECONDS = 1800.0
 
@@ -37,9 +41,37 @@ def look(resources: Resources) -> None:
 
 def _settle(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        running = store.list_running(tx, limit=_LIMIT)
-    for each in running:
-        checks.settle(resources, each["tenant_id"], each["id"])
+        ended = store.list_ended(tx, kyc.NAME, limit=_LIMIT)
+    for each in ended:
+        if each["subjects"] <= checks.SETTLED_AT_ONCE:
+            checks.settle(resources, each["tenant_id"], each["id"])
+        else:
+            _hand_over(resources, each["tenant_id"], each["id"])
+
+
+def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    """Let a worker close the check, which takes longer than this one may."""
+    with resources.db.transaction() as tx:
+        if not store.claim_check(tx, check_id, SETTLE_SECONDS):
+            return
+    try:
+        send_settle(resources.celery, tenant_id, check_id, SETTLE_SECONDS)
+    except BrokerUnavailable:
+        log.warning("check.deferred", extra={"check_id": str(check_id)})
+        release_check(resources, check_id)
+
+
+def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    """Close a large check. Raises Unavailable; whatever it raises, the next look hands it over."""
+    try:
+        checks.settle(resources, tenant_id, check_id)
+    finally:
+        release_check(resources, check_id)
+
+
+def release_check(resources: Resources, check_id: UUID) -> None:
+    with resources.db.transaction() as tx:
+        store.release_check(tx, check_id)
 
 
 def _begin(resources: Resources) -> None:

@@ -258,6 +258,22 @@ def list_running(tx: Cursor, *, limit: int) -> list[Mapping[str, Any]]:
     return list(tx.fetchall())
 
 
+def list_ended(tx: Cursor, dialect: str, *, limit: int) -> list[Mapping[str, Any]]:
+    """Return id, tenant_id and subjects of checks that are to be closed."""
+    tx.execute(QUERIES["list_ended"], {"dialect": dialect, "limit": limit})
+    return list(tx.fetchall())
+
+
+def claim_check(tx: Cursor, check_id: UUID, seconds: float) -> bool:
+    """Say whether the caller may close the check: nobody else does for so many seconds."""
+    tx.execute(QUERIES["claim_check"], {"id": check_id, "seconds": seconds})
+    return tx.fetchone() is not None
+
+
+def release_check(tx: Cursor, check_id: UUID) -> None:
+    tx.execute(QUERIES["release_check"], {"id": check_id})
+
+
 def finish_check(tx: Cursor, check_id: UUID, **found: Any) -> Check:
     """Write what the check found, and close it."""
     for name in ("by_list", "list_versions"):

@@ -149,6 +149,29 @@ SELECT checks.id, checks.monitor_id, monitors.tenant_id, checks.created_at
  ORDER BY checks.created_at
  LIMIT %(limit)s;
 
+-- name: list_ended
+-- Checks whose job has ended, or is gone, and that nobody is closing.
+SELECT checks.id, monitors.tenant_id, checks.subjects
+  FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
+  LEFT JOIN jobs ON jobs.tenant_id = monitors.tenant_id AND jobs.dialect = %(dialect)s
+                AND jobs.external_id = checks.id::text
+ WHERE checks.state = 'running' AND (jobs.id IS NULL OR jobs.finished_at IS NOT NULL)
+   AND (checks.claimed_till IS NULL OR checks.claimed_till < now())
+ ORDER BY checks.created_at
+ LIMIT %(limit)s;
+
+-- name: claim_check
+-- Whoever closes it has it locked: nobody waits for that.
+UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds)s)
+ WHERE id = (SELECT id FROM monitor_checks
+              WHERE id = %(id)s AND state = 'running'
+                AND (claimed_till IS NULL OR claimed_till < now())
+                FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: release_check
+UPDATE monitor_checks SET claimed_till = NULL WHERE id = %(id)s;
+
 -- name: finish_check
 UPDATE monitor_checks
    SET state = 'completed', finished_at = clock_timestamp(), failed = %(failed)s,

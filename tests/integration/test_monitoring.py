@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.api.paging import make_key_cursor
 from app.monitoring import checks, service
+from app.monitoring import store as monitors
 from app.monitoring.model import Cause, CheckState
 from tests.integration.conftest import until
 from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load, screener
@@ -437,3 +439,37 @@ def test_a_check_searches_as_the_watchlist_says_when_it_begins(client, resources
     assert job is not None
     assert job.options["threshold"] == 0.93
     client.post(f"/kyc/jobs/{job.external_id}/cancel")
+
+
+def test_a_large_check_may_take_longer_to_close_than_a_task_may_last(
+    client, resources, house_list, screener
+):
+    limit = resources.celery.conf.task_time_limit
+    found = []
+    for name in ("large", "other"):
+        watchlist = make(client, LISTED, name=name)
+        found.append(service.find(resources, tenant_id(resources), UUID(watchlist)))
+    large, other = found
+    check, _ = checks.begin(resources, large, Cause.SCHEDULED)
+    with resources.db.transaction() as tx:
+        # Comparing waits for the lock of the watchlist, as if it had so many to compare.
+        monitors.lock_monitor(tx, large.id)
+        tx.execute(
+            "UPDATE monitor_checks SET subjects = %s WHERE id = %s",
+            (checks.SETTLED_AT_ONCE + 1, check.id),
+        )
+        tx.connection.commit()
+        monitors.lock_monitor(tx, large.id)
+        held_from = time.monotonic()
+        job = f"/kyc/jobs/{check.id}"
+        until(lambda: client.get(job).json["job_status"] == "completed", 40, "the job ends")
+        make_due(resources, other.id)
+        until(lambda: hits(client, str(other.id)), 40, "others are checked all the same")
+        until(lambda: time.monotonic() > held_from + limit + 3, 60, "the limit is over")
+    until(
+        lambda: service.find_check(resources, large, check.id).state == CheckState.COMPLETED,
+        40,
+        "the task that began to close it does so, and no other",
+    )
+
+    assert hits(client, str(large.id)) == {("listed", "h-1")}

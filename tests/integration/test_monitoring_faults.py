@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.monitoring import checks, clock, service, sources, store, updates
-from app.monitoring.model import Cause
+from app.monitoring.model import Cause, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
@@ -254,3 +254,50 @@ def test_a_check_in_vain_is_not_made_again_at_once(client, resources, house_list
 def _long_ago(resources, table: str, column: str) -> None:
     with resources.db.transaction() as tx:
         tx.execute(f"UPDATE {table} SET {column} = now() - interval '16 minutes'")
+
+
+def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
+    client, resources, house_list, monkeypatch
+):
+    """As when somebody has paused more of them than one look takes."""
+    monkeypatch.setattr(clock, "_LIMIT", 1)
+    begun = []
+    for name in ("paused", "ended"):
+        watchlist = make(client, LISTED, name=name)
+        found = service.find(resources, tenant_id(resources), UUID(watchlist))
+        begun.append((watchlist, checks.begin(resources, found, Cause.SCHEDULED)[0].id))
+    (paused, going_on), (ended, cancelled) = begun
+    client.post(f"/kyc/jobs/{cancelled}/cancel")
+
+    clock.look(resources)
+
+    path = "/kyc/watchlists/{}/history/{}"
+    assert client.get(path.format(paused, going_on)).json["data"]["check_status"] == "running"
+    with resources.db.transaction() as tx:
+        assert store.find_check(tx, UUID(ended), cancelled).state == CheckState.FAILED
+
+
+def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has_run_out(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(checks, "SETTLED_AT_ONCE", 0)
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    resources.redis.delete("screening")
+
+    clock.look(resources)
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 1
+    resources.redis.delete("screening")
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 0, "somebody may be at it"
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_checks SET claimed_till = now() - interval '1 second'")
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 1
+
+    clock.settle(resources, found.tenant_id, check.id)
+    (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert shown["check_status"] == "failed"
