@@ -7,9 +7,12 @@ by the next one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound
+from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound, Unavailable
 from app.jobs.dispatch import send_settle, send_update
 from app.kinds import kyc
 from app.monitoring import checks, store
@@ -32,11 +35,25 @@ CLAIM_SECONDS = 1800.0
 
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable."""
-    _settle(resources)
-    _begin(resources)
-    _withdraw(resources)
-    verifications.look(resources)
-    _send(resources)
+    # First what is soon done: whatever comes of the rest, lists that changed are taken up.
+    for part in (_send, _settle, _begin, _withdraw, verifications.look):
+        _alone(partial(part, resources))
+
+
+def _alone(work: Callable[[], object], **whose: str) -> None:
+    """Do it so that what goes wrong there keeps nothing else from being done. Raises Unavailable.
+
+    Only the type is logged: an error may quote a row.
+    """
+    try:
+        work()
+    except Unavailable:
+        raise
+    except (CheckRunning, MonitorNotFound):
+        # Somebody else was quicker.
+        pass
+    except Exception as error:  # whatever it is
+        log.error("look.failed", extra={**whose, "reason": type(error).__name__})
 
 
 def _settle(resources: Resources) -> None:
@@ -44,9 +61,10 @@ def _settle(resources: Resources) -> None:
         ended = store.list_ended(tx, kyc.NAME, limit=_LIMIT)
     for each in ended:
         if each["subjects"] <= checks.SETTLED_AT_ONCE:
-            checks.settle(resources, each["tenant_id"], each["id"])
+            work: partial[Any] = partial(checks.settle, resources, each["tenant_id"], each["id"])
         else:
-            _hand_over(resources, each["tenant_id"], each["id"])
+            work = partial(_hand_over, resources, each["tenant_id"], each["id"])
+        _alone(work, check_id=str(each["id"]))
 
 
 def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
@@ -78,21 +96,15 @@ def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
     for monitor, by_clock in due:
-        try:
-            checks.begin(resources, monitor, Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED)
-        except (CheckRunning, MonitorNotFound):
-            # Somebody else was quicker.
-            continue
+        cause = Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED
+        _alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
     for monitor, list_name in withdrawn:
-        try:
-            checks.withdraw(resources, monitor, list_name)
-        except (CheckRunning, MonitorNotFound):
-            continue
+        _alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
 
 
 def _send(resources: Resources) -> None:

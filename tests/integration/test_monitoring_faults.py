@@ -301,3 +301,31 @@ def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has
     clock.settle(resources, found.tenant_id, check.id)
     (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
     assert shown["check_status"] == "failed"
+
+
+def test_a_check_that_cannot_be_closed_keeps_nobody_else_from_being_looked_after(
+    client, resources, house_list
+):
+    broken, sound = make(client, LISTED, name="broken"), make(client, LISTED, name="sound")
+    found = service.find(resources, tenant_id(resources), UUID(broken))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET next_check_at = now() WHERE id = %s", (sound,))
+        tx.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'it cannot be written'; END $$"
+        )
+        tx.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON monitor_checks FOR EACH ROW"
+            " EXECUTE FUNCTION refuse()"
+        )
+    try:
+        clock.look(resources)
+    finally:
+        with resources.db.transaction() as tx:
+            tx.execute("DROP FUNCTION refuse CASCADE")
+
+    assert len(listed(client, f"/kyc/watchlists/{broken}/history", "checks")) == 1
+    (begun,) = listed(client, f"/kyc/watchlists/{sound}/history", "checks")
+    assert begun["cause"] == "scheduled"
