@@ -204,13 +204,14 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
         # Deleted by somebody.
         job = None
     with resources.db.transaction() as tx:
+        # In the order in which deleting locks them: first the monitor, then its checks.
+        owner = store.owner_of(tx, check_id)
+        monitor = None if owner is None else store.lock_monitor(tx, owner)
         check = store.lock_check(tx, check_id)
-        if check is None or check.state != CheckState.RUNNING:
+        if monitor is None or check is None or check.state != CheckState.RUNNING:
             return check
         if job is not None and not job.state.is_final:
             return check
-        monitor = store.lock_monitor(tx, check.monitor_id)
-        assert monitor is not None, "its checks are deleted with it"
         if job is None or job.state is not JobState.COMPLETED:
             return _fail(tx, check, job)
         everybody = check.cause is not Cause.LIST_UPDATE and (

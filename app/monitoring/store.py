@@ -232,6 +232,13 @@ def find_check(tx: Cursor, monitor_id: UUID, check_id: UUID) -> Check | None:
     return None if row is None else Check.from_row(row)
 
 
+def owner_of(tx: Cursor, check_id: UUID) -> UUID | None:
+    """Return the monitor whose check it is."""
+    tx.execute(QUERIES["owner_of"], {"id": check_id})
+    row = tx.fetchone()
+    return None if row is None else row["monitor_id"]
+
+
 def lock_check(tx: Cursor, check_id: UUID) -> Check | None:
     tx.execute(QUERIES["lock_check"], {"id": check_id})
     row = tx.fetchone()

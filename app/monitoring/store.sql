@@ -127,6 +127,9 @@ RETURNING *;
 -- name: find_check
 SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND id = %(id)s;
 
+-- name: owner_of
+SELECT monitor_id FROM monitor_checks WHERE id = %(id)s;
+
 -- name: lock_check
 SELECT * FROM monitor_checks WHERE id = %(id)s FOR UPDATE;
 

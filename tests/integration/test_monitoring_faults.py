@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from app.monitoring.model import Cause, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
+from tests.integration.conftest import until
 from tests.kyc import CLEAR, ENTRIES, LISTED, house_list
 from tests.monitoring import (
     LATER,
@@ -329,3 +331,33 @@ def test_a_check_that_cannot_be_closed_keeps_nobody_else_from_being_looked_after
     assert len(listed(client, f"/kyc/watchlists/{broken}/history", "checks")) == 1
     (begun,) = listed(client, f"/kyc/watchlists/{sound}/history", "checks")
     assert begun["cause"] == "scheduled"
+
+
+def test_closing_a_check_and_deleting_its_watchlist_wait_for_each_other_in_one_order(
+    client, resources, house_list
+):
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    closing = Thread(target=checks.settle, args=(resources, found.tenant_id, check.id))
+
+    with resources.db.transaction() as tx:
+        store.lock_monitor(tx, found.id)
+        closing.start()
+        until(lambda: _waiting_for_locks(resources), 40, "the other one waits")
+        # Deleting goes on to the checks; were this one locked, both would wait for ever.
+        tx.execute("SELECT FROM monitor_checks WHERE id = %s FOR UPDATE NOWAIT", (check.id,))
+        store.delete_monitor(tx, found.tenant_id, found.id)
+    closing.join(40)
+
+    assert not closing.is_alive()
+
+
+def _waiting_for_locks(resources) -> bool:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return tx.fetchone() is not None
