@@ -74,14 +74,16 @@ def begin(
         None if entity_ids is None else sorted(set(entity_ids)),
         unscreened=cause is Cause.SUBJECTS_ADDED,
     )
+    # A version that stays older than what is known is in force all the same.
+    last = False
     while True:
         # Before the transaction: it has one of its own.
         plan = _plan(resources, monitor, cause, by, update)
-        begun = _write(resources, monitor, cause, plan, wanted, update, knows)
+        begun = _write(resources, monitor, cause, plan, wanted, update, knows, last=last)
         if not isinstance(begun, Monitor):
             break
         # It was changed in between.
-        monitor = begun
+        monitor, last = begun, True
     check, job = begun
     if job is None:
         return check, None
@@ -101,13 +103,17 @@ def _write(
     wanted: store.Wanted,
     update: Update | None,
     knows: Mapping[str, int] | None,
+    *,
+    last: bool,
 ) -> tuple[Check, Job | None] | Monitor:
     """Write check and job as planned; or return the monitor as it is now, to be planned again."""
     with resources.db.transaction() as tx:
         now = store.lock_monitor(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        if not now.searches_like(monitor):
+        if not now.searches_like(monitor) or (
+            not last and _is_old(plan, store.known_lists(tx, monitor.id))
+        ):
             return now
         everybody = wanted.entity_ids is None and (
             cause is not Cause.SUBJECTS_ADDED or now.checked_at is None
@@ -175,6 +181,12 @@ def _plan(
         wanted["lists"] = sorted(_searched(monitor, planned)) or list(monitor.lists)
     options = {**planned.options, "wanted": wanted, "shown_matches": _MATCHES}
     return replace(planned, options=options)
+
+
+def _is_old(planned: NewJob, known: Mapping[str, int]) -> bool:
+    """Say whether the monitor knows a later version of a list than the one to be searched."""
+    lists = planned.options["lists"]
+    return any(version > int(lists[name]["id"]) for name, version in known.items() if name in lists)
 
 
 def _missing(monitor: Monitor, planned: NewJob) -> list[str]:

@@ -414,6 +414,12 @@ def set_lists(tx: Cursor, monitor_id: UUID, versions: Mapping[str, int]) -> None
         execute_values(tx, QUERIES["set_lists"], rows)
 
 
+def known_lists(tx: Cursor, monitor_id: UUID) -> dict[str, int]:
+    """Return up to which version of each list the monitor knows everything."""
+    tx.execute(QUERIES["known_lists"], {"monitor_id": monitor_id})
+    return {row["list_name"]: row["version_id"] for row in tx.fetchall()}
+
+
 def forget_lists(tx: Cursor, monitor_id: UUID, kept: Collection[str]) -> None:
     """Forget what the monitor knows of all lists but those that are kept."""
     tx.execute(QUERIES["forget_lists"], {"monitor_id": monitor_id, "kept": list(kept)})

@@ -259,6 +259,9 @@ SELECT changes.*, checks.created_at
 INSERT INTO monitor_lists (monitor_id, list_name, version_id) VALUES %s
 ON CONFLICT (monitor_id, list_name) DO UPDATE SET version_id = EXCLUDED.version_id;
 
+-- name: known_lists
+SELECT list_name, version_id FROM monitor_lists WHERE monitor_id = %(monitor_id)s;
+
 -- name: forget_lists
 DELETE FROM monitor_lists
  WHERE monitor_id = %(monitor_id)s AND list_name <> ALL (%(kept)s::text[]);

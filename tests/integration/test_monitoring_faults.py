@@ -361,3 +361,27 @@ def _waiting_for_locks(resources) -> bool:
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return tx.fetchone() is not None
+
+
+def test_a_check_searches_no_older_version_than_the_watchlist_knows(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    """A list changes, and another check takes that up, while this one is planned."""
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    planned = checks._plan
+
+    def slowly(*given: Any) -> Any:
+        plan = planned(*given)
+        monkeypatch.setattr(checks, "_plan", planned)
+        new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+        _up_to_date(client, resources, watchlist)
+        return plan
+
+    monkeypatch.setattr(checks, "_plan", slowly)
+    _, job = checks.begin(resources, found, Cause.SCHEDULED)
+
+    with resources.db.transaction() as tx:
+        newest = lists.current_versions(tx)["house"].id
+    assert job is not None
+    assert int(job.options["lists"]["house"]["id"]) == newest
