@@ -90,6 +90,11 @@ def tenant_id(resources):
     return accounts.ensure_tenant(resources.db, "acme").id
 
 
-def make_due(resources) -> None:
+def make_due(resources, monitor_id=None) -> None:
+    """This one, or all."""
     with resources.db.transaction() as tx:
-        tx.execute("UPDATE monitors SET next_check_at = now() - interval '1 second'")
+        tx.execute(
+            "UPDATE monitors SET next_check_at = now() - interval '1 second'"
+            " WHERE %(id)s::uuid IS NULL OR id = %(id)s::uuid",
+            {"id": monitor_id},
+        )

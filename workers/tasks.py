@@ -19,6 +19,7 @@ from app.jobs.dispatch import (
     REFRESH_LIST,
     RENEW_POPULATIONS,
     RUN_CHUNK,
+    SETTLE_CHECK,
     SWEEP,
     TAKE_UP_UPDATE,
 )
@@ -90,6 +91,13 @@ def refresh_list(task: Any, name: str) -> None:
 def look_after_monitors(task: Any) -> None:
     """Close checks that have ended, begin those that are due, and see which lists have changed."""
     _do(task, lambda: clock.look(resources), again=False)
+
+
+# As for lists: a check of a million subjects takes minutes to compare.
+@celery.task(name=SETTLE_CHECK, bind=True, acks_late=False, time_limit=int(clock.SETTLE_SECONDS))
+def settle_check(task: Any, tenant_id: str, check_id: str) -> None:
+    """Compare the results of a large check with what was known, and close it."""
+    _do(task, lambda: clock.settle(resources, UUID(tenant_id), UUID(check_id)), again=False)
 
 
 #: A population of a million names takes minutes to index.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -46,6 +46,8 @@ _NEW = WatchlistSchema()
 _CHANGES = WatchlistChangesSchema()
 _REMOVED = RemovedSubjectsSchema()
 _ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+#: No change has a position so high: Postgres' integers end before.
+_POSITIONS = 2**31
 
 
 @bp.post("")
@@ -368,6 +370,10 @@ def _change_cursor() -> tuple[datetime, UUID, int] | None:
     if parts is None:
         return None
     try:
-        return datetime.fromisoformat(parts[0]), UUID(parts[1]), int(parts[2])
-    except ValueError as error:
-        raise InvalidParameter("cursor must be the next_cursor of an earlier answer.") from error
+        place = datetime.fromisoformat(parts[0]), UUID(parts[1]), int(parts[2])
+    except ValueError:
+        place = None
+    # What we make is in UTC; Postgres takes neither every other offset nor every number.
+    if place is None or place[0].utcoffset() != timedelta(0) or not 0 <= place[2] < _POSITIONS:
+        raise InvalidParameter("cursor must be the next_cursor of an earlier answer.")
+    return place

@@ -91,6 +91,7 @@ def check(made: Check) -> dict[str, Any]:
         "has_changes": made.has_changes,
         "results_by_list": dict(made.by_list),
         "list_versions": dict(made.list_versions),
+        "lists_missing": list(made.lists_missing),
         "duration_ms": made.duration_ms,
         "created_at": stamp(made.created_at),
         "created_by": made.created_by,

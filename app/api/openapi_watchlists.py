@@ -113,6 +113,10 @@ _CHECK: Shape = {
     "has_changes": YES_NO,
     "results_by_list": by_name(object_of({"checked": WHOLE, "matches": WHOLE})),
     "list_versions": by_name(TEXT),
+    "lists_missing": {
+        **list_of(TEXT),
+        "description": "Lists that the watchlist names and that were not loaded.",
+    },
     "duration_ms": or_null("integer"),
     "created_at": TIME,
     "created_by": TEXT,

@@ -28,6 +28,7 @@ MAINTAIN = "jobs.maintain"
 CHECK_LISTS = "lists.check"
 REFRESH_LIST = "lists.refresh"
 LOOK_AFTER_MONITORS = "monitoring.look"
+SETTLE_CHECK = "monitoring.settle"
 TAKE_UP_UPDATE = "monitoring.take_up"
 RENEW_POPULATIONS = "monitoring.renew"
 
@@ -111,6 +112,19 @@ def send_update(celery: Celery, name: str, seconds: float) -> None:
     """
     try:
         celery.send_task(TAKE_UP_UPDATE, kwargs={"name": name}, queue=INTERACTIVE, expires=seconds)
+    except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
+        raise BrokerUnavailable("the queue cannot be reached") from error
+
+
+def send_settle(celery: Celery, tenant_id: UUID, check_id: UUID, seconds: float) -> None:
+    """Ask a worker to close a large check, within so many seconds. Raises BrokerUnavailable."""
+    try:
+        celery.send_task(
+            SETTLE_CHECK,
+            kwargs={"tenant_id": str(tenant_id), "check_id": str(check_id)},
+            queue=SCREENING,
+            expires=seconds,
+        )
     except (OperationalError, redis.RedisError, RuntimeError, OSError) as error:
         raise BrokerUnavailable("the queue cannot be reached") from error
 

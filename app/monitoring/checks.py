@@ -39,9 +39,13 @@ log = logging.getLogger(__name__)
 
 #: Checks of so many subjects are made while the caller waits.
 SMALL = 100
+#: Comparing more takes longer than a caller, or beat's look, should wait: a task does it.
+SETTLED_AT_ONCE = 10_000
+#: Results that are compared at a time.
+_PAGE = 1_000
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
-#: After a check that failed, everybody is checked again, so many seconds later.
+#: Whom a check failed to screen is checked again, so many seconds later and not before.
 AGAIN_SECONDS = 900.0
 SYSTEM = "muster"
 
@@ -65,18 +69,53 @@ def begin(
     it is done; without it and with everybody screened, all that are searched. No job is made where
     there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
     """
-    # Before the transaction: it has one of its own.
-    plan = _plan(resources, monitor, cause, by, update)
     wanted = store.Wanted(
         monitor.id,
         None if entity_ids is None else sorted(set(entity_ids)),
         unscreened=cause is Cause.SUBJECTS_ADDED,
     )
+    # A version that stays older than what is known is in force all the same.
+    last = False
+    while True:
+        # Before the transaction: it has one of its own.
+        plan = _plan(resources, monitor, cause, by, update)
+        begun = _write(resources, monitor, cause, plan, wanted, update, knows, last=last)
+        if not isinstance(begun, Monitor):
+            break
+        # It was changed in between.
+        monitor, last = begun, True
+    check, job = begun
+    if job is None:
+        return check, None
+    log.info(
+        "check.begun",
+        extra={"check_id": str(check.id), "cause": cause.value, "subjects": check.subjects},
+    )
+    jobs.launch(resources, job, range(job.chunk_count))
+    return check, job
+
+
+def _write(
+    resources: Resources,
+    monitor: Monitor,
+    cause: Cause,
+    plan: NewJob,
+    wanted: store.Wanted,
+    update: Update | None,
+    knows: Mapping[str, int] | None,
+    *,
+    last: bool,
+) -> tuple[Check, Job | None] | Monitor:
+    """Write check and job as planned; or return the monitor as it is now, to be planned again."""
     with resources.db.transaction() as tx:
         now = store.lock_monitor(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        everybody = entity_ids is None and (
+        if not now.searches_like(monitor) or (
+            not last and _is_old(plan, store.known_lists(tx, monitor.id))
+        ):
+            return now
+        everybody = wanted.entity_ids is None and (
             cause is not Cause.SUBJECTS_ADDED or now.checked_at is None
         )
         subjects = store.count_wanted(tx, wanted)
@@ -92,7 +131,8 @@ def begin(
                 "scope": [update[0]] if update else None,
                 "last_number": store.last_number(tx, monitor.id),
                 "subjects": subjects,
-                "created_by": by,
+                "lists_missing": [] if update else _missing(monitor, plan),
+                "created_by": plan.created_by,
             },
         )
         if check is None:
@@ -111,11 +151,6 @@ def begin(
         small = cause is Cause.MANUAL and subjects <= SMALL
         plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
         job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
-    log.info(
-        "check.begun",
-        extra={"check_id": str(check.id), "cause": cause.value, "subjects": subjects},
-    )
-    jobs.launch(resources, job, range(job.chunk_count))
     return check, job
 
 
@@ -131,8 +166,6 @@ def _plan(
     wanted: dict[str, Any] = {"search_type": monitor.search_type}
     if update is not None:
         wanted["lists"] = [update[0]]
-    elif monitor.lists is not None:
-        wanted["lists"] = list(monitor.lists)
     planned = kyc.plan(
         resources,
         tenant_id=monitor.tenant_id,
@@ -142,7 +175,23 @@ def _plan(
         labels={"watchlist_id": str(monitor.id), "cause": cause.value},
         wanted=wanted,
     )
-    return replace(planned, options={**planned.options, "shown_matches": _MATCHES})
+    if update is None and monitor.lists is not None:
+        # A list that is missing must keep nobody from being screened on the others. If all are,
+        # every subject fails and says so.
+        wanted["lists"] = sorted(_searched(monitor, planned)) or list(monitor.lists)
+    options = {**planned.options, "wanted": wanted, "shown_matches": _MATCHES}
+    return replace(planned, options=options)
+
+
+def _is_old(planned: NewJob, known: Mapping[str, int]) -> bool:
+    """Say whether the monitor knows a later version of a list than the one to be searched."""
+    lists = planned.options["lists"]
+    return any(version > int(lists[name]["id"]) for name, version in known.items() if name in lists)
+
+
+def _missing(monitor: Monitor, planned: NewJob) -> list[str]:
+    """Return the lists that the monitor names and that are not loaded."""
+    return sorted(set(monitor.lists or ()) - set(planned.options["lists"]))
 
 
 def _searched(monitor: Monitor, planned: NewJob) -> dict[str, int]:
@@ -167,13 +216,14 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
         # Deleted by somebody.
         job = None
     with resources.db.transaction() as tx:
+        # In the order in which deleting locks them: first the monitor, then its checks.
+        owner = store.owner_of(tx, check_id)
+        monitor = None if owner is None else store.lock_monitor(tx, owner)
         check = store.lock_check(tx, check_id)
-        if check is None or check.state != CheckState.RUNNING:
+        if monitor is None or check is None or check.state != CheckState.RUNNING:
             return check
         if job is not None and not job.state.is_final:
             return check
-        monitor = store.lock_monitor(tx, check.monitor_id)
-        assert monitor is not None, "its checks are deleted with it"
         if job is None or job.state is not JobState.COMPLETED:
             return _fail(tx, check, job)
         everybody = check.cause is not Cause.LIST_UPDATE and (
@@ -187,7 +237,7 @@ def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
     first = 0
     while first < job.total:
         page = job_store.list_results(
-            tx, job, first=first, end=job.total, limit=jobs.RESULT_PAGE, statuses=tuple(ItemStatus)
+            tx, job, first=first, end=job.total, limit=_PAGE, statuses=tuple(ItemStatus)
         )
         if not page:
             return
@@ -271,12 +321,15 @@ class _Comparison:
 
     def compare(self, page: Sequence[Mapping[str, Any]]) -> None:
         done = {}
+        failed = []
         for row in page:
             if row["status"] != "succeeded":
                 # Nobody looked: what was known stands, and he is looked at again.
-                self.failed += 1
+                failed.append(row["ref"])
             else:
                 done[row["ref"]] = json.loads(row["result"])
+        self.failed += len(failed)
+        store.mark_unscreened(self._tx, self._check, failed)
         for detail in done.values():
             self.checked.update(detail["list_versions"].keys())
         numbers = store.numbers_of(self._tx, self._monitor.id, list(done))
@@ -360,6 +413,7 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
                 "scope": [list_name],
                 "last_number": store.last_number(tx, monitor.id),
                 "subjects": len(names),
+                "lists_missing": [],
                 "created_by": SYSTEM,
             },
         )

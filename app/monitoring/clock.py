@@ -7,9 +7,14 @@ by the next one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
 
-from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound
-from app.jobs.dispatch import send_update
+from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound, Unavailable
+from app.jobs.dispatch import send_settle, send_update
+from app.kinds import kyc
 from app.monitoring import checks, store
 from app.monitoring.model import Cause
 from app.monitoring.sources import SOURCES
@@ -22,45 +27,84 @@ log = logging.getLogger(__name__)
 _LIMIT = 200
 #: Subjects are screened so many seconds after they came: others may come along with them.
 PATIENCE = 60.0
+#: A million subjects take a few minutes to compare; they may have to wait for a worker.
+SETTLE_SECONDS = 3600.0
 #: Nobody else sees to a list's update for so long, unless it is done before.
 CLAIM_SECONDS = 1800.0
 
 
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable."""
-    _settle(resources)
-    _begin(resources)
-    _withdraw(resources)
-    verifications.look(resources)
-    _send(resources)
+    # First what is soon done: whatever comes of the rest, lists that changed are taken up.
+    for part in (_send, _settle, _begin, _withdraw, verifications.look):
+        _alone(partial(part, resources))
+
+
+def _alone(work: Callable[[], object], **whose: str) -> None:
+    """Do it so that what goes wrong there keeps nothing else from being done. Raises Unavailable.
+
+    Only the type is logged: an error may quote a row.
+    """
+    try:
+        work()
+    except Unavailable:
+        raise
+    except (CheckRunning, MonitorNotFound):
+        # Somebody else was quicker.
+        pass
+    except Exception as error:  # whatever it is
+        log.error("look.failed", extra={**whose, "reason": type(error).__name__})
 
 
 def _settle(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        running = store.list_running(tx, limit=_LIMIT)
-    for each in running:
-        checks.settle(resources, each["tenant_id"], each["id"])
+        ended = store.list_ended(tx, kyc.NAME, limit=_LIMIT)
+    for each in ended:
+        if each["subjects"] <= checks.SETTLED_AT_ONCE:
+            work: partial[Any] = partial(checks.settle, resources, each["tenant_id"], each["id"])
+        else:
+            work = partial(_hand_over, resources, each["tenant_id"], each["id"])
+        _alone(work, check_id=str(each["id"]))
+
+
+def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    """Let a worker close the check, which takes longer than this one may."""
+    with resources.db.transaction() as tx:
+        if not store.claim_check(tx, check_id, SETTLE_SECONDS):
+            return
+    try:
+        send_settle(resources.celery, tenant_id, check_id, SETTLE_SECONDS)
+    except BrokerUnavailable:
+        log.warning("check.deferred", extra={"check_id": str(check_id)})
+        release_check(resources, check_id)
+
+
+def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    """Close a large check. Raises Unavailable; whatever it raises, the next look hands it over."""
+    try:
+        checks.settle(resources, tenant_id, check_id)
+    finally:
+        release_check(resources, check_id)
+
+
+def release_check(resources: Resources, check_id: UUID) -> None:
+    with resources.db.transaction() as tx:
+        store.release_check(tx, check_id)
 
 
 def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        due = store.list_due(tx, patience=PATIENCE, limit=_LIMIT)
+        due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
     for monitor, by_clock in due:
-        try:
-            checks.begin(resources, monitor, Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED)
-        except (CheckRunning, MonitorNotFound):
-            # Somebody else was quicker.
-            continue
+        cause = Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED
+        _alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
     for monitor, list_name in withdrawn:
-        try:
-            checks.withdraw(resources, monitor, list_name)
-        except (CheckRunning, MonitorNotFound):
-            continue
+        _alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
 
 
 def _send(resources: Resources) -> None:

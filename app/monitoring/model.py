@@ -43,6 +43,10 @@ class _Row:
         return cls(**{each.name: row[each.name] for each in fields(cls)})
 
 
+#: What decides which hits there are.
+_SEARCHES = ("lists", "threshold", "search_type")
+
+
 @dataclass(frozen=True, slots=True)
 class Monitor(_Row):
     """A tenant's watchlist: subjects that are screened again and again.
@@ -65,6 +69,10 @@ class Monitor(_Row):
     updated_at: datetime
     checked_at: datetime | None
     next_check_at: datetime | None
+
+    def searches_like(self, other: Monitor) -> bool:
+        """Say whether both would find the same."""
+        return all(getattr(self, name) == getattr(other, name) for name in _SEARCHES)
 
     def searches(self, list_name: str) -> bool:
         return self.lists is None or list_name in self.lists
@@ -120,6 +128,7 @@ class Check(_Row):
     changed: int
     by_list: Mapping[str, Mapping[str, int]]
     list_versions: Mapping[str, str]
+    lists_missing: Sequence[str]
     error_code: str | None
     error_message: str | None
     created_at: datetime

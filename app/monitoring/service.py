@@ -86,13 +86,9 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
         made = store.update_monitor(
             tx, after, INTERVALS[after.check_frequency], soon=checks.AGAIN_SECONDS
         )
-        if any(getattr(before, name) != getattr(after, name) for name in _SEARCHES):
+        if not before.searches_like(after):
             store.forget_screening(tx, monitor.id)
         return made
-
-
-#: What decides which hits there are.
-_SEARCHES = ("lists", "threshold", "search_type")
 
 
 def delete(resources: Resources, tenant_id: UUID, monitor_id: UUID) -> None:
@@ -195,8 +191,8 @@ def find_check(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
     """Return the check as it is at this moment: closed, if its job has ended."""
     with resources.db.transaction() as tx:
         found = store.find_check(tx, monitor.id, check_id)
-    # Comparing many takes longer than a caller should wait: the clock sees to those.
-    small = found is not None and found.subjects <= _SETTLED_AT_ONCE
+    # The clock sees to the others.
+    small = found is not None and found.subjects <= checks.SETTLED_AT_ONCE
     if found is not None and small and found.state == CheckState.RUNNING:
         found = checks.settle(resources, monitor.tenant_id, check_id)
     if found is None:
@@ -204,7 +200,6 @@ def find_check(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
     return found
 
 
-_SETTLED_AT_ONCE = 10_000
 #: Seconds between two looks for the end of a check that a caller waits for.
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.2
 

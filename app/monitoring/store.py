@@ -199,6 +199,19 @@ def mark_screened(tx: Cursor, check: Check, entity_ids: Collection[str]) -> None
     )
 
 
+def mark_unscreened(tx: Cursor, check: Check, entity_ids: Collection[str]) -> None:
+    """Note that the check failed to screen them: a later one has to."""
+    if entity_ids:
+        tx.execute(
+            QUERIES["mark_unscreened"],
+            {
+                "monitor_id": check.monitor_id,
+                "entity_ids": list(entity_ids),
+                "last_number": check.last_number,
+            },
+        )
+
+
 def numbers_of(tx: Cursor, monitor_id: UUID, entity_ids: Collection[str]) -> dict[str, int]:
     """Return the numbers of those of the subjects that are still watched."""
     given = {"monitor_id": monitor_id, "entity_ids": list(entity_ids)}
@@ -217,6 +230,13 @@ def find_check(tx: Cursor, monitor_id: UUID, check_id: UUID) -> Check | None:
     tx.execute(QUERIES["find_check"], {"monitor_id": monitor_id, "id": check_id})
     row = tx.fetchone()
     return None if row is None else Check.from_row(row)
+
+
+def owner_of(tx: Cursor, check_id: UUID) -> UUID | None:
+    """Return the monitor whose check it is."""
+    tx.execute(QUERIES["owner_of"], {"id": check_id})
+    row = tx.fetchone()
+    return None if row is None else row["monitor_id"]
 
 
 def lock_check(tx: Cursor, check_id: UUID) -> Check | None:
@@ -243,6 +263,22 @@ def list_running(tx: Cursor, *, limit: int) -> list[Mapping[str, Any]]:
     """Return id, monitor_id, tenant_id and created_at of checks that are under way."""
     tx.execute(QUERIES["list_running"], {"limit": limit})
     return list(tx.fetchall())
+
+
+def list_ended(tx: Cursor, dialect: str, *, limit: int) -> list[Mapping[str, Any]]:
+    """Return id, tenant_id and subjects of checks that are to be closed."""
+    tx.execute(QUERIES["list_ended"], {"dialect": dialect, "limit": limit})
+    return list(tx.fetchall())
+
+
+def claim_check(tx: Cursor, check_id: UUID, seconds: float) -> bool:
+    """Say whether the caller may close the check: nobody else does for so many seconds."""
+    tx.execute(QUERIES["claim_check"], {"id": check_id, "seconds": seconds})
+    return tx.fetchone() is not None
+
+
+def release_check(tx: Cursor, check_id: UUID) -> None:
+    tx.execute(QUERIES["release_check"], {"id": check_id})
 
 
 def finish_check(tx: Cursor, check_id: UUID, **found: Any) -> Check:
@@ -378,6 +414,12 @@ def set_lists(tx: Cursor, monitor_id: UUID, versions: Mapping[str, int]) -> None
         execute_values(tx, QUERIES["set_lists"], rows)
 
 
+def known_lists(tx: Cursor, monitor_id: UUID) -> dict[str, int]:
+    """Return up to which version of each list the monitor knows everything."""
+    tx.execute(QUERIES["known_lists"], {"monitor_id": monitor_id})
+    return {row["list_name"]: row["version_id"] for row in tx.fetchall()}
+
+
 def forget_lists(tx: Cursor, monitor_id: UUID, kept: Collection[str]) -> None:
     """Forget what the monitor knows of all lists but those that are kept."""
     tx.execute(QUERIES["forget_lists"], {"monitor_id": monitor_id, "kept": list(kept)})
@@ -387,9 +429,14 @@ def forget_list(tx: Cursor, monitor_id: UUID, list_name: str) -> None:
     tx.execute(QUERIES["forget_list"], {"monitor_id": monitor_id, "list_name": list_name})
 
 
-def list_due(tx: Cursor, *, patience: float, limit: int) -> list[tuple[Monitor, bool]]:
-    """Return monitors with subjects to screen, and whether it is everybody's time."""
-    tx.execute(QUERIES["list_due"], {"patience": patience, "limit": limit})
+def list_due(
+    tx: Cursor, *, patience: float, again: float, limit: int
+) -> list[tuple[Monitor, bool]]:
+    """Return monitors with subjects to screen, and whether it is everybody's time.
+
+    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any.
+    """
+    tx.execute(QUERIES["list_due"], {"patience": patience, "again": again, "limit": limit})
     return [(Monitor.from_row(row), bool(row["by_clock"])) for row in tx.fetchall()]
 
 

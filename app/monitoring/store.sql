@@ -76,8 +76,9 @@ DELETE FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
 
 -- name: forget_screening
--- What is searched, or how, has changed: nobody has been screened like this.
-UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+-- What is searched, or how, has changed: nobody has been screened like this, nor will the check
+-- that is under way.
+UPDATE monitor_subjects SET number = DEFAULT, screened_at = NULL, added_at = now()
  WHERE monitor_id = %(monitor_id)s;
 
 -- name: count_wanted
@@ -105,20 +106,29 @@ UPDATE monitor_subjects SET screened_at = %(at)s
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND number <= %(last_number)s;
 
+-- name: mark_unscreened
+-- Only those who are still as they were: who changed since waits already.
+UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+ WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
+   AND number <= %(last_number)s;
+
 -- name: numbers_of
 SELECT entity_id, number FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[]);
 
 -- name: insert_check
 INSERT INTO monitor_checks (id, monitor_id, cause, list_name, from_version, to_version, scope,
-                            last_number, subjects, created_by)
+                            last_number, subjects, lists_missing, created_by)
 VALUES (%(id)s, %(monitor_id)s, %(cause)s, %(list_name)s, %(from_version)s, %(to_version)s,
-        %(scope)s, %(last_number)s, %(subjects)s, %(created_by)s)
+        %(scope)s, %(last_number)s, %(subjects)s, %(lists_missing)s, %(created_by)s)
 ON CONFLICT (monitor_id) WHERE state = 'running' DO NOTHING
 RETURNING *;
 
 -- name: find_check
 SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND id = %(id)s;
+
+-- name: owner_of
+SELECT monitor_id FROM monitor_checks WHERE id = %(id)s;
 
 -- name: lock_check
 SELECT * FROM monitor_checks WHERE id = %(id)s FOR UPDATE;
@@ -141,6 +151,29 @@ SELECT checks.id, checks.monitor_id, monitors.tenant_id, checks.created_at
  WHERE checks.state = 'running'
  ORDER BY checks.created_at
  LIMIT %(limit)s;
+
+-- name: list_ended
+-- Checks whose job has ended, or is gone, and that nobody is closing.
+SELECT checks.id, monitors.tenant_id, checks.subjects
+  FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
+  LEFT JOIN jobs ON jobs.tenant_id = monitors.tenant_id AND jobs.dialect = %(dialect)s
+                AND jobs.external_id = checks.id::text
+ WHERE checks.state = 'running' AND (jobs.id IS NULL OR jobs.finished_at IS NOT NULL)
+   AND (checks.claimed_till IS NULL OR checks.claimed_till < now())
+ ORDER BY checks.created_at
+ LIMIT %(limit)s;
+
+-- name: claim_check
+-- Whoever closes it has it locked: nobody waits for that.
+UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds)s)
+ WHERE id = (SELECT id FROM monitor_checks
+              WHERE id = %(id)s AND state = 'running'
+                AND (claimed_till IS NULL OR claimed_till < now())
+                FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: release_check
+UPDATE monitor_checks SET claimed_till = NULL WHERE id = %(id)s;
 
 -- name: finish_check
 UPDATE monitor_checks
@@ -226,6 +259,9 @@ SELECT changes.*, checks.created_at
 INSERT INTO monitor_lists (monitor_id, list_name, version_id) VALUES %s
 ON CONFLICT (monitor_id, list_name) DO UPDATE SET version_id = EXCLUDED.version_id;
 
+-- name: known_lists
+SELECT list_name, version_id FROM monitor_lists WHERE monitor_id = %(monitor_id)s;
+
 -- name: forget_lists
 DELETE FROM monitor_lists
  WHERE monitor_id = %(monitor_id)s AND list_name <> ALL (%(kept)s::text[]);
@@ -234,7 +270,8 @@ DELETE FROM monitor_lists
 DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: list_due
--- By the clock, and those with subjects that nobody has screened for a while.
+-- By the clock, and those with subjects that nobody has screened for a while: but not at once when
+-- a check was in vain, for the next would be as well.
 SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
   FROM monitors
  WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
@@ -243,7 +280,11 @@ SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
    AND (monitors.next_check_at <= now()
         OR EXISTS (SELECT FROM monitor_subjects AS subjects
                     WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
-                      AND subjects.added_at < now() - make_interval(secs => %(patience)s)))
+                      AND subjects.added_at < now() - make_interval(secs => %(patience)s))
+           AND NOT EXISTS (SELECT FROM monitor_checks AS checks
+                            WHERE checks.monitor_id = monitors.id
+                              AND (checks.state = 'failed' OR checks.failed > 0)
+                              AND checks.finished_at > now() - make_interval(secs => %(again)s)))
  ORDER BY monitors.next_check_at NULLS LAST
  LIMIT %(limit)s;
 

@@ -18,6 +18,7 @@ from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.api.exports import links, pdf
 from app.api.exports.links import Export
+from app.errors import NotAcceptable
 from tests.kyc import CLEAR, LISTED, NOT_LOADED, assert_flat, ended, house_list, screener, waiting
 
 __all__ = ["house_list", "screener", "waiting"]
@@ -137,6 +138,13 @@ def test_a_report_that_is_too_long_for_a_pdf_is_refused_and_not_cut(
     monkeypatch.setattr(pdf, "MOST_LINES", 5)
 
     assert "csv" in assert_flat(follow(web, url), 406, "not_acceptable")["message"]
+
+
+def test_a_pdf_holds_no_more_than_ten_thousand_lines():
+    facts = [("fact", "of many")] * 10_001
+
+    with pytest.raises(NotAcceptable, match="csv"):
+        b"".join(pdf.write("Report", facts, ()))
 
 
 def test_a_link_that_was_changed_is_refused(client, web, settings, job_id):

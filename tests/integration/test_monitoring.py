@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.api.paging import make_key_cursor
 from app.monitoring import checks, service
+from app.monitoring import store as monitors
 from app.monitoring.model import Cause, CheckState
 from tests.integration.conftest import until
 from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load, screener
@@ -285,11 +288,18 @@ def test_wrong_subjects_are_refused_all_together(client, house_list, subjects, c
     assert listed(client, path, "subjects") == []
 
 
+def _place(at: str, position: str) -> str:
+    return f"changes?cursor={make_key_cursor(at, str(UUID(int=1)), position)}"
+
+
 @pytest.mark.parametrize(
     "query",
     ["changes?change=old", "changes?alerts=maybe", "changes?check_id=1", "changes?cursor=WyJhIl0=",
      "hits?cursor=x", "subjects?cursor=e30=", "history?cursor=1", "hits?limit=0",
-     "changes?cursor=WyJhIiwgImIiLCAiYyJd", "hits?entity_id=%00"],
+     "changes?cursor=WyJhIiwgImIiLCAiYyJd", "hits?entity_id=%00",
+     _place("2026-01-01T00:00:00+20:00", "1"), _place("2026-01-01T00:00:00", "1"),
+     _place("2026-01-01T00:00:00+00:00", "99999999999"),
+     _place("2026-01-01T00:00:00+00:00", "-1")],
 )  # fmt: skip
 def test_a_wrong_query_is_told_so(client, house_list, query):
     watchlist = make(client)
@@ -352,3 +362,114 @@ def test_who_is_changed_during_a_check_is_screened_anew(client, resources, house
     shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/clear").json["subject"]
     assert shown["screened_at"] is None
     assert monitor(client, watchlist)["new_matches_count"] == 1
+
+
+def test_a_named_list_that_is_not_loaded_keeps_nobody_from_being_screened_on_the_others(
+    client, house_list, screener
+):
+    watchlist = make(client, LISTED, lists=["house", "un"])
+
+    report = monitor(client, watchlist)
+
+    assert (report["subjects_failed"], report["lists_missing"]) == (0, ["un"])
+    assert list(report["list_versions"]) == ["house"]
+    assert hits(client, watchlist) == {("listed", "h-1")}
+
+
+def test_without_any_of_the_named_lists_nobody_counts_as_screened(client, house_list, screener):
+    watchlist = make(client, LISTED, lists=["un"])
+
+    report = monitor(client, watchlist)
+
+    assert (report["subjects_failed"], report["lists_missing"]) == (1, ["un"])
+    shown = client.get(f"/kyc/watchlists/{watchlist}/subjects/listed").json["subject"]
+    assert shown["screened_at"] is None
+
+
+def test_whom_the_check_of_an_update_fails_to_screen_is_screened_later(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, CLEAR)
+    monitor(client, watchlist)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    # The list was withdrawn between the look and the check.
+    check, _ = checks.begin(
+        resources, found, Cause.LIST_UPDATE, entity_ids=["clear"], update=("un", None, "v2")
+    )
+    done = until(
+        lambda: (c := service.find_check(resources, found, check.id)).finished_at and c,
+        40,
+        "the check ends",
+    )
+
+    assert done.failed == 1
+    path = f"/kyc/watchlists/{watchlist}/subjects/clear"
+    assert client.get(path).json["subject"]["screened_at"] is None
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '16 minutes'")
+        tx.execute("UPDATE monitor_checks SET finished_at = now() - interval '16 minutes'")
+    until(lambda: client.get(path).json["subject"]["screened_at"], 40, "he is screened")
+
+
+def test_a_change_of_what_is_searched_during_a_check_has_everybody_screened_anew(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, LISTED, CLEAR)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.patch(f"/kyc/watchlists/{watchlist}", json={"search_type": "name"})
+
+    until(
+        lambda: service.find_check(resources, found, check.id).state == CheckState.COMPLETED,
+        40,
+        "the check ends",
+    )
+
+    subjects = listed(client, f"/kyc/watchlists/{watchlist}/subjects", "subjects")
+    assert [each["screened_at"] for each in subjects] == [None, None]
+
+
+def test_a_check_searches_as_the_watchlist_says_when_it_begins(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    before = service.find(resources, tenant_id(resources), UUID(watchlist))
+    client.patch(f"/kyc/watchlists/{watchlist}", json={"threshold": 0.93})
+
+    _, job = checks.begin(resources, before, Cause.SCHEDULED)
+
+    assert job is not None
+    assert job.options["threshold"] == 0.93
+    client.post(f"/kyc/jobs/{job.external_id}/cancel")
+
+
+def test_a_large_check_may_take_longer_to_close_than_a_task_may_last(
+    client, resources, house_list, screener
+):
+    limit = resources.celery.conf.task_time_limit
+    found = []
+    for name in ("large", "other"):
+        watchlist = make(client, LISTED, name=name)
+        found.append(service.find(resources, tenant_id(resources), UUID(watchlist)))
+    large, other = found
+    check, _ = checks.begin(resources, large, Cause.SCHEDULED)
+    with resources.db.transaction() as tx:
+        # Comparing waits for the lock of the watchlist, as if it had so many to compare.
+        monitors.lock_monitor(tx, large.id)
+        tx.execute(
+            "UPDATE monitor_checks SET subjects = %s WHERE id = %s",
+            (checks.SETTLED_AT_ONCE + 1, check.id),
+        )
+        tx.connection.commit()
+        monitors.lock_monitor(tx, large.id)
+        held_from = time.monotonic()
+        job = f"/kyc/jobs/{check.id}"
+        until(lambda: client.get(job).json["job_status"] == "completed", 40, "the job ends")
+        make_due(resources, other.id)
+        until(lambda: hits(client, str(other.id)), 40, "others are checked all the same")
+        until(lambda: time.monotonic() > held_from + limit + 3, 60, "the limit is over")
+    until(
+        lambda: service.find_check(resources, large, check.id).state == CheckState.COMPLETED,
+        40,
+        "the task that began to close it does so, and no other",
+    )
+
+    assert hits(client, str(large.id)) == {("listed", "h-1")}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from app.monitoring import checks, clock, service, sources, store, updates
-from app.monitoring.model import Cause
+from app.monitoring.model import Cause, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
+from tests.integration.conftest import until
 from tests.kyc import CLEAR, ENTRIES, LISTED, house_list
 from tests.monitoring import (
     LATER,
@@ -242,3 +244,155 @@ def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, reso
     waiting = sources.Monitors().waiting(resources, "house")
 
     assert sorted((each.threshold, len(each.who)) for each in waiting) == [(0.5, 1), (0.95, 2)]
+
+
+def test_a_check_in_vain_is_not_made_again_at_once(client, resources, house_list):
+    watchlist = make(client, LISTED)
+    path = f"/kyc/watchlists/{watchlist}/history"
+    _long_ago(resources, "monitor_subjects", "added_at")
+
+    clock.look(resources)
+    (check,) = listed(client, path, "checks")
+    client.post(f"/kyc/jobs/{check['job_id']}/cancel")
+    for _ in range(3):
+        clock.look(resources)
+
+    (shown,) = listed(client, path, "checks")
+    assert shown["check_status"] == "failed"
+    _long_ago(resources, "monitor_checks", "finished_at")
+    clock.look(resources)
+    assert len(listed(client, path, "checks")) == 2
+
+
+def _long_ago(resources, table: str, column: str) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(f"UPDATE {table} SET {column} = now() - interval '16 minutes'")
+
+
+def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
+    client, resources, house_list, monkeypatch
+):
+    """As when somebody has paused more of them than one look takes."""
+    monkeypatch.setattr(clock, "_LIMIT", 1)
+    begun = []
+    for name in ("paused", "ended"):
+        watchlist = make(client, LISTED, name=name)
+        found = service.find(resources, tenant_id(resources), UUID(watchlist))
+        begun.append((watchlist, checks.begin(resources, found, Cause.SCHEDULED)[0].id))
+    (paused, going_on), (ended, cancelled) = begun
+    client.post(f"/kyc/jobs/{cancelled}/cancel")
+
+    clock.look(resources)
+
+    path = "/kyc/watchlists/{}/history/{}"
+    assert client.get(path.format(paused, going_on)).json["data"]["check_status"] == "running"
+    with resources.db.transaction() as tx:
+        assert store.find_check(tx, UUID(ended), cancelled).state == CheckState.FAILED
+
+
+def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has_run_out(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(checks, "SETTLED_AT_ONCE", 0)
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    resources.redis.delete("screening")
+
+    clock.look(resources)
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 1
+    resources.redis.delete("screening")
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 0, "somebody may be at it"
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_checks SET claimed_till = now() - interval '1 second'")
+    clock.look(resources)
+    assert resources.redis.llen("screening") == 1
+
+    clock.settle(resources, found.tenant_id, check.id)
+    (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert shown["check_status"] == "failed"
+
+
+def test_a_check_that_cannot_be_closed_keeps_nobody_else_from_being_looked_after(
+    client, resources, house_list
+):
+    broken, sound = make(client, LISTED, name="broken"), make(client, LISTED, name="sound")
+    found = service.find(resources, tenant_id(resources), UUID(broken))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET next_check_at = now() WHERE id = %s", (sound,))
+        tx.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'it cannot be written'; END $$"
+        )
+        tx.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON monitor_checks FOR EACH ROW"
+            " EXECUTE FUNCTION refuse()"
+        )
+    try:
+        clock.look(resources)
+    finally:
+        with resources.db.transaction() as tx:
+            tx.execute("DROP FUNCTION refuse CASCADE")
+
+    assert len(listed(client, f"/kyc/watchlists/{broken}/history", "checks")) == 1
+    (begun,) = listed(client, f"/kyc/watchlists/{sound}/history", "checks")
+    assert begun["cause"] == "scheduled"
+
+
+def test_closing_a_check_and_deleting_its_watchlist_wait_for_each_other_in_one_order(
+    client, resources, house_list
+):
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    closing = Thread(target=checks.settle, args=(resources, found.tenant_id, check.id))
+
+    with resources.db.transaction() as tx:
+        store.lock_monitor(tx, found.id)
+        closing.start()
+        until(lambda: _waiting_for_locks(resources), 40, "the other one waits")
+        # Deleting goes on to the checks; were this one locked, both would wait for ever.
+        tx.execute("SELECT FROM monitor_checks WHERE id = %s FOR UPDATE NOWAIT", (check.id,))
+        store.delete_monitor(tx, found.tenant_id, found.id)
+    closing.join(40)
+
+    assert not closing.is_alive()
+
+
+def _waiting_for_locks(resources) -> bool:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return tx.fetchone() is not None
+
+
+def test_a_check_searches_no_older_version_than_the_watchlist_knows(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    """A list changes, and another check takes that up, while this one is planned."""
+    watchlist = make(client, LISTED)
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    planned = checks._plan
+
+    def slowly(*given: Any) -> Any:
+        plan = planned(*given)
+        monkeypatch.setattr(checks, "_plan", planned)
+        new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+        _up_to_date(client, resources, watchlist)
+        return plan
+
+    monkeypatch.setattr(checks, "_plan", slowly)
+    _, job = checks.begin(resources, found, Cause.SCHEDULED)
+
+    with resources.db.transaction() as tx:
+        newest = lists.current_versions(tx)["house"].id
+    assert job is not None
+    assert int(job.options["lists"]["house"]["id"]) == newest

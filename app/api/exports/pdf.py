@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _FONT, _BOLD = "Vera", "VeraBd"
 _SIZE, _LEADING = 8.0, 11.0
 _MARGIN = 42.0
-#: Lines of one file: some thousand pages. Whoever has more is better served by a table.
-MOST_LINES = 100_000
+#: Lines of one file: some hundred pages, which take a web thread a few seconds. Whoever has more is
+#: better served by a table.
+MOST_LINES = 10_000
 _BLOCK = 1 << 16
 #: Kept in memory; longer files are written to the disk while they are sent.
 _SPOOLED = 1 << 20
