@@ -78,7 +78,11 @@ class DocumentSchema(_Wire):
 def _credential(longest: int) -> fields.String:
     return fields.String(
         required=True,
-        validate=[texts.check_storable, validate.Length(1, longest, error="must not be empty")],
+        validate=[
+            texts.check_storable,
+            validate.Length(min=1, error="must not be empty"),
+            validate.Length(max=longest, error="must have at most {max} characters"),
+        ],
         error_messages={
             "invalid": "must be a text",
             "required": "is required",
@@ -105,10 +109,11 @@ class LoginSchema(_Wire):
 class RefreshSchema(_Wire):
     """What POST /api/auth/refresh takes."""
 
-    refresh_token = _credential(1_000)
+    #: As long as any token: an access token in its place is refused as what it is.
+    refresh_token = _credential(8_000)
 
 
 class LogoutSchema(_Wire):
     """What POST /api/auth/logout takes: without a token, every session of the user ends."""
 
-    refresh_token = _Text(1_000)
+    refresh_token = _Text(8_000)
