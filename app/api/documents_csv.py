@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -16,6 +19,7 @@ from app.errors import InvalidParameter
 _JSON = ("config", "column_mapping")
 _TEXTS = ("job_id", "deadline")
 _LONGEST_CELL = 1 << 30
+_LIMIT = threading.Lock()
 
 
 def is_form() -> bool:
@@ -39,9 +43,24 @@ def _rows(data: bytes, max_documents: int) -> list[dict[str, str | None]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidParameter(f"The file is not UTF-8 at byte {error.start}.") from error
-    # A setting of the whole process, which has others' in mind. No cell is longer than the body may
-    # be, and what is too long for its field is refused by name later on.
-    csv.field_size_limit(_LONGEST_CELL)
+    # No cell is longer than the body may be, and what is too long for its field is refused by name
+    # later on.
+    with _long_cells():
+        return _read(text, max_documents)
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells be long in here: the limit is the whole process's, and others count on theirs."""
+    with _LIMIT:
+        before = csv.field_size_limit(_LONGEST_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+def _read(text: str, max_documents: int) -> list[dict[str, str | None]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(reader, [])

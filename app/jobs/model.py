@@ -150,7 +150,9 @@ class Job:
         if self.state.is_final:
             left = self.failed + self.cancelled + self.expired
             return ["retry"] if left and not self.is_dispatched_anew else []
-        return requests(self.state)
+        rests = self.state is JobState.PAUSED and self.resume_at is not None
+        # It would go on by itself; asked to pause, it stays.
+        return ["pause", *requests(self.state)] if rests else requests(self.state)
 
     @property
     def done(self) -> int:

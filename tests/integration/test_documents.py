@@ -338,6 +338,17 @@ def test_a_user_who_resumes_is_not_made_to_wait(resources, limited):
     assert (moved.state, moved.resume_at) == (JobState.RUNNING, None)
 
 
+def test_a_job_that_rests_may_be_asked_to_pause_and_then_stays_where_it_is(resources, limited):
+    job = limited()
+    assert load(resources, job).allowed_actions == ["pause", "resume", "cancel"]
+
+    paused = service.pause(resources, job.tenant_id, job.dialect, job.external_id)
+
+    assert (paused.state, paused.allowed_actions) == (JobState.PAUSED, ["resume", "cancel"])
+    let_time_pass(resources, job)
+    assert sweep(resources) == 0
+
+
 def test_a_job_that_is_cancelled_while_it_rests_stays_cancelled(resources, limited):
     job = limited()
     service.cancel(resources, job.tenant_id, job.dialect, job.external_id)

@@ -341,9 +341,6 @@ def test_whatever_happens_to_a_job_only_what_the_table_allows_comes_of_it(
             max_examples=40,
             stateful_step_count=30,
             deadline=None,
-            # Other lives in every run: what fails in one is printed with how to play it again.
-            derandomize=False,
-            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
