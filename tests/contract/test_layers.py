@@ -27,7 +27,9 @@ LAYERS = (
     ),
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
-GROUND = {"errors", "logs", "db", "migrate", "resources", "settings", "version"}
+GROUND = {
+    *("errors", "logs", "db", "migrate", "resources", "settings", "provider_settings", "version"),
+}
 #: Whole programs, which put the parts together.
 PROGRAMS = {
     *("bootstrap", "demo", "demo_faces", "demo_verifications", "embedded", "factory", "live"),

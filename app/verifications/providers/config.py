@@ -10,18 +10,15 @@ The addresses are the operator's: no request can add one, and no answer leads to
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
-from app.settings import read_secret
+from app.provider_settings import NAME, check_keys, read_key, read_object, split_url
 from app.verifications.providers import words
 
 _VARIABLE = "MUSTER_SCREENING_PROVIDERS"
@@ -29,7 +26,6 @@ _VARIABLE = "MUSTER_SCREENING_PROVIDERS"
 #: The engine of this server; its sources are the lists that are loaded.
 BUILT_IN = "muster"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
 _PATH = re.compile(r"[A-Za-z0-9_-]{1,60}(\.[A-Za-z0-9_-]{1,60}){0,9}")
@@ -164,19 +160,7 @@ def apart(name: str, lists: Container[str]) -> str:
 
 @lru_cache(maxsize=8)
 def _object(text: str) -> Mapping[str, Any]:
-    if not text:
-        return {}
-    if not text.startswith("{"):
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            raise Misconfigured(f"{_VARIABLE}: there is no file of that name to read.") from None
-    try:
-        given = json.loads(text)
-    except ValueError:
-        raise Misconfigured(f"{_VARIABLE} is not JSON.") from None
-    if not isinstance(given, dict):
-        raise Misconfigured(f"{_VARIABLE} must be an object: a provider under each name.")
+    given = read_object(_VARIABLE, text)
     if not isinstance(given.get(BUILT_IN, True), bool):
         raise Misconfigured(f"{_VARIABLE}: {BUILT_IN} is the built-in engine: true or false.")
     return given
@@ -185,7 +169,7 @@ def _object(text: str) -> Mapping[str, Any]:
 def _named(name: str, given: Any) -> Named:
     """Return what can be told of a provider, whatever is wrong with it."""
     said = given if isinstance(given, dict) else {}
-    known = name if _NAME.fullmatch(name) else _UNREADABLE.name
+    known = name if NAME.fullmatch(name) else _UNREADABLE.name
     title, category = said.get("title"), said.get("category", "sanctions")
     return Named(
         known,
@@ -199,16 +183,14 @@ def _named(name: str, given: Any) -> Named:
 
 def _provider(name: str, given: Any) -> ProviderConfig:
     where = f"{_VARIABLE}, {name[:40]!r}"
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise Misconfigured(f"{where}: a name has small letters, digits, _ and -.")
     if not isinstance(given, dict):
         raise Misconfigured(f"{where} must be an object with kind and address.")
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in _KEYS:
         raise Misconfigured(f"{where}: kind must be one of {', '.join(_KEYS)}.")
-    if unknown := sorted(set(given) - _KEYS[kind]):
-        known = ", ".join(sorted(_KEYS[kind]))
-        raise Misconfigured(f"{where}: {unknown[0][:40]!r} is not known; there are {known}.")
+    check_keys(given, _KEYS[kind], where)
     address = "base_url" if kind == "yente" else "url"
     return ProviderConfig(
         name=name,
@@ -216,7 +198,7 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         url=_url(given.get(address), where, address),
         title=_text(given, "title", name, where),
         category=words.category(_matching(given, "category", "sanctions", _WORD, where), ""),
-        key=_key(given, where),
+        key=read_key(given, where),
         key_header=_matching(given, "key_header", "authorization", _HEADER, where),
         # As OpenSanctions wants it.
         key_scheme=_text(given, "key_scheme", "ApiKey" if kind == "yente" else "Bearer", where)
@@ -225,7 +207,7 @@ def _provider(name: str, given: Any) -> ProviderConfig:
         seconds=_number(given, "seconds", 5.0, 0.05, 60.0, where),
         tries=int(_number(given, "tries", 3, 1, 5, where)),
         threshold=_number(given, "threshold", 0.7, 0.0, 1.0, where),
-        dataset=_matching(given, "dataset", "default", _NAME, where),
+        dataset=_matching(given, "dataset", "default", NAME, where),
         algorithm=_text(given, "algorithm", "", where),
         # More than that no yente gives, unless it is set up so.
         limit=int(_number(given, "limit", 50, 1, 500, where)),
@@ -237,22 +219,15 @@ def _provider(name: str, given: Any) -> ProviderConfig:
 
 
 def _url(given: Any, where: str, name: str) -> str:
-    wrong = Misconfigured(
-        f"{where}: {name} must be an address such as https://screening.example.com, without user,"
-        " password or fragment."
-    )
-    if not isinstance(given, str):
-        raise wrong
-    try:
-        url = urlsplit(given)
-        _ = url.port  # raises where it is none
-    except ValueError:
-        raise wrong from None
-    if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc or url.fragment:
-        raise wrong
+    url = split_url(given)
+    if url is None or url.fragment:
+        raise Misconfigured(
+            f"{where}: {name} must be an address such as https://screening.example.com, without"
+            " user, password or fragment."
+        )
     if url.query and name == "base_url":
         raise Misconfigured(f"{where}: base_url takes no query.")
-    return given.rstrip("/")
+    return str(given).rstrip("/")
 
 
 def _text(given: Mapping[str, Any], name: str, default: str, where: str) -> str:
@@ -289,23 +264,3 @@ def _fields(given: Any, where: str) -> tuple[tuple[str, str], ...]:
                 f"{where}: fields holds names of {', '.join(FIELDS)}, each with its place."
             )
     return tuple({**FIELDS, **given}.items())
-
-
-def _key(given: Mapping[str, Any], where: str) -> str:
-    if "key_env" in given:
-        key = read_secret(str(given["key_env"]))
-        missing = f"the variable {given['key_env']} is not set"
-    elif "key_file" in given:
-        try:
-            key = Path(str(given["key_file"])).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
-            key = ""
-        missing = "its key_file cannot be read, or is empty"
-    else:
-        return ""
-    if not key:
-        raise Misconfigured(f"{where}: {missing}.")
-    # A key that cannot stand in a header would be quoted by the error about it.
-    if not re.fullmatch(r"[!-~]+", key):
-        raise Misconfigured(f"{where}: its key holds characters that no key has.")
-    return key
