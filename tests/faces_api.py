@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from app.accounts.model import PERMISSIONS, Role
-from app.api import tokens
+from app.api import auth, tokens
 from app.settings import Settings
 from tests.integration.conftest import Worker, until
 from tests.integration.engine import lasting_worker
@@ -109,6 +110,10 @@ def form_of(images: Sequence[bytes], ids: Sequence[str] | None = None, **more: A
     }
 
 
+def file_of(data: bytes):
+    return io.BytesIO(data), "x.jpg"
+
+
 def one_image(data: bytes, **more: Any) -> dict[str, Any]:
     return {"image": (io.BytesIO(data), "face.jpg"), **more}
 
@@ -134,3 +139,46 @@ def images_left(database) -> int:
     with database.transaction() as tx:
         tx.execute("SELECT count(*) AS parts FROM face_images")
         return tx.fetchone()["parts"]
+
+
+@pytest.fixture
+def admin(web, settings, tenant):
+    auth._known_keys.clear()
+    return admin_of(web, settings, tenant)
+
+
+@pytest.fixture
+def collection(admin, tenant):
+    return new_collection(admin, tenant)
+
+
+@pytest.fixture
+def app(web, admin, tenant, collection):
+    """A program with a key for the collection, as the seed has it."""
+    return with_key(web, new_key(admin, tenant, collection["id"]))
+
+
+def faces_of(collection) -> str:
+    return f"{BASE}/collections/{collection['id']}/faces"
+
+
+def enrol(app, collection, image: bytes, external_id: str, **more):
+    form = one_image(image, external_id=external_id, **more)
+    return app.post(faces_of(collection), data=form)
+
+
+def move(database, table: str, column: str, seconds: float) -> None:
+    """Let the clock have moved on: what is in the table happened so long ago."""
+    with database.transaction() as tx:
+        tx.execute(
+            f"UPDATE {table} SET {column} = {column} - make_interval(secs => %s)", (seconds,)
+        )
+
+
+@pytest.fixture
+def registered(web):
+    ada = {"email": "ada@example.com", "password": "correct horse battery", "full_name": "Ada"}
+    made = data_of(web.test_client().post(f"{BASE}/auth/register", json=ada), 201)
+    client = Client(web, web.response_class)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {made['tokens']['access_token']}"
+    return client, made

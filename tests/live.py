@@ -9,19 +9,25 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 import requests
 from websockets.sync.client import ClientConnection, connect
 
 from app import embedded
+from app.accounts import service as accounts
+from app.accounts.model import PERMISSIONS, Role
+from app.api import tokens
+from app.jobs import ids, service
 from app.settings import Settings
-from tests.integration.conftest import until
+from tests.integration.conftest import new_job, until
+from tests.integration.engine import lasting_worker
 
 ROOT = Path(__file__).parents[1]
 
@@ -177,3 +183,85 @@ def messages(socket: ClientConnection, *, seconds: float = 30) -> list[dict[str,
         while True:
             found.append(json.loads(socket.recv(timeout=seconds)))
     return found
+
+
+@pytest.fixture(scope="module")
+def live_settings(settings):
+    return replace(settings, live_heartbeat_seconds=0.4)
+
+
+@pytest.fixture(scope="module")
+def live(live_settings, tmp_path_factory):
+    with started(live_settings, tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def engine(settings, tmp_path_factory):
+    with lasting_worker(settings, tmp_path_factory.mktemp("engine")) as worker:
+        yield worker
+
+
+@pytest.fixture
+def documents(resources, tenant):
+    """Submit a job as dialect D has it: `documents([{"title": "One"}, ...])`."""
+
+    def run(payloads: Sequence[dict[str, Any]], *, chunk_size: int = 10):
+        wanted = new_job(tenant.id, "slow", payloads, chunk_size)
+        return service.submit(resources, replace(wanted, dialect="documents"))
+
+    return run
+
+
+@pytest.fixture
+def exits():
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def waiting(resources, tenant):
+    """Submit a job that no worker takes: `waiting()`, or `waiting("documents")` as dialect D."""
+
+    def run(dialect: str = "slow"):
+        wanted = new_job(tenant.id, "slow", [{}])
+        return service.submit(resources, replace(wanted, dialect=dialect, queue="faces"))
+
+    return run
+
+
+@pytest.fixture
+def stranger(settings, resources) -> str:
+    """The token of another tenant."""
+    other = accounts.ensure_tenant(resources.db, "other")
+    return tokens.mint_access(settings, other.id, "usr_other", PERMISSIONS[Role.ADMIN])
+
+
+def path(job) -> str:
+    return f"/v1/jobs/{ids.render(job.id)}/events"
+
+
+def documents_path(job) -> str:
+    return f"/api/batch/jobs/{job.external_id}/events"
+
+
+def watchers(live: Live) -> dict[str, int]:
+    return requests.get(f"{live.url}/healthz", timeout=10).json()["watchers"]
+
+
+def assert_whole_story(told, job) -> None:
+    """Each event once and in order: every item, counts that only grow, one final state, the end."""
+    places = [each.id for each in told]
+    assert places == sorted(set(places))
+    items = [each.data["index"] for each in told if each.name == "item"]
+    assert sorted(items) == list(range(job.total))
+    shares = [each.data["progress"] for each in told if each.name == "progress"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    states = [each.data["status"] for each in told if each.name == "state"]
+    assert states == ["queued", "running", "completed"]
+    assert [each.name for each in told[-3:]] == ["progress", "state", "end"]
+    for each in told:
+        if each.name == "progress":
+            counts = dict(each.data["counts"])
+            assert counts.pop("total") == sum(counts.values()) == job.total

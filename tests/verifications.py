@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from app.accounts import service as accounts
+from app.accounts.model import ALL_PERMISSIONS
+from app.api import auth
 from app.jobs import service as jobs
 from app.verifications import dispatch, service
 from app.verifications.model import KIND, Actor, Run, Verification
@@ -91,3 +96,67 @@ def assert_enveloped(answer, status: int, code: str) -> dict[str, Any]:
     assert [each["code"] for each in body["error"]["details"]] == [code], body
     error: dict[str, Any] = body["error"]
     return error
+
+
+#: In the order of the seed's example.
+ENVELOPE = [
+    *("timestamp", "serviceUid", "trace", "path", "pathParams", "statusCode", "message", "help"),
+    *("status", "data", "error"),
+]
+ID = re.compile(r"[A-Za-z0-9_-]{21}")
+NO_JOB = "V1StGXR8_Z5jdHi6B-myT"
+
+
+def basic(uid: str, key: str) -> str:
+    return "Basic " + base64.b64encode(f"{uid}:{key}".encode()).decode()
+
+
+@pytest.fixture
+def uid(resources, tenant) -> str:
+    return accounts.service_uid(resources.db, tenant.id)
+
+
+@pytest.fixture
+def key(resources, tenant) -> str:
+    return accounts.create_key(resources.db, tenant.id, "service", ALL_PERMISSIONS)[1]
+
+
+@pytest.fixture
+def service_client(web, uid, key):
+    """A client that calls as the seed's does."""
+    auth._known_keys.clear()
+    client = web.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = basic(uid, key)
+    return client
+
+
+def assert_envelope(answer, status: int, type_: str | None = None):
+    """Whatever is answered, it is in the envelope. Returns the body."""
+    body = answer.get_json()
+    assert answer.status_code == status, body
+    assert answer.mimetype == "application/json"
+    assert list(body) == ENVELOPE
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["timestamp"])
+    assert (body["statusCode"], body["help"]) == (status, None)
+    if type_ is None:
+        assert (body["status"], body["error"]) == ("success", None)
+    else:
+        assert (body["status"], body["data"]) == ("error", None)
+        assert body["error"]["type"] == type_
+        for detail in body["error"]["details"]:
+            assert detail.keys() == {"message", "code", "path"}
+            assert detail["message"]
+            assert isinstance(detail["path"], list)
+    return body
+
+
+def made(client, *stakeholders, **entity) -> str:
+    body = {**TRUST, **entity, "stakeholders": list(stakeholders)}
+    answer = client.post("/v5/verifications", json=body)
+    return assert_envelope(answer, 201)["data"]["trace"]
+
+
+def dispatched(client, trace: str) -> str:
+    return assert_envelope(client.post(f"/v5/verifications/{trace}/watchlist"), 202)["data"][
+        "jobId"
+    ]

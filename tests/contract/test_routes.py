@@ -36,7 +36,7 @@ OPEN = {
     ("POST", "/api/v1/auth/register"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
-    # Says that it is a WebSocket; what that tells needs a token (tests/integration/test_live.py).
+    # Says that it is a WebSocket; what that tells needs a token (test_live_doors.py).
     ("GET", "/api/batch/ws/<job_id>"),
     # The link is signed, and expires.
     ("GET", "/exports/download/<key>"),
@@ -177,7 +177,7 @@ def routes() -> list[tuple[str, str]]:
 
 
 ROUTES = routes()
-#: Those of dialect C have more ids than this: tests/integration/test_faces_api.py.
+#: Those of dialect C have more ids than this: tests/integration/test_faces_access.py.
 WITH_ID = [
     route
     for route in ROUTES

@@ -30,12 +30,12 @@ from tests.faces_api import (
     ended,
     form_of,
     images_left,
+    move,
     new_collection,
     post_batch,
     recognizer,
 )
 from tests.integration.conftest import until
-from tests.integration.test_faces_api import move
 from workers import sweep
 
 __all__ = ["people"]

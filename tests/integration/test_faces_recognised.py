@@ -9,17 +9,22 @@ from uuid import uuid4
 
 import pytest
 
-from app.api import auth
 from app.factory import create_app
 from tests.faces import beside, blank, hostile, people
 from tests.faces_api import (
     BASE,
+    admin,
     admin_of,
+    app,
     assert_error,
+    collection,
     data_of,
     ended,
+    enrol,
+    faces_of,
     form_of,
     images_left,
+    move,
     new_collection,
     new_key,
     one_image,
@@ -30,7 +35,7 @@ from tests.faces_api import (
 )
 from workers import sweep
 
-__all__ = ["people"]
+__all__ = ["admin", "app", "collection", "people"]
 
 pytestmark = pytest.mark.integration
 
@@ -41,40 +46,6 @@ def worker(settings, tmp_path_factory):
     pytest.importorskip("cv2", reason="faces need the extra: pip install 'muster[faces]'")
     with recognizer(settings, tmp_path_factory.mktemp("recognizer")) as started:
         yield started
-
-
-@pytest.fixture
-def admin(web, settings, tenant):
-    auth._known_keys.clear()
-    return admin_of(web, settings, tenant)
-
-
-@pytest.fixture
-def collection(admin, tenant):
-    return new_collection(admin, tenant)
-
-
-@pytest.fixture
-def app(web, admin, tenant, collection):
-    """A program with a key for the collection, as the seed has it."""
-    return with_key(web, new_key(admin, tenant, collection["id"]))
-
-
-def faces_of(collection) -> str:
-    return f"{BASE}/collections/{collection['id']}/faces"
-
-
-def enrol(app, collection, image: bytes, external_id: str, **more):
-    form = one_image(image, external_id=external_id, **more)
-    return app.post(faces_of(collection), data=form)
-
-
-def move(database, table: str, column: str, seconds: float) -> None:
-    """Let the clock have moved on: what is in the table happened so long ago."""
-    with database.transaction() as tx:
-        tx.execute(
-            f"UPDATE {table} SET {column} = {column} - make_interval(secs => %s)", (seconds,)
-        )
 
 
 def test_every_call_with_images_says_when_it_answers_the_same_request_again(

@@ -14,7 +14,7 @@ from app.faces import collections, store
 from app.faces.collections import OnDuplicate
 from app.faces.matrix import Shelf
 from app.faces.model import DIMENSIONS
-from tests.integration.test_faces_api import move
+from tests.faces_api import move
 
 pytestmark = pytest.mark.integration
 

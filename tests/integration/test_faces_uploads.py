@@ -103,7 +103,7 @@ def test_a_body_that_is_shorter_than_it_says_leaves_nothing_behind(web_process, 
 def test_a_process_that_is_killed_leaves_what_the_sweep_deletes(
     web_process, head, database, resources
 ):
-    from tests.integration.test_faces_api import move
+    from tests.faces_api import move
     from workers import sweep
 
     connection = connected(web_process)
