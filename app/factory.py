@@ -25,6 +25,7 @@ from app.api import (
     kyc_exports,
     kyc_lists,
     kyc_watchlists,
+    metrics,
     openapi,
     streams,
     tokens,
@@ -50,7 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     dialect_b = (verifications.bp, verifications_monitoring.bp)
     dialect_c = (faces_auth.bp, faces_organizations.bp, faces.bp, faces_search.bp)
     dialects = (*dialect_a, *dialect_b, *dialect_c, *dialect_d)
-    for blueprint in (health.bp, openapi.bp, jobs.bp, *_WATCHED, *dialects):
+    for blueprint in (health.bp, metrics.bp, openapi.bp, jobs.bp, *_WATCHED, *dialects):
         app.register_blueprint(blueprint)
     return app
 

@@ -222,6 +222,13 @@ class Settings:
         "",
         secret=True,
     )
+    metrics_token: str = _setting(
+        "MUSTER_METRICS_TOKEN",
+        _secret,
+        "What Prometheus sends to GET /metrics as a bearer token. Without it there are no metrics.",
+        "",
+        secret=True,
+    )
     log_level: str = _setting("MUSTER_LOG_LEVEL", str, "DEBUG, INFO, WARNING or ERROR.", "INFO")
 
     access_token_seconds: int = _setting(

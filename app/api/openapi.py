@@ -108,6 +108,11 @@ OPERATIONS: dict[str, Operation] = {
     "kyc_auth.token": Operation("Tokens", body="TokenRequest", more=(HTTPStatus.UNAUTHORIZED,)),
     "health.healthz": Operation("Health"),
     "health.readyz": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
+    "metrics.show": Operation(
+        "Metrics",
+        only_media="text/plain",
+        more=(HTTPStatus.UNAUTHORIZED,),
+    ),
     "openapi.show": Operation("OpenApi"),
     "health.health": Operation("Health"),
     "health.status": Operation("Readiness", more=(HTTPStatus.SERVICE_UNAVAILABLE,)),
@@ -121,6 +126,7 @@ OPERATIONS: dict[str, Operation] = {
 
 #: Under these prefixes errors have another shape and media type than in dialect A.
 _ERRORS = {
+    "/metrics": (openapi_jobs.MEDIA, "Problem"),
     "/v1": (openapi_jobs.MEDIA, "Problem"),
     "/api/v1": (JSON, "FaceError"),
     "/v5": (JSON, openapi_verifications.ERROR),
@@ -185,6 +191,7 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     spec.components.security_scheme("key", key)
+    spec.components.security_scheme("metrics", {"type": "http", "scheme": "bearer"})
     spec.components.security_scheme("service", {"type": "http", "scheme": "basic"})
     for name, schema in (
         ("Entity", EntitySchema),
@@ -203,6 +210,7 @@ def document(app: Flask) -> dict[str, Any]:
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
+    spec.components.schema("Metrics", TEXT)
     parts = (
         *(SHAPES, openapi_jobs.SHAPES, openapi_documents.SHAPES, openapi_events.SHAPES),
         openapi_watchlists.SHAPES,
@@ -263,6 +271,8 @@ def _operation(app: Flask, rule: Rule) -> Shape:
 
 
 def _security(rule: Rule, permission: str | None) -> list[Shape]:
+    if rule.endpoint == "metrics.show":
+        return [{"metrics": []}]
     if permission is None:
         return []
     # Dialect B takes the credentials of a service too, and dialect C a key in a header of its own.
@@ -301,7 +311,11 @@ def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
         content |= {media: {"schema": TEXT} for media in known.media}
     else:
         media, shape = next(
-            (known for prefix, known in _ERRORS.items() if rule.rule.startswith(prefix + "/")),
+            (
+                known
+                for prefix, known in _ERRORS.items()
+                if f"{rule.rule}/".startswith(prefix + "/")
+            ),
             (JSON, "Error"),
         )
         content = {media: {"schema": ref(shape)}}

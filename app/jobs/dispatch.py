@@ -139,6 +139,14 @@ def wake_sweep(celery: Celery, seconds: float) -> None:
 _AFTER = 0.1
 
 
+def waiting(client: redis.Redis) -> dict[str, int]:
+    """Return how many messages wait in each queue. Raises redis.RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        for queue in QUEUES:
+            pipe.llen(queue.name)
+        return {queue.name: int(n) for queue, n in zip(QUEUES, pipe.execute(), strict=True)}
+
+
 def in_flight(client: redis.Redis, job_ids: Collection[UUID]) -> set[UUID]:
     """Return which of the jobs have a message in a queue, or with a worker, at this moment.
 

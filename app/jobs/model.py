@@ -50,6 +50,18 @@ class Result:
         return cls(item.position, ItemStatus.FAILED, error_code=code, error_message=message)
 
 
+class Living(NamedTuple):
+    """Jobs of one kind and state that have not ended, of all tenants together."""
+
+    kind: str
+    state: str
+    jobs: int
+    #: Items of theirs that have no result yet.
+    outstanding: int
+    #: How long ago the oldest was made.
+    oldest_seconds: float
+
+
 class Written(NamedTuple):
     """What a save really wrote: of an item that had its result already, nothing."""
 

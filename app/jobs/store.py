@@ -13,7 +13,7 @@ from psycopg2.extras import Json
 
 from app.db import Cursor, load_queries, one
 from app.errors import JobNotFound
-from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result, Written
+from app.jobs.model import Item, ItemStatus, Job, Living, NewItem, NewJob, Result, Written
 from app.jobs.states import NEXT, Event, JobState, moves
 
 QUERIES = load_queries("app.jobs")
@@ -414,6 +414,12 @@ def beat(tx: Cursor, job_id: UUID) -> None:
 
 def mark_undelivered(tx: Cursor, job_id: UUID) -> None:
     tx.execute(QUERIES["mark_undelivered"], {"id": job_id, "open": _OPEN})
+
+
+def count_living(tx: Cursor) -> list[Living]:
+    """Return how many jobs have not ended, by kind and state."""
+    tx.execute(QUERIES["count_living"])
+    return [Living(**row) for row in tx.fetchall()]
 
 
 def list_silent(tx: Cursor, *, seconds: float, limit: int) -> list[Job]:

@@ -319,6 +319,15 @@ UPDATE jobs SET heartbeat_at = clock_timestamp() WHERE id = %(id)s;
 -- The broker did not take it: the next sweep looks into it at once.
 UPDATE jobs SET heartbeat_at = '-infinity' WHERE id = %(id)s AND state = ANY (%(open)s::job_state[]);
 
+-- name: count_living
+SELECT kind, state::text AS state, count(*) AS jobs,
+       sum(total - succeeded - failed - cancelled - expired)::bigint AS outstanding,
+       extract(epoch FROM now() - min(created_at))::float AS oldest_seconds
+  FROM jobs
+ WHERE state IN ('queued', 'running', 'pausing', 'paused', 'cancelling')
+ GROUP BY kind, state
+ ORDER BY kind, state;
+
 -- name: list_silent
 -- Jobs that ought to move and show no sign of life.
 SELECT * FROM jobs

@@ -52,9 +52,11 @@ DOORS = {
     "kombu": ("app/jobs/dispatch.py",),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
-        *("app/api/health.py", "app/api/rates.py", "workers/tasks.py"),
+        *("app/api/health.py", "app/api/metrics.py", "app/api/rates.py"),
+        "workers/tasks.py",
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
+    "prometheus_client": ("app/api/metrics.py",),
     "psycopg2": (
         *("app/live/green.py", "app/db.py", "app/jobs/store.py", "app/screening/store.py"),
         *("app/faces/store.py", "app/monitoring/store.py", "app/verifications/store.py"),

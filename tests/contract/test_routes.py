@@ -27,6 +27,8 @@ OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
+    # Has a token of its own (tests/integration/test_metrics.py).
+    ("GET", "/metrics"),
     ("GET", "/api/health"),
     ("GET", "/api/status"),
     ("POST", "/api/auth/register"),
