@@ -40,15 +40,20 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 @requires("kyc:export")
 def link(job_id: str) -> Response:
     """Return a link to the results of a completed job, good for an hour, without a token."""
-    wanted = request.args.get("format", "pdf" if pdf.can_write() else "html")
-    if wanted not in links.FORMATS:
+    wanted = request.args.get("format")
+    if wanted is not None and wanted not in links.FORMATS:
         raise InvalidParameter(f"format must be one of: {', '.join(links.FORMATS)}.")
     if wanted == "pdf":
         pdf.check()
     known = job_id.lower()
     if not _ID.match(known):
         raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
-    _completed(service.find(resources(), caller().tenant_id, kyc.NAME, known))
+    job = service.find(resources(), caller().tenant_id, kyc.NAME, known)
+    _completed(job)
+    is_short = pdf.fits(job.total, job.matches)
+    if wanted == "pdf" and not is_short:
+        raise pdf.too_long()
+    wanted = wanted or ("pdf" if is_short and pdf.can_write() else "html")
     export = Export(caller().tenant_id, known, wanted)
     expires = int(time.time()) + links.SECONDS
     signature = links.sign(resources().settings.jwt_secret, export, expires)

@@ -131,6 +131,17 @@ def test_a_server_without_the_extra_says_how_to_have_pdfs(client, web, job_id, m
     assert client.get(f"/exports/{job_id}").json["key"].endswith(".html")
 
 
+def test_a_report_that_can_only_be_too_long_for_a_pdf_is_given_as_a_page(
+    client, job_id, monkeypatch
+):
+    monkeypatch.setattr(pdf, "MOST_LINES", 6)
+
+    refused = client.get(f"/exports/{job_id}?format=pdf")
+
+    assert "csv" in assert_flat(refused, 406, "not_acceptable")["message"]
+    assert client.get(f"/exports/{job_id}").json["key"].endswith(".html")
+
+
 def test_a_report_that_is_too_long_for_a_pdf_is_refused_and_not_cut(
     client, web, job_id, monkeypatch
 ):

@@ -33,6 +33,18 @@ def can_write() -> bool:
     return find_spec("reportlab") is not None
 
 
+def fits(entities: int, matches: int) -> bool:
+    """Whether a report of so many is short enough, as far as it can be told without reading it."""
+    return entities + matches < MOST_LINES
+
+
+def too_long() -> NotAcceptable:
+    return NotAcceptable(
+        f"A PDF holds at most {MOST_LINES:,} lines, and this report has more: ask for"
+        " format=csv, json or html."
+    )
+
+
 def check() -> None:
     """Raise NotAcceptable where no PDF can be written."""
     if not can_write():
@@ -168,10 +180,7 @@ class _Page:
     def _draw(self, text: str, font: str, size: float, indent: float) -> None:
         self._lines += 1
         if self._lines > MOST_LINES:
-            raise NotAcceptable(
-                f"A PDF holds at most {MOST_LINES:,} lines, and this report has more: ask for"
-                " format=csv, json or html."
-            )
+            raise too_long()
         if self._at < _MARGIN + _LEADING:
             self._canvas.showPage()
             self._begin()
