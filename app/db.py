@@ -135,3 +135,16 @@ def one(tx: Cursor) -> Mapping[str, Any]:
     row = tx.fetchone()
     assert row is not None, "the query promised exactly one row"
     return row
+
+
+def counted_page(
+    tx: Cursor, query: str, wanted: Mapping[str, Any], *, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a page of rows, each of which has `matching`, how many there are, and that number."""
+    tx.execute(query, {**wanted, "limit": limit, "offset": offset})
+    rows = [dict(row) for row in tx.fetchall()]
+    if rows or not offset:
+        return rows, rows[0]["matching"] if rows else 0
+    # Behind the last there is no row to say it.
+    _, total = counted_page(tx, query, wanted, limit=1, offset=0)
+    return [], total

@@ -50,7 +50,7 @@ def conditions(packages: Sequence[str] = (), **facts: Any) -> dict[str, Any]:
             versions.append(f"{name} {version(name)}")
     return {
         "machine": f"{_processor()}, {cores()} cores, {platform.system()} {platform.machine()}",
-        "speed": f"json.loads of the 10,000 entities takes {yardstick():.0f} ms of CPU here and now",
+        "speed": f"json.loads of the 10,000 entities takes {yardstick():.0f} ms of CPU here",
         "versions": ", ".join(versions),
         **({"patience": f"each run waited up to {_patience:g} s for quiet"} if _patience else {}),
         **facts,

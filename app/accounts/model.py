@@ -55,9 +55,6 @@ PERMISSIONS: Mapping[Role, frozenset[str]] = {
 #: Every permission there is: the scopes a key may carry.
 ALL_PERMISSIONS = PERMISSIONS[Role.ADMIN]
 
-#: Those that a key of dialect C may carry.
-FACE_SCOPES = frozenset({"face:read", "face:write"})
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:

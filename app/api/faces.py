@@ -85,6 +85,7 @@ def show_batch(collection_id: str, job_id: str) -> Response:
 @requires_there("face:write")
 def enrol_batch(collection_id: str) -> Response:
     """Enrol up to 20 images while the caller waits."""
+    with_details = read_flag("details")
     collection = faces_access.collection(collection_id, must_be_enabled=True)
     with rates.in_progress(rates.idempotency_key()), received(SYNC_IMAGES) as form:
         job, _ = _batch(form, collection, interactive=True, most=SYNC_IMAGES)
@@ -92,7 +93,7 @@ def enrol_batch(collection_id: str) -> Response:
     rows = service.result_page(resources(), job, limit=SYNC_IMAGES)
     counts = faces_render.job(job)
     shown = {name: counts[name] for name in ("total", "processed", "succeeded", "failed")}
-    results = [faces_render.result(row, details=read_flag("details")) for row in rows]
+    results = [faces_render.result(row, details=with_details) for row in rows]
     return faces_render.ok({**shown, "results": results})
 
 
@@ -100,6 +101,7 @@ def enrol_batch(collection_id: str) -> Response:
 @requires_there("face:write")
 def enrol(collection_id: str) -> Response:
     """Enrol one image while the caller waits."""
+    with_details = read_flag("details")
     collection = faces_access.collection(collection_id, must_be_enabled=True)
     with rates.in_progress(rates.idempotency_key()), received(1) as form:
         (image,) = require_images(form)
@@ -119,7 +121,7 @@ def enrol(collection_id: str) -> Response:
     found = faces_jobs.answer(job)
     face_id = faces_access.face_id(found["face_id"])
     face = faces_render.face(collections.get_face(resources().db, collection.id, face_id))
-    more = {n: v for n, v in found.items() if n not in face} if read_flag("details") else {}
+    more = {n: v for n, v in found.items() if n not in face} if with_details else {}
     response = faces_render.ok({**face, **more}, HTTPStatus.CREATED)
     response.headers["Location"] = f"/api/v1/collections/{collection.id}/faces/{face_id}"
     return response

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
+from uuid import UUID
 
 from flask import Blueprint, Response, request
 
 from app.accounts import organizations
 from app.accounts import service as accounts
 from app.accounts.keys import FACES_KEY
+from app.accounts.model import ApiKey
 from app.api import faces, faces_access, faces_jobs, faces_render
 from app.api.auth import requires
 from app.api.context import resources
@@ -45,9 +47,15 @@ def create() -> Response:
 @requires("collections:read")
 def list_all() -> Response:
     """List the organizations that the caller belongs to."""
+    limit, offset = read_page()
     known = organizations.list_all(resources().db, faces_access.user_id())
-    shown = [faces_render.organization(tenant, str(role)) for tenant, role in known]
-    return faces_render.ok({"organizations": shown, "total": len(shown)})
+    shown = [
+        faces_render.organization(tenant, str(role))
+        for tenant, role in known[offset : offset + limit]
+    ]
+    return faces_render.ok(
+        {"organizations": shown, "total": len(known), "limit": limit, "offset": offset}
+    )
 
 
 @bp.get("/<org_id>")
@@ -125,9 +133,18 @@ def list_keys(org_id: str) -> Response:
     """List the keys for faces of an organization, without the keys themselves."""
     who = faces_access.organization(org_id)
     now = datetime.now(UTC)
-    known = accounts.list_keys(resources().db, who.tenant_id)
-    shown = [faces_render.api_key(each, now) for each in known if each.prefix.startswith(FACES_KEY)]
-    return faces_render.ok({"api_keys": shown, "total": len(shown)})
+    limit, offset = read_page()
+    known = _keys(who.tenant_id)
+    shown = [faces_render.api_key(each, now) for each in known[offset : offset + limit]]
+    return faces_render.ok(
+        {"api_keys": shown, "total": len(known), "limit": limit, "offset": offset}
+    )
+
+
+def _keys(tenant_id: UUID) -> list[ApiKey]:
+    """Return the tenant's keys for faces, in the order in which they were made."""
+    known = accounts.list_keys(resources().db, tenant_id)
+    return [each for each in known if each.prefix.startswith(FACES_KEY)]
 
 
 @bp.delete("/<org_id>/api-keys/<key_id>")
@@ -136,7 +153,8 @@ def revoke_key(org_id: str, key_id: str) -> Response:
     """End a key for good. It may be believed for a few seconds more."""
     who = faces_access.organization(org_id)
     found = read_uuid(key_id)
-    if found is None:
+    # Keys of other dialects are not listed here, and so are not there to be ended either.
+    if found is None or found not in {each.id for each in _keys(who.tenant_id)}:
         raise KeyNotFound("There is no such API key.")
     accounts.revoke_key(resources().db, who.tenant_id, found)
     return Response(status=HTTPStatus.NO_CONTENT)

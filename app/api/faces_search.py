@@ -70,7 +70,7 @@ def verify(collection_id: str) -> Response:
 def compare() -> Response:
     """Say whether two images are of one person. Nothing of either is kept."""
     faces_access.counted()
-    with rates.in_progress(rates.idempotency_key()), received(2) as form:
+    with rates.in_progress(rates.idempotency_key()), received(2, are_two=True) as form:
         sent = require_images(form, 2)
         threshold = threshold_of(form, default=resources().settings.face_verify_threshold)
         job, _ = submitted(

@@ -45,7 +45,9 @@ _BLOCK = 64 * 1024
 _DRAINED = 64 * 1024 * 1024
 
 #: `images`, `images[]`, `images[7]`; of calls for one image also `image`.
-_IMAGE = re.compile(r"images?(?:\[([0-9]{0,9})\])?|image[12]|source|target")
+_IMAGE = re.compile(r"images?(?:\[([0-9]{0,9})\])?")
+#: Of a call that compares two: elsewhere these are fields that nobody knows.
+_ONE_OF_TWO = re.compile(r"image[12]|source|target")
 #: Meant as one of several, with a position that is none.
 _STRANGE = re.compile(r"(?:images?|external_ids|metadata)\[.*", re.DOTALL)
 _NUMBERED = re.compile(r".+?\[[0-9]{0,9}\]", re.DOTALL)
@@ -104,15 +106,16 @@ class Form:
 
 
 @contextmanager
-def received(most_images: int = MOST_IMAGES) -> Iterator[Form]:
+def received(most_images: int = MOST_IMAGES, *, are_two: bool = False) -> Iterator[Form]:
     """Read the request, and give its images back if the block fails.
 
+    Where images `are_two`, they may be called `image1` and `image2`, or `source` and `target`.
     Raises InvalidParameter, TooLarge or QuotaExceeded.
     """
     form = Form(uuid4())
     images.check_room(resources().db, resources().settings, caller().tenant_id)
     try:
-        _read(form, most_images)
+        _read(form, most_images, are_two)
         yield form
     except DatabaseUnavailable:
         # Perhaps when the job was being committed, which then needs them. If there is none, the
@@ -124,12 +127,12 @@ def received(most_images: int = MOST_IMAGES) -> Iterator[Form]:
         raise
 
 
-def _read(form: Form, most_images: int) -> None:
+def _read(form: Form, most_images: int, are_two: bool) -> None:
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
         raise InvalidParameter("Send the images as Content-Type: multipart/form-data.")
     limit = most_images * resources().settings.face_image_max_bytes + FORM_BYTES
-    reader = _Reader(form, most_images, boundary.encode("latin-1", "replace"))
+    reader = _Reader(form, most_images, are_two, boundary.encode("latin-1", "replace"))
     try:
         for block in _blocks(limit):
             reader.feed(block)
@@ -187,9 +190,10 @@ def _drain() -> None:
 class _Reader:
     """Takes a form apart as it comes in."""
 
-    def __init__(self, form: Form, most_images: int, boundary: bytes) -> None:
+    def __init__(self, form: Form, most_images: int, are_two: bool, boundary: bytes) -> None:
         self._form = form
         self._most = most_images
+        self._are_two = are_two
         self._decoder = MultipartDecoder(boundary, FORM_BYTES, max_parts=_MOST_PARTS)
         self._writer = images.Writer(
             resources().db, resources().settings, caller().tenant_id, form.batch
@@ -253,10 +257,10 @@ class _Reader:
         self._name = event.name
         self._filename = event.filename if isinstance(event, File) else None
         image = _IMAGE.fullmatch(event.name)
-        self._is_image = image is not None
+        self._is_image = image is not None or self._is_one_of_two()
         self._is_stored = self._is_image and self._form.received < self._most
-        if image is not None:
-            self._position = self._place(image[1])
+        if self._is_image:
+            self._position = self._place(image[1] if image else None)
         elif _STRANGE.fullmatch(event.name) and not _NUMBERED.fullmatch(event.name):
             raise InvalidParameter(
                 f"The field {self._shown()} has no number in its brackets; count from 0."
@@ -266,6 +270,9 @@ class _Reader:
         self._digest = hashlib.sha256()
         if self._is_stored:
             self._writer.begin(self._position)
+
+    def _is_one_of_two(self) -> bool:
+        return self._are_two and _ONE_OF_TWO.fullmatch(self._name) is not None
 
     def _place(self, number: str | None) -> int:
         """Return where the image belongs: by its number, or else in the order of arrival."""

@@ -103,7 +103,9 @@ OPERATIONS: dict[str, Operation] = {
         status=_CREATED,
         more=(HTTPStatus.NOT_FOUND,),
     ),
-    "faces_organizations.list_all": Operation("Organizations", more=(HTTPStatus.NOT_FOUND,)),
+    "faces_organizations.list_all": Operation(
+        "Organizations", query=_PAGES, more=(HTTPStatus.NOT_FOUND,)
+    ),
     "faces_organizations.show": Operation("OrganizationAnswer", more=(_OFTEN,)),
     "faces_organizations.create_collection": Operation(
         "CollectionAnswer", body="NewCollection", status=_CREATED, more=(_OFTEN,)
@@ -112,7 +114,7 @@ OPERATIONS: dict[str, Operation] = {
     "faces_organizations.create_key": Operation(
         "NewApiKeyAnswer", body="NewApiKey", status=_CREATED, more=(_OFTEN,)
     ),
-    "faces_organizations.list_keys": Operation("ApiKeys", more=(_OFTEN,)),
+    "faces_organizations.list_keys": Operation("ApiKeys", query=_PAGES, more=(_OFTEN,)),
     "faces_organizations.revoke_key": Operation("FaceMessage", status=_NONE, more=(_OFTEN,)),
     "faces_organizations.list_batches": Operation(
         "FaceBatches",
@@ -417,12 +419,12 @@ SHAPES: dict[str, Shape] = {
     "Collections": _answer(object_of({"collections": list_of(object_of(_COLLECTION)), **_PAGE})),
     "OrganizationAnswer": _answer(object_of(_ORGANIZATION)),
     "Organizations": _answer(
-        object_of({"organizations": list_of(object_of(_ORGANIZATION)), "total": WHOLE})
+        object_of({"organizations": list_of(object_of(_ORGANIZATION)), **_PAGE})
     ),
     "NewApiKeyAnswer": _answer(
         object_of({**_API_KEY, "key": {**TEXT, "description": "Shown this once."}})
     ),
-    "ApiKeys": _answer(object_of({"api_keys": list_of(object_of(_API_KEY)), "total": WHOLE})),
+    "ApiKeys": _answer(object_of({"api_keys": list_of(object_of(_API_KEY)), **_PAGE})),
     "FaceSession": _answer(object_of({"user": _ACCOUNT, "organization_id": ID, "tokens": _TOKENS})),
     "FaceSessionTokens": _answer(object_of({"tokens": _TOKENS})),
     "FaceAccount": _answer(_ACCOUNT),

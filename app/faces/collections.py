@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -95,7 +95,7 @@ def update(
     with db.transaction() as tx:
         _there(store.lock_collection(tx, collection_id))
         known = _there(store.find_collection(tx, tenant_id, collection_id))
-        moved = store.update_collection(tx, replace(known, **changed))
+        moved = store.update_collection(tx, dataclasses.replace(known, **changed))
     return _there(moved)
 
 
@@ -121,8 +121,8 @@ def enrol(
 ) -> Enrolled | None:
     """Keep a face. Doing so again under the same id changes nothing, and returns the same.
 
-    Return None if it was kept and deleted since. Raises CollectionNotFound, DuplicateFace or
-    QuotaExceeded.
+    Those that it is to replace stay beside it until `replace` is called. Return None if it was
+    kept and deleted since. Raises CollectionNotFound, DuplicateFace or QuotaExceeded.
     """
     collection = _there(store.lock_collection(tx, collection_id))
     known = store.find_face(tx, collection_id, face_id)
@@ -136,9 +136,8 @@ def enrol(
             "The collection has a face of this external_id already; say on_duplicate=replace to"
             " replace it, or on_duplicate=add to keep both."
         )
-    if others and on_duplicate is OnDuplicate.REPLACE:
-        store.delete_faces(tx, collection_id, others)
-    elif store.count_faces(tx, collection.tenant_id) >= faces_max:
+    is_one_more = not (others and on_duplicate is OnDuplicate.REPLACE)
+    if is_one_more and store.count_faces(tx, collection.tenant_id) >= faces_max:
         raise QuotaExceeded(
             f"Your collections hold the {faces_max:,} faces allowed (MUSTER_FACES_MAX).",
             retry_after=_FULL_FOR,
@@ -154,6 +153,12 @@ def enrol(
         metadata=metadata,
         version=version,
     )
+
+
+def replace(tx: Cursor, collection_id: UUID, ids: Sequence[UUID]) -> None:
+    """Delete the older faces of whom these are. Twice is as good as once."""
+    if store.lock_collection(tx, collection_id) is not None:
+        store.delete_faces(tx, collection_id, store.find_older(tx, collection_id, ids))
 
 
 def get_face(db: Database, collection_id: UUID, face_id: UUID) -> Enrolled:

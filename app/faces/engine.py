@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -93,7 +92,3 @@ def similarity(one: bytes, other: bytes) -> float:
     """Return the cosine of two embeddings: 1 is the same face."""
     left, right = (np.frombuffer(each, "<f4") for each in (one, other))
     return float(left @ right)
-
-
-def similarities(one: bytes, others: Sequence[bytes]) -> list[float]:
-    return [similarity(one, other) for other in others]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from psycopg2.extras import Json
 
-from app.db import Cursor, load_queries, one
+from app.db import Cursor, counted_page, load_queries, one
 from app.faces.choice import Selection
 from app.faces.model import MODEL_VERSION
 
@@ -104,18 +104,9 @@ def list_collections(
     offset: int,
 ) -> tuple[list[Collection], int]:
     """Return a page of the tenant's collections, newest first, and how many there are."""
-    tx.execute(
-        QUERIES["list_collections"],
-        {
-            "tenant_id": tenant_id,
-            "id": only,
-            "must_be_enabled": must_be_enabled,
-            "limit": limit,
-            "offset": offset,
-        },
-    )
-    rows = tx.fetchall()
-    return [_collection(row) for row in rows], rows[0]["matching"] if rows else 0
+    wanted = {"tenant_id": tenant_id, "id": only, "must_be_enabled": must_be_enabled}
+    rows, total = counted_page(tx, QUERIES["list_collections"], wanted, limit=limit, offset=offset)
+    return [_collection(row) for row in rows], total
 
 
 def update_collection(tx: Cursor, collection: Collection) -> Collection | None:
@@ -198,21 +189,19 @@ def find_ids(tx: Cursor, collection_id: UUID, external_id: str) -> list[UUID]:
     return [row["id"] for row in tx.fetchall()]
 
 
+def find_older(tx: Cursor, collection_id: UUID, ids: Sequence[UUID]) -> list[UUID]:
+    """Return the faces that the people of these had before them."""
+    tx.execute(QUERIES["find_older"], {"collection_id": collection_id, "ids": list(ids)})
+    return [row["id"] for row in tx.fetchall()]
+
+
 def list_faces(
     tx: Cursor, collection_id: UUID, *, external_id: str | None, limit: int, offset: int
 ) -> tuple[list[Enrolled], int]:
     """Return a page of the faces, newest first, and how many there are."""
-    tx.execute(
-        QUERIES["list_faces"],
-        {
-            "collection_id": collection_id,
-            "external_id": external_id,
-            "limit": limit,
-            "offset": offset,
-        },
-    )
-    rows = tx.fetchall()
-    return [_enrolled(row) for row in rows], rows[0]["matching"] if rows else 0
+    wanted = {"collection_id": collection_id, "external_id": external_id}
+    rows, total = counted_page(tx, QUERIES["list_faces"], wanted, limit=limit, offset=offset)
+    return [_enrolled(row) for row in rows], total
 
 
 def page_faces(

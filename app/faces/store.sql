@@ -62,6 +62,13 @@ SELECT id FROM faces
  WHERE collection_id = %(collection_id)s AND external_id = %(external_id)s
  ORDER BY created_at DESC, id;
 
+-- name: find_older
+-- Of the people of these faces, the faces that were there before them.
+SELECT older.id
+  FROM faces AS newer JOIN faces AS older USING (collection_id, external_id)
+ WHERE newer.collection_id = %(collection_id)s AND newer.id = ANY (%(ids)s::uuid[])
+   AND older.version < newer.version;
+
 -- name: list_faces
 SELECT id, collection_id, external_id, model_version, quality_score, metadata, created_at,
        count(*) OVER () AS matching

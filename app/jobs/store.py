@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from psycopg2.extras import Json
 
-from app.db import Cursor, load_queries, one
+from app.db import Cursor, counted_page, load_queries, one
 from app.errors import JobNotFound
 from app.jobs.model import Item, ItemStatus, Job, Living, NewItem, NewJob, Result, Written
 from app.jobs.states import NEXT, Event, JobState, moves
@@ -544,7 +544,7 @@ def list_history(
     offset: int,
 ) -> tuple[list[Job], int]:
     """Return a page of the tenant's jobs, single calls among them, and how many there are."""
-    rows, total = _page(
+    rows, total = counted_page(
         tx,
         QUERIES["list_history"],
         {"tenant_id": tenant_id, "dialect": dialect, "states": [str(state) for state in states]},
@@ -570,7 +570,8 @@ def list_batches(
 
     Without those that ended longer than `kept_seconds` ago.
     """
-    tx.execute(
+    rows, total = counted_page(
+        tx,
         QUERIES["list_batches"],
         {
             "tenant_id": tenant_id,
@@ -579,12 +580,11 @@ def list_batches(
             "collection_id": collection_id,
             "states": [str(state) for state in states],
             "kept_seconds": kept_seconds,
-            "limit": limit,
-            "offset": offset,
         },
+        limit=limit,
+        offset=offset,
     )
-    rows = tx.fetchall()
-    return [Job.from_row(row) for row in rows], rows[0]["matching"] if rows else 0
+    return [Job.from_row(row) for row in rows], total
 
 
 def list_ended(tx: Cursor, kind: str, *, seconds: float, limit: int) -> list[Job]:
@@ -610,7 +610,7 @@ def search_worked(
 
     `words` is an ILIKE pattern, looked for at the two `paths` of the payload.
     """
-    return _page(
+    return counted_page(
         tx,
         QUERIES["search_worked"],
         {
@@ -626,19 +626,6 @@ def search_worked(
         limit=limit,
         offset=offset,
     )
-
-
-def _page(
-    tx: Cursor, query: str, wanted: Mapping[str, Any], *, limit: int, offset: int
-) -> tuple[list[dict[str, Any]], int]:
-    """Return a page of rows, each of which says how many there are, and that number."""
-    tx.execute(query, {**wanted, "limit": limit, "offset": offset})
-    rows = [dict(row) for row in tx.fetchall()]
-    if rows or not offset:
-        return rows, rows[0]["matching"] if rows else 0
-    # Behind the last there is no row to say it.
-    _, total = _page(tx, query, wanted, limit=1, offset=0)
-    return [], total
 
 
 def sum_up(tx: Cursor, tenant_id: UUID, dialect: str) -> dict[str, int]:

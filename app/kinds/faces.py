@@ -40,7 +40,7 @@ from app.faces.store import Collection
 from app.jobs import service
 from app.jobs import store as jobs
 from app.jobs.dispatch import FACES, FACES_INTERACTIVE
-from app.jobs.model import Item, Job, NewItem, NewJob, Result
+from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
 from app.jobs.states import JobState
 from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
@@ -403,6 +403,26 @@ def settle(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
         images.release(tx, batch, [0, 1])
     elif results:
         images.release(tx, batch, [result.position for result in results])
+        if job.options.get("on_duplicate") == OnDuplicate.REPLACE:
+            _replace(tx, job, results)
+
+
+def _replace(tx: Cursor, job: Job, results: Sequence[Result]) -> None:
+    """Delete the faces that new ones replace, now that these are told of.
+
+    Not when they come: a face that nobody is told of goes again with its image, and whoever it
+    was would be left without any.
+    """
+    made = [
+        uuid5(job.id, str(result.position))
+        for result in results
+        if result.status is ItemStatus.SUCCEEDED
+    ]
+    if made:
+        # In the order in which they are locked when a face comes.
+        jobs.lock_job(tx, job.id)
+        (collection_id,) = job.options["collection_ids"]
+        collections.replace(tx, UUID(collection_id), made)
 
 
 def settled(resources: Resources, job: Job) -> None:

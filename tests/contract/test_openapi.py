@@ -139,7 +139,7 @@ STATUSES = {
     ("POST", "/api/v1/auth/logout"): {200, 400, 401, 403, 404, 413, 500, 503},
     ("GET", "/api/v1/auth/me"): {200, 401, 403, 404, 500, 503},
     ("POST", "/api/v1/organizations"): {201, 400, 401, 403, 404, 413, 500, 503},
-    ("GET", "/api/v1/organizations"): {200, 401, 403, 404, 500, 503},
+    ("GET", "/api/v1/organizations"): {200, 400, 401, 403, 404, 500, 503},
     ("GET", "/api/v1/organizations/{org_id}"): {200, 401, 403, 404, 429, 500, 503},
     ("POST", "/api/v1/organizations/{org_id}/collections"): {
         201,
@@ -164,7 +164,7 @@ STATUSES = {
         500,
         503,
     },
-    ("GET", "/api/v1/organizations/{org_id}/api-keys"): {200, 401, 403, 404, 429, 500, 503},
+    ("GET", "/api/v1/organizations/{org_id}/api-keys"): {200, 400, 401, 403, 404, 429, 500, 503},
     ("DELETE", "/api/v1/organizations/{org_id}/api-keys/{key_id}"): {
         204,
         401,

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from app.accounts import service as accounts
 from app.errors import DatabaseUnavailable, JobError
 from app.factory import create_app
 from app.jobs import service, store
+from app.jobs.model import Job
 from app.jobs.states import Event, JobState
 from app.kinds import faces
 from tests.faces import people
@@ -165,6 +167,69 @@ def test_a_face_whose_item_never_had_a_result_goes_with_the_job(
     assert left["external_id"] == "employee-000"
     assert data_of(admin.get(f"{BASE}/collections/{collection['id']}"))["face_count"] == 1
     assert images_left(database) == 0
+
+
+def test_whoever_is_replaced_by_a_face_that_nobody_is_told_of_keeps_the_old_one(
+    admin, resources, tenant, collection, place, people
+):
+    def sent_again() -> Job:
+        form = form_of([people["person_a_1"]], ["alice"])
+        made = data_of(post_batch(admin, collection["id"], form), 202)
+        return service.find(resources, tenant.id, "faces", made["job_id"])
+
+    job = sent_again()
+    process, items = begun(resources, job)
+    told = process(items)
+    with resources.db.transaction() as tx:
+        store.save_results(tx, job, told, pass_no=job.pass_no)
+        faces.settle(tx, job, told)
+    (old,) = data_of(admin.get(place))["faces"]
+
+    job = sent_again()
+    process, items = begun(resources, job)
+    process(items)
+    with resources.db.transaction() as tx:
+        store.advance(tx, job.id, Event.FATAL, error=("internal_error", "The worker was killed."))
+    sweep.sweep(resources)
+
+    assert data_of(admin.get(place))["faces"] == [old]
+
+
+def test_a_question_that_is_wrong_is_refused_before_anybody_is_enrolled(admin, place, people):
+    for where, form in (
+        (place, one_image(people["person_a_1"], external_id="alice")),
+        (f"{place}/batch", form_of([people["person_a_1"]])),
+    ):
+        assert_error(admin.post(f"{where}?details=banana", data=form), 400, "BAD_REQUEST")
+
+    assert listed(admin, place) == 0
+
+
+def test_behind_the_last_page_it_is_still_said_how_many_there_are(admin, tenant, collection):
+    data_of(post_batch(admin, collection["id"], form_of([b"x"])), 202)
+    here = f"{BASE}/organizations/{tenant.id}"
+
+    for where in (f"{here}/collections", f"{here}/batch"):
+        assert data_of(admin.get(f"{where}?offset=1000"))["total"] == 1
+
+
+def test_a_field_that_only_a_comparison_has_is_ignored_by_a_batch(admin, collection):
+    form = {**form_of([b"x"], ["alice"]), "source": "hr"}
+
+    assert data_of(post_batch(admin, collection["id"], form), 202)["total"] == 1
+
+
+def test_a_key_that_is_not_listed_with_those_for_faces_is_not_ended_with_them(
+    admin, database, tenant
+):
+    made, _ = accounts.create_key(database, tenant.id, "kyc", ["kyc:read"])
+    place = f"{BASE}/organizations/{tenant.id}/api-keys"
+
+    assert data_of(admin.get(place))["total"] == 0
+    assert_error(admin.delete(f"{place}/{made.id}"), 404, "API_KEY_NOT_FOUND")
+
+    (left,) = accounts.list_keys(database, tenant.id)
+    assert left.revoked_at is None
 
 
 def test_one_request_takes_no_more_room_than_there_is(settings, tenant, database):
