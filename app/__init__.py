@@ -11,6 +11,7 @@
     documents/  Where documents come from, and the text in them. Knows nothing about jobs.
     tagging/    Categories, entities and keyphrases of a text. Knows nothing about jobs.
     faces/      Faces in images, told apart, and the collections they are kept in. Likewise.
+    providers/  What calls of other people's servers share: settings, time limits, trying again.
     accounts/   Tenants, users, keys, and what each may do.
     sample/     A small watchlist and a generator of people, for the demo.
 

@@ -22,8 +22,8 @@ from app.jobs.dispatch import SCREENING, VERIFICATIONS
 from app.jobs.model import Item, Job, Result
 from app.kinds import kyc
 from app.kinds.base import Kind, Process
+from app.providers.backoff import later
 from app.resources import Resources
-from app.tagging.backoff import later
 from app.verifications import store
 from app.verifications.conclusion import conclude
 from app.verifications.findings import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import InvalidConfig, Misconfigured
-from app.provider_settings import NAME, check_keys, read_key, read_object, split_url
+from app.providers.settings import NAME, check_keys, read_key, read_object, split_url
 from app.tagging.config import LOCAL
 
 _VARIABLE = "MUSTER_TAGGING_PROVIDERS"

@@ -22,13 +22,13 @@ import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from app.errors import ItemError, JobError, RateLimited
+from app.providers.backoff import later, pause, retry_after
+from app.providers.timed import Adapter, watched
 from app.tagging import answers
 from app.tagging.answers import MODES, BadAnswer
-from app.tagging.backoff import later, pause, retry_after
 from app.tagging.model import Tag
 from app.tagging.providers import Provider
 from app.tagging.text import Page
-from app.tagging.timed import Adapter, watched
 from app.tagging.words import Words
 
 log = logging.getLogger(__name__)

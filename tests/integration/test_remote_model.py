@@ -10,7 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from app.errors import ItemError, JobError, RateLimited
-from app.tagging import backoff, remote
+from app.providers import backoff
+from app.tagging import remote
 from app.tagging.model import Document
 from app.tagging.providers import Provider
 from app.tagging.remote import Endpoint

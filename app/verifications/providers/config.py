@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.errors import Misconfigured
-from app.provider_settings import NAME, check_keys, read_key, read_object, split_url
+from app.providers.settings import NAME, check_keys, read_key, read_object, split_url
 from app.verifications.providers import words
 
 _VARIABLE = "MUSTER_SCREENING_PROVIDERS"

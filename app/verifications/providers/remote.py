@@ -21,8 +21,8 @@ import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
-from app.tagging.backoff import later, pause, retry_after
-from app.tagging.timed import Adapter, watched
+from app.providers.backoff import later, pause, retry_after
+from app.providers.timed import Adapter, watched
 from app.verifications.findings import PASSING, Answer, Checked, Read
 from app.verifications.providers import generic, yente
 from app.verifications.providers.breaker import Breaker
