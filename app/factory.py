@@ -26,6 +26,7 @@ from app.api import (
     kyc_lists,
     kyc_watchlists,
     openapi,
+    proxies,
     streams,
     tokens,
     verifications,
@@ -33,7 +34,7 @@ from app.api import (
 )
 from app.api.context import attach
 from app.resources import Resources
-from app.settings import Settings
+from app.settings import Settings, parse_networks
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -80,4 +81,6 @@ def _create(settings: Settings) -> Flask:
     tokens.configure(app, settings)
     attach(app, Resources.open(settings))
     errors.register(app)
+    believed = parse_networks(settings.proxies)
+    app.wsgi_app = proxies.wrap(app.wsgi_app, believed)  # type: ignore[assignment, method-assign]  # as Flask's documentation says
     return app

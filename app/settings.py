@@ -135,6 +135,19 @@ def _hosts(text: str) -> str:
     return text
 
 
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return the networks of `10.0.0.0/8 2001:db8::1`, or raise ValueError."""
+    try:
+        return tuple(ipaddress.ip_network(each) for each in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"{error}: name addresses and networks, as 10.0.0.0/8") from None
+
+
+def _networks(text: str) -> str:
+    parse_networks(text)
+    return text
+
+
 def _roots(text: str) -> str:
     for each in text.split(os.pathsep):
         if not Path(each).is_absolute():
@@ -272,6 +285,14 @@ class Settings:
         _seconds(0.05, 10),
         "How long the web waits for Redis before it does without.",
         0.5,
+    )
+
+    proxies: str = _setting(
+        "MUSTER_PROXIES",
+        _networks,
+        "Addresses and networks of your own proxies, as `10.0.0.0/28 2001:db8::1`. X-Forwarded-For,"
+        " -Proto and -Host are believed from them only; without it from nobody.",
+        "",
     )
 
     live_url: str = _setting(
