@@ -25,6 +25,7 @@ from app.api import (
     kyc_exports,
     kyc_lists,
     kyc_watchlists,
+    limits,
     openapi,
     proxies,
     streams,
@@ -65,6 +66,8 @@ def create_live(settings: Settings) -> Flask:
     return app
 
 
+#: Asked by machines all the time, and telling nothing about anybody: not counted.
+_ALWAYS = (health.bp, openapi.bp)
 #: The same routes in both.
 _WATCHED = (job_events.bp, documents_events.bp)
 
@@ -79,7 +82,9 @@ def _create(settings: Settings) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     tokens.configure(app, settings)
-    attach(app, Resources.open(settings))
+    resources = Resources.open(settings)
+    attach(app, resources)
+    limits.attach(app, resources, exempt=_ALWAYS)
     errors.register(app)
     believed = parse_networks(settings.proxies)
     app.wsgi_app = proxies.wrap(app.wsgi_app, believed)  # type: ignore[assignment, method-assign]  # as Flask's documentation says

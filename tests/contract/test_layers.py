@@ -42,6 +42,8 @@ DOORS = {
     "flask": ("app/api/", "app/factory.py", "app/live/"),
     "gevent": ("app/live/",),
     "wsproto": ("app/live/websocket.py",),
+    "flask_limiter": ("app/api/limits.py",),
+    "limits": ("app/api/limits.py", "app/api/counters.py"),
     "flask_jwt_extended": ("app/api/tokens.py",),
     "jwt": ("app/api/tokens.py",),
     "werkzeug": ("app/api/",),
@@ -53,6 +55,7 @@ DOORS = {
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
         *("app/api/health.py", "app/api/rates.py", "workers/tasks.py"),
+        *("app/api/counters.py", "app/broker_check.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
     "psycopg2": (
