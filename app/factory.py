@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import logs
+from app import broker_check, logs
 from app.api import (
     documents,
     documents_auth,
@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings is None:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
+        broker_check.at_start(settings)
     app = _create(settings)
     dialect_a = (
         *(kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp),

@@ -28,7 +28,17 @@ LAYERS = (
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
-    *("errors", "logs", "db", "migrate", "resources", "settings", "provider_settings", "version"),
+    *(
+        "broker_check",
+        "errors",
+        "logs",
+        "db",
+        "migrate",
+        "resources",
+        "settings",
+        "provider_settings",
+        "version",
+    ),
 }
 #: Whole programs, which put the parts together.
 PROGRAMS = {
