@@ -136,11 +136,14 @@ def _hosts(text: str) -> str:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Return the networks of `10.0.0.0/8 2001:db8::1`, or raise ValueError."""
+    """Return the networks of `10.0.0.0/28 2001:db8::1`, or raise ValueError."""
     try:
-        return tuple(ipaddress.ip_network(each) for each in text.replace(",", " ").split())
+        networks = tuple(ipaddress.ip_network(each) for each in text.replace(",", " ").split())
     except ValueError as error:
-        raise ValueError(f"{error}: name addresses and networks, as 10.0.0.0/8") from None
+        raise ValueError(f"{error}; name addresses and networks, as 10.0.0.0/28") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("a network of everybody would let everybody be anybody")
+    return networks
 
 
 def _networks(text: str) -> str:

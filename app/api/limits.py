@@ -8,6 +8,7 @@ stands a keyed digest of it.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ def attach(app: Flask, opened: Resources, exempt: tuple[Blueprint, ...]) -> None
         request_identifier=lambda: request.endpoint or "nothing",
     )
     limiter.init_app(app)
+    # A line for each refusal would be as many as whoever is refused likes.
+    limiter.logger.setLevel(logging.WARNING)
     for blueprint in exempt:
         limiter.exempt(blueprint)
     app.extensions[_EXTENSION] = limiter

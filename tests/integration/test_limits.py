@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import requests
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
+from app import embedded
 from app.accounts import passwords
 from app.accounts import service as accounts
 from app.accounts.keys import FACES_KEY
@@ -24,6 +28,7 @@ from app.accounts.model import PERMISSIONS, Role
 from app.api import auth, tokens
 from app.factory import create_app
 from app.settings import Settings
+from tests.integration.conftest import ROOT, until
 
 pytestmark = pytest.mark.integration
 
@@ -398,6 +403,56 @@ class TestBehindProxies:
         answer = client.get("/v1/jobs", headers={"X-Forwarded-For": claimed}, **at(peer))
 
         assert answer.status_code == status
+
+    def test_gunicorn_believes_nobody_of_itself(self, tmp_path, monkeypatch):
+        """It would take X-Forwarded-Proto from this machine, or from where its variable says."""
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+        (tmp_path / "echo.py").write_text(ECHO)
+        port, log = embedded.free_port(), tmp_path / "log"
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--no-control-socket",
+                "--bind",
+                f"127.0.0.1:{port}",
+            ),
+            *("--worker-class", "app.api.server.Worker", "--pythonpath", str(tmp_path), "echo:app"),
+        ]
+        claims = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1, 203.0.113.7"}
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        try:
+            until(lambda: b"Booting worker" in log.read_bytes(), 30, lambda: log.read_text())
+
+            def ask(path: str) -> str:
+                return requests.get(
+                    f"http://127.0.0.1:{port}{path}", headers=claims, timeout=30
+                ).text
+
+            assert ask("/plain") == "http 127.0.0.1"
+            assert ask("/believing") == "https 203.0.113.7"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+#: Says by which scheme and from where a request came, and for one path as our proxies say.
+ECHO = """
+from app.api.proxies import wrap
+from app.settings import parse_networks
+
+def plain(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['wsgi.url_scheme']} {environ['REMOTE_ADDR']}".encode()]
+
+believing = wrap(plain, parse_networks("127.0.0.1"))
+
+def app(environ, start_response):
+    chosen = believing if environ["PATH_INFO"] == "/believing" else plain
+    return chosen(environ, start_response)
+"""
 
 
 class TestWithoutRedis:

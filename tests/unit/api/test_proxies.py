@@ -78,13 +78,19 @@ def test_who_is_named_by_no_setting_is_believed_by_nobody():
     assert (told["wsgi.url_scheme"], told["HTTP_HOST"]) == ("http", "inside:8000")
 
 
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "10.0.0.1 ::/0", "10.0.0.1/8", "*", "proxy.intern"])
+def test_everybody_or_nobody_in_particular_is_no_proxy(text):
+    with pytest.raises(ValueError, match=r"everybody|network"):
+        parse_networks(text)
+
+
 def test_a_chain_without_an_end_is_not_followed_to_it():
     assert address("10.0.0.1", ",".join(["10.0.1.7"] * 50_000)) == "10.0.1.7"
 
 
 @pytest.mark.parametrize("peer", ["", "unix:", "garbage", None])
 def test_a_peer_without_an_address_is_nobody_we_know(peer):
-    told = seen(peer, parse_networks("0.0.0.0/0 ::/0"), **{"for": "198.51.100.1"})
+    told = seen(peer, parse_networks("0.0.0.0/1 128.0.0.0/1 ::/1"), **{"for": "198.51.100.1"})
 
     assert told["REMOTE_ADDR"] == peer
 
