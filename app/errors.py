@@ -349,7 +349,7 @@ class QuotaExceeded(TooManyRequests):
 
 
 class RateExceeded(TooManyRequests):
-    """Likewise, of requests in a minute."""
+    """Of a limit in time. Carries `retry_after`, and `violated_policies`, the names of limits."""
 
     code = "rate_limit_exceeded"
 

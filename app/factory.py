@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app import logs
+from app import broker_check, logs
 from app.api import (
     documents,
     documents_auth,
@@ -25,8 +25,10 @@ from app.api import (
     kyc_exports,
     kyc_lists,
     kyc_watchlists,
+    limits,
     metrics,
     openapi,
+    proxies,
     streams,
     tokens,
     verifications,
@@ -34,7 +36,7 @@ from app.api import (
 )
 from app.api.context import attach
 from app.resources import Resources
-from app.settings import Settings
+from app.settings import Settings, parse_networks
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -42,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings is None:
         settings = Settings.from_env()
         logs.configure(settings.log_level)
+        broker_check.at_start(settings)
     app = _create(settings)
     dialect_a = (
         *(kyc_auth.bp, kyc.bp, kyc_lists.bp, kyc_exclusions.bp, kyc_watchlists.bp),
@@ -65,6 +68,8 @@ def create_live(settings: Settings) -> Flask:
     return app
 
 
+#: Asked by machines all the time, and telling nothing about anybody: not counted.
+_ALWAYS = (health.bp, metrics.bp, openapi.bp)
 #: The same routes in both.
 _WATCHED = (job_events.bp, documents_events.bp)
 
@@ -79,6 +84,10 @@ def _create(settings: Settings) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     tokens.configure(app, settings)
-    attach(app, Resources.open(settings))
+    resources = Resources.open(settings)
+    attach(app, resources)
+    limits.attach(app, resources, exempt=_ALWAYS)
     errors.register(app)
+    believed = parse_networks(settings.proxies)
+    app.wsgi_app = proxies.wrap(app.wsgi_app, believed)  # type: ignore[assignment, method-assign]  # as Flask's documentation says
     return app

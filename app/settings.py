@@ -135,6 +135,40 @@ def _hosts(text: str) -> str:
     return text
 
 
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return the networks of `10.0.0.0/28 2001:db8::1`, or raise ValueError."""
+    try:
+        networks = tuple(ipaddress.ip_network(each) for each in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"{error}; name addresses and networks, as 10.0.0.0/28") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("a network of everybody would let everybody be anybody")
+    return networks
+
+
+def _networks(text: str) -> str:
+    parse_networks(text)
+    return text
+
+
+_RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smhd])")
+
+
+def parse_rate(text: str) -> tuple[int, int] | None:
+    """Return how often in how many seconds of `1000/5m`, None of `off`, or raise ValueError."""
+    if text == "off":
+        return None
+    parts = _RATE.fullmatch(text)
+    if parts is None:
+        raise ValueError("must be how often in what time, such as 1000/5m, or off")
+    return int(parts[1]), int(parts[2] or 1) * int(_UNITS[parts[3]])
+
+
+def _rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
 def _roots(text: str) -> str:
     for each in text.split(os.pathsep):
         if not Path(each).is_absolute():
@@ -279,6 +313,41 @@ class Settings:
         _seconds(0.05, 10),
         "How long the web waits for Redis before it does without.",
         0.5,
+    )
+
+    rate_address: str = _setting(
+        "MUSTER_RATE_ADDRESS",
+        _rate,
+        "Requests from one address (of IPv6: one /64), with or without a token, as `1000/5m`; more"
+        " are answered 429. `off` for none.",
+        "1000/5m",
+    )
+    rate_tenant: str = _setting(
+        "MUSTER_RATE_TENANT",
+        _rate,
+        "Requests of one tenant, from wherever; `off` for none.",
+        "10000/5m",
+    )
+    rate_failures: str = _setting(
+        "MUSTER_RATE_FAILURES",
+        _rate,
+        "Wrong keys, tokens and passwords from one address. More are answered 429; whoever shows a"
+        " right key is let in all the same. `off` for none.",
+        "100/5m",
+    )
+    rate_logins: str = _setting(
+        "MUSTER_RATE_LOGINS",
+        _rate,
+        "Wrong passwords for one account from one address, and ten times as many from addresses"
+        " where nobody has signed in to it of late. `off` for none.",
+        "10/5m",
+    )
+    proxies: str = _setting(
+        "MUSTER_PROXIES",
+        _networks,
+        "Addresses and networks of your own proxies, as `10.0.0.0/28 2001:db8::1`. X-Forwarded-For,"
+        " -Proto and -Host are believed from them only; without it from nobody.",
+        "",
     )
 
     live_url: str = _setting(
@@ -665,6 +734,12 @@ class Settings:
         """Return settings with the defaults for all that is not given: for tests and tools."""
         defaults = {f.name: f.metadata["default"] for f in dataclasses.fields(cls)}
         return cls(**{**defaults, **given})
+
+
+#: Without any limit on requests: for tests, benchmarks and the demo.
+UNLIMITED: Mapping[str, str] = dict.fromkeys(
+    ("rate_address", "rate_tenant", "rate_failures", "rate_logins"), "off"
+)
 
 
 def read_secret(variable: str) -> str:

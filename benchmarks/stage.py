@@ -29,7 +29,7 @@ from app.db import Database
 from app.migrate import migrate
 from app.sample import WATCHLIST
 from app.screening.lists.load import load_list
-from app.settings import Settings
+from app.settings import UNLIMITED, Settings
 from benchmarks.figure import Skipped
 from devtools import procfile
 from devtools.guard import Guard, note
@@ -230,6 +230,8 @@ def staged(*, say: Callable[[str], None]) -> Iterator[Stage]:
             jwt_secret=secrets.token_urlsafe(48),
             environment="development",
             index_dir=folder / "index",
+            # What is measured is how fast it could be.
+            **UNLIMITED,
         )
         stage.db = Database(started_postgres.url, name="benchmarks")
         stage.redis = redis.Redis.from_url(started_valkey.url)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app import embedded
+from app.settings import UNLIMITED
 from devtools import environment, procfile, state
 from devtools.supervisor import ProgramFailed, Supervisor
 
@@ -140,6 +141,12 @@ def _environment(plan: Plan, urls: Mapping[str, str]) -> tuple[dict[str, str], d
         "MUSTER_BEAT_SCHEDULE": str(plan.work / "schedule"),
         # On one machine nobody is helped by a slow goodbye; chunks are handed back.
         "MUSTER_WORKER_GRACE_SECONDS": "1",
+        # A demo asks from one address, as fast as it can.
+        **(
+            {}
+            if plan.durable
+            else {f"MUSTER_{name.upper()}": off for name, off in UNLIMITED.items()}
+        ),
         **(
             {"MUSTER_LIVE_URL": f"http://127.0.0.1:{ports['LIVE_PORT']}"}
             if "live" in plan.programs

@@ -21,7 +21,7 @@ from app.db import Database
 from app.resources import Resources
 from app.screening.compiled import cache
 from app.screening.index import can_compile
-from app.settings import Settings
+from app.settings import UNLIMITED, Settings
 from tests import servers as test_servers
 from tests.servers import Servers
 
@@ -72,6 +72,8 @@ def settings(servers, tmp_path_factory) -> Settings:
         jwt_secret=secrets.token_urlsafe(48),
         environment="development",
         index_dir=tmp_path_factory.mktemp("index"),
+        # Most tests ask from one address as fast as they can.
+        **UNLIMITED,
     )
 
 

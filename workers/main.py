@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.signals import celeryd_after_setup, setup_logging, worker_process_init
 
-from app import logs
+from app import broker_check, logs
 from app.errors import AppError
 from app.jobs.dispatch import SCREENING
 from app.kinds import KINDS
@@ -32,6 +32,7 @@ def _configure_logs(**_: Any) -> None:
 
 @celeryd_after_setup.connect
 def _note_queues(instance: Any, **_: Any) -> None:
+    broker_check.at_start(resources.settings)
     _served.update(instance.app.amqp.queues.consume_from)
     for kind in KINDS.values():
         if kind.queues & _served:

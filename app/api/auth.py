@@ -15,7 +15,7 @@ from flask import g, request
 from app.accounts import service as accounts
 from app.accounts.keys import PREFIXES
 from app.accounts.model import Caller
-from app.api import tokens
+from app.api import attempts, limits, tokens
 from app.api.context import resources
 from app.errors import Forbidden, InvalidToken, MissingToken
 
@@ -43,7 +43,9 @@ def requires(
     def decorate(route: Callable[P, R]) -> Callable[P, R]:
         @wraps(route)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            caller = (by or identify)()
+            with attempts.of_token():
+                caller = (by or identify)()
+            limits.count(caller)
             if unless is None or not unless(caller):
                 allow(caller, permission)
             g.caller, g.permission = caller, permission

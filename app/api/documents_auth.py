@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify
 from app.accounts import service as accounts
 from app.accounts import sessions
 from app.accounts.model import Login, User
-from app.api import tokens
+from app.api import attempts, tokens
 from app.api.auth import requires
 from app.api.context import caller, resources
 from app.api.documents_body import load, load_optional
@@ -49,9 +49,9 @@ def register() -> tuple[Response, HTTPStatus]:
 def login() -> Response:
     """Exchange an email and a password for tokens."""
     given = load(_LOGIN)
-    return _signed_in(
-        accounts.authenticate_password(resources().db, given["email"], given["password"])
-    )
+    with attempts.of_password(given["email"]):
+        found = accounts.authenticate_password(resources().db, given["email"], given["password"])
+    return _signed_in(found)
 
 
 @bp.post("/refresh")
@@ -59,7 +59,8 @@ def refresh() -> Response:
     """Exchange a refresh token for new tokens; it is good for one use."""
     given = load(_REFRESH)
     seconds = resources().settings.refresh_token_seconds
-    login, token = sessions.renew(resources().db, given["refresh_token"], seconds=seconds)
+    with attempts.of_token():
+        login, token = sessions.renew(resources().db, given["refresh_token"], seconds=seconds)
     return _no_store(jsonify(_tokens(login, token)))
 
 

@@ -43,6 +43,7 @@ _DETAILS: Mapping[str, str] = {
     "job_not_found": "Job not found",
     "payload_too_large": "Request too large",
     "internal_error": "Internal server error",
+    "rate_limit_exceeded": "Too many requests",
     "method_not_allowed": "Method Not Allowed",
     "job_exists": "Job ID already exists",
 }

@@ -129,8 +129,9 @@ def _headers(response: Response, failure: Failure) -> Response:
 
 def problem(failure: Failure) -> Response:
     """RFC 9457, for every path that belongs to no dialect."""
+    code = _PROBLEMS.get(failure.code, failure.code)
     body = {
-        "type": f"urn:muster:problem:{failure.code.replace('_', '-')}",
+        "type": f"urn:muster:problem:{code.replace('_', '-')}",
         "title": failure.status.phrase,
         "status": int(failure.status),
         "detail": failure.message,
@@ -144,5 +145,6 @@ def problem(failure: Failure) -> Response:
     return response
 
 
-#: What a problem calls what the error carries.
-_MEMBERS = {"state": "current_status"}
+#: What a problem calls what the error carries, and the words of the draft on rate limits.
+_MEMBERS = {"state": "current_status", "violated_policies": "violated-policies"}
+_PROBLEMS = {errors.RateExceeded.code: errors.QuotaExceeded.code}

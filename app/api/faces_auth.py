@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from app.accounts import service as accounts
 from app.accounts import sessions
 from app.accounts.model import Login, User
-from app.api import faces_access, faces_render, tokens
+from app.api import attempts, faces_access, faces_render, tokens
 from app.api.auth import requires
 from app.api.context import resources
 from app.api.documents_body import load, load_optional
@@ -46,9 +46,10 @@ def register() -> Response:
 def login() -> Response:
     """Exchange an email and a password for tokens."""
     given = load(_SIGN_IN)
-    found = accounts.authenticate_password(
-        resources().db, given["email"], given["password"], given["organization_id"]
-    )
+    with attempts.of_password(given["email"]):
+        found = accounts.authenticate_password(
+            resources().db, given["email"], given["password"], given["organization_id"]
+        )
     return _signed_in(found, HTTPStatus.OK)
 
 
@@ -57,7 +58,8 @@ def refresh() -> Response:
     """Exchange a refresh token for new tokens; it is good for one use."""
     given = load(_REFRESH)
     seconds = resources().settings.refresh_token_seconds
-    found, token = sessions.renew(resources().db, given["refresh_token"], seconds=seconds)
+    with attempts.of_token():
+        found, token = sessions.renew(resources().db, given["refresh_token"], seconds=seconds)
     return _no_store(faces_render.ok({"tokens": _tokens(found, token)}))
 
 

@@ -39,7 +39,7 @@ def identify(collection_id: str) -> Response:
 @requires("face:read")
 def search() -> Response:
     """Find the faces of several collections that are like the one in an image."""
-    faces_access.counted()
+    caller()
     with rates.in_progress(rates.idempotency_key()), received(1) as form:
         return _identified(form, _wanted(form))
 
@@ -69,7 +69,7 @@ def verify(collection_id: str) -> Response:
 @requires("face:read")
 def compare() -> Response:
     """Say whether two images are of one person. Nothing of either is kept."""
-    faces_access.counted()
+    caller()
     with rates.in_progress(rates.idempotency_key()), received(2, are_two=True) as form:
         sent = require_images(form, 2)
         threshold = threshold_of(form, default=resources().settings.face_verify_threshold)

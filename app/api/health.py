@@ -10,7 +10,7 @@ import redis
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from app import migrate
+from app import broker_check, migrate
 from app.api import streams
 from app.api.context import resources
 from app.errors import DatabaseUnavailable
@@ -63,7 +63,8 @@ def _database() -> dict[str, Any]:
 
 def _broker() -> dict[str, Any]:
     try:
-        resources().redis.ping()
+        found = broker_check.look(resources().redis)
     except redis.RedisError:
         return {"status": "unavailable"}
-    return {"status": "ok"}
+    risks = [each.says for each in found if each.is_risk]
+    return {"status": "at_risk", "problems": risks} if risks else {"status": "ok"}

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from app.accounts import service as accounts
 from app.accounts.model import Login
-from app.api import tokens
+from app.api import attempts, tokens
 from app.api.body import read_json
 from app.api.context import resources
 from app.api.kyc_entities import load
@@ -27,9 +27,12 @@ def token() -> Response:
     given = _read()
     db = resources().db
     if "refresh_token" in given:
-        tenant_id, uid = tokens.read_refresh(given["refresh_token"])
+        with attempts.of_token():
+            tenant_id, uid = tokens.read_refresh(given["refresh_token"])
         return _answer(accounts.get_login(db, UUID(uid), tenant_id))
-    return _answer(accounts.authenticate_password(db, given["email"], given["password"]))
+    with attempts.of_password(given["email"]):
+        login = accounts.authenticate_password(db, given["email"], given["password"])
+    return _answer(login)
 
 
 def _read() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from flask import Response
 
 from app.api.context import request_id
 from app.api.errors import Failure
+from app.errors import RateExceeded
 from app.jobs.progress import Snapshot, expected_end
 from app.jobs.states import JobState
 
@@ -73,6 +74,8 @@ TITLES: Mapping[str, str] = {
 
 def error(failure: Failure) -> Response:
     """The flat error of dialect A."""
+    if isinstance(failure.error, RateExceeded):
+        return _too_often(failure)
     details = dict(failure.details)
     body: dict[str, Any] = {
         "status": "error",
@@ -92,6 +95,16 @@ def error(failure: Failure) -> Response:
             challenge += ', error="invalid_token"'
         response.headers["WWW-Authenticate"] = challenge
     return response
+
+
+def _too_often(failure: Failure) -> Response:
+    """The one error whose body is known of the original: three members, and no more."""
+    body = {
+        "error": "Rate limit exceeded",
+        "message": failure.message,
+        "retry_after": failure.details["retry_after"],
+    }
+    return Response(json.dumps(body), failure.status, mimetype="application/json")
 
 
 def job(snapshot: Snapshot, now: datetime) -> dict[str, Any]:

@@ -150,8 +150,8 @@ _SAYS = {
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
     HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
-    HTTPStatus.TOO_MANY_REQUESTS: "More than the caller may have or ask for, for now; of a run, one"
-    " is in flight: poll that one.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too often, or more than the caller may have, for now: wait for"
+    " Retry-After; of a run, one is in flight: poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours; quote the request_id.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again after Retry-After.",
@@ -166,6 +166,27 @@ _NO_DOCUMENT = (
 #: Nothing stands behind these that could fail, or its failing is what they tell.
 _READY = frozenset({"health.readyz", "health.status"})
 _PLAIN = frozenset({"health.healthz", "health.health", *_READY, "openapi.show"})
+
+
+#: What every counted answer says of the limits, while Redis counts.
+_RATES: dict[str, Shape] = {
+    "RateLimit-Policy": {
+        "schema": TEXT,
+        "description": "The limits: q requests in w seconds, written as in"
+        " draft-ietf-httpapi-ratelimit-headers.",
+        "example": '"address";q=1000;w=300, "tenant";q=10000;w=300',
+    },
+    "RateLimit": {
+        "schema": TEXT,
+        "description": "Of each limit, r requests are left for the next t seconds.",
+        "example": '"address";r=997;t=284, "tenant";r=9991;t=284',
+    },
+}
+_RATES_OF_A: dict[str, Shape] = {
+    "X-RateLimit-Limit": {"schema": WHOLE, "description": "Of the limit that is nearest."},
+    "X-RateLimit-Remaining": {"schema": WHOLE, "description": "What is left of it."},
+    "X-RateLimit-Reset": {"schema": WHOLE, "description": "When it begins anew: epoch seconds."},
+}
 
 
 @bp.get("/openapi.json")
@@ -207,6 +228,8 @@ def document(app: Flask) -> dict[str, Any]:
         *openapi_verifications.SCHEMAS,
     ):
         spec.components.schema(name, schema=schema)
+    for name, header in (_RATES | _RATES_OF_A).items():
+        spec.components.header(name, header)
     spec.components.schema("Submission", _submission())
     spec.components.schema("SingleCheck", {"allOf": [ref("Entity"), ref("CheckOptions")]})
     spec.components.schema("OpenApi", {"type": "object"})
@@ -300,6 +323,9 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:
         found |= {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
+        # Prometheus comes all the time, and is not counted.
+        if rule.endpoint != "metrics.show":
+            found.add(HTTPStatus.TOO_MANY_REQUESTS)
     return sorted(found)
 
 
@@ -316,11 +342,24 @@ def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
                 for prefix, known in _ERRORS.items()
                 if f"{rule.rule}/".startswith(prefix + "/")
             ),
-            (JSON, "Error"),
+            (JSON, "TooOften" if status is HTTPStatus.TOO_MANY_REQUESTS else "Error"),
         )
         content = {media: {"schema": ref(shape)}}
     response: Shape = {"description": _SAYS[status], "content": content}
-    if status is HTTPStatus.SERVICE_UNAVAILABLE and rule.endpoint not in _PLAIN:
-        says = "Seconds to wait before the next try."
-        response["headers"] = {"Retry-After": {"schema": WHOLE, "description": says}}
+    headers = _headers(rule, status)
+    if headers:
+        response["headers"] = headers
     return response
+
+
+def _headers(rule: Rule, status: HTTPStatus) -> Shape:
+    if rule.endpoint in _PLAIN:
+        return {}
+    headers: Shape = {}
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+        says = "Seconds to wait before the next try."
+        headers["Retry-After"] = {"schema": WHOLE, "description": says}
+    if status is HTTPStatus.TOO_MANY_REQUESTS or status < HTTPStatus.MULTIPLE_CHOICES:
+        names = [*_RATES, *(_RATES_OF_A if rule.rule.startswith(("/kyc", "/exports")) else ())]
+        headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return headers

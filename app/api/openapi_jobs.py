@@ -191,11 +191,16 @@ SHAPES: dict[str, Shape] = {
                 "description": "Of validation-error.",
             },
             "max_bytes": {**WHOLE, "description": "Of payload-too-large."},
+            "retry_after": {**WHOLE, "description": "Of quota-exceeded: seconds."},
+            "violated-policies": {
+                **list_of(TEXT),
+                "description": "Of quota-exceeded: names in RateLimit-Policy.",
+            },
             "request_id": TEXT,
         },
         optional=(
             *("current_status", "allowed_actions", "required_permission", "errors"),
-            "max_bytes",
+            *("max_bytes", "retry_after", "violated-policies"),
         ),
         says="RFC 9457.",
     ),

@@ -403,6 +403,9 @@ SHAPES: dict[str, Shape] = {
             "permissions": _list(TEXT),
         }
     ),
+    "TooOften": _object(
+        {"error": {"const": "Rate limit exceeded"}, "message": TEXT, "retry_after": WHOLE}
+    ),
     "Error": _object(
         {
             "status": {"const": "error"},

@@ -1,45 +1,22 @@
-"""How often a key may be used, counted in Redis by the minute. Without Redis nothing is refused."""
+"""The idempotency keys of requests, which Redis keeps apart. Without Redis nothing is refused."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import redis
 from flask import request
 
-from app.accounts.model import Caller
 from app.api.context import caller, resources
-from app.errors import InvalidParameter, RateExceeded, RequestInProgress
-
-_MINUTE = 60
+from app.errors import InvalidParameter, RequestInProgress
 
 #: A request that takes longer than this has been lost.
 _IN_PROGRESS_SECONDS = 600
 
 _KEY = re.compile(r"\A[\x20-\x7e]{1,255}\Z")
-
-
-def count(who: Caller) -> None:
-    """Count one request. Raises RateExceeded if the key was used too often in this minute."""
-    if who.rate_limit_rpm is None or resources().progress.is_away:
-        return
-    now = time.time()
-    name = f"rate:{who.uid}:{int(now // _MINUTE)}"
-    try:
-        used = int(resources().redis.incr(name))
-        if used == 1:
-            resources().redis.expire(name, 2 * _MINUTE)
-    except redis.RedisError:
-        return
-    if used > who.rate_limit_rpm:
-        raise RateExceeded(
-            f"This API key may be used {who.rate_limit_rpm:,} times a minute.",
-            retry_after=max(1, _MINUTE - int(now % _MINUTE)),
-        )
 
 
 def idempotency_key() -> str | None:

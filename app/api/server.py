@@ -31,6 +31,13 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # untyped, as above
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # gunicorn believes X-Forwarded-Proto of whoever is on this machine, or on its socket. Here
+        # that is for app/api/proxies.py to say, by MUSTER_PROXIES.
+        self.cfg.set("forwarded_allow_ips", "")
+        self.cfg.set("secure_scheme_headers", {})
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Say that the request cannot be read, and nothing of what it held."""
         status = next(_STATUS[cls] for cls in type(exc).__mro__ if cls in _STATUS)

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RoutingException, Rule
 
 from app.api.errors import RETRY_SECONDS, Failure
+from app.errors import RateExceeded
 from app.jobs.states import JobState
 from app.verifications.model import AuditEntry, Counted, Run, Screening, Verification
 from app.verifications.subjects import name_of
@@ -54,6 +55,7 @@ ERROR_TYPES: Mapping[HTTPStatus, str] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "service_unavailable",
 }
 _INTERNAL = "internal_error"
+_RATE_LIMITED = "rate_limited"
 
 #: Details of one answer at the most.
 _PROBLEMS = 100
@@ -127,7 +129,8 @@ def _details(failure: Failure) -> list[dict[str, Any]]:
     if "conflicting_run" in failure.details:
         message = "Poll the job in conflictingJobId instead."
         return [{"message": message, "code": failure.code, "path": ["type"]}]
-    return [{"message": failure.message, "code": failure.code, "path": []}]
+    code = _RATE_LIMITED if isinstance(failure.error, RateExceeded) else failure.code
+    return [{"message": failure.message, "code": code, "path": []}]
 
 
 def _is_fetched() -> bool:

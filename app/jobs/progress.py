@@ -136,7 +136,7 @@ class Progress:
                 ],
             )
         except redis.RedisError as error:
-            self._rest(error)
+            self.rest(error)
             return False
         return True
 
@@ -147,7 +147,7 @@ class Progress:
         try:
             text = self._client.hget(_key(tenant_id, dialect, external_id), "job")
         except redis.RedisError as error:
-            self._rest(error)
+            self.rest(error)
             return None
         try:
             return Snapshot.from_json(text) if text else None
@@ -161,14 +161,15 @@ class Progress:
             try:
                 self._client.delete(_key(tenant_id, dialect, external_id))
             except redis.RedisError as error:
-                self._rest(error)
+                self.rest(error)
 
     @property
     def is_away(self) -> bool:
         """Redis did not answer a moment ago."""
         return time.monotonic() < self._resting_until
 
-    def _rest(self, error: redis.RedisError) -> None:
+    def rest(self, error: redis.RedisError) -> None:
+        """Do without Redis for a moment: it did not answer."""
         self._resting_until = time.monotonic() + _REST_SECONDS
         log.warning("progress.unavailable", extra={"reason": type(error).__name__})
 

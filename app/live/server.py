@@ -14,13 +14,13 @@ from flask import Flask
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from app.api import streams
+from app.api import proxies, streams
 from app.factory import create_live
 from app.live.hub import Hub
 from app.live.sse import SseStreams
 from app.live.websocket import PREFIX, DocumentsSocket
 from app.resources import Resources
-from app.settings import Settings
+from app.settings import Settings, parse_networks
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,7 @@ class Server:
         longest = float(settings.access_token_seconds)
         heartbeat = settings.live_heartbeat_seconds
         streams.attach(self._app, SseStreams(self.hub, heartbeat=heartbeat, longest=longest))
+        self._proxies = parse_networks(settings.proxies)
         self._socket = DocumentsSocket(
             self._app, self.hub, keepalive=_KEEPALIVES * heartbeat, longest=longest
         )
@@ -143,6 +144,7 @@ class Server:
     def _serve(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        proxies.correct(environ, self._proxies)
         is_handshake = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         if (
             is_handshake

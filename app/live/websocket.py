@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Flask
+from flask import Flask, request
 from gevent import Timeout
 from gevent.event import Event as Flag
 from wsproto import ConnectionType, WSConnection
@@ -28,13 +28,14 @@ from wsproto.events import (
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError
 
-from app.api import auth, streams
+from app.api import attempts, auth, limits, streams
 from app.api.documents_events import PERMISSION, WORDING, find
 from app.errors import (
     AppError,
     Forbidden,
     InvalidParameter,
     JobNotFound,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -52,6 +53,7 @@ _REFUSED: Mapping[type[AppError], tuple[str, int]] = {
     Forbidden: ("Not allowed", CloseReason.POLICY_VIOLATION),
     JobNotFound: ("Job not found", CloseReason.POLICY_VIOLATION),
     InvalidParameter: ("after must be the seq of a message", CloseReason.POLICY_VIOLATION),
+    TooManyRequests: ("Too many requests", CloseReason.TRY_AGAIN_LATER),
     Unavailable: ("Try again in a moment", CloseReason.TRY_AGAIN_LATER),
 }
 
@@ -82,7 +84,7 @@ class DocumentsSocket:
         )
         try:
             try:
-                with self._app.app_context():
+                with self._app.request_context(dict(environ)):
                     job, after = self._admit(job_id, environ)
             except AppError as error:
                 said, code = _refusal(error)
@@ -100,7 +102,10 @@ class DocumentsSocket:
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             token = query.get("token", [""])[-1]
-        caller = auth.whose(token.strip(), environ.get("REMOTE_ADDR"))
+        limits.count_address()
+        with attempts.of_token():
+            caller = auth.whose(token.strip(), request.remote_addr)
+        limits.count(caller)
         auth.allow(caller, PERMISSION)
         if not job_id:
             raise JobNotFound("No id was given.")

@@ -28,7 +28,8 @@ LAYERS = (
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
-    *("errors", "logs", "db", "migrate", "resources", "settings", "providers", "version"),
+    *("broker_check", "errors", "logs", "db", "migrate", "resources", "settings"),
+    *("providers", "version"),
 }
 #: Whole programs, which put the parts together.
 PROGRAMS = {
@@ -42,6 +43,8 @@ DOORS = {
     "flask": ("app/api/", "app/factory.py", "app/live/"),
     "gevent": ("app/live/",),
     "wsproto": ("app/live/websocket.py",),
+    "flask_limiter": ("app/api/limits.py",),
+    "limits": ("app/api/limits.py", "app/api/counters.py"),
     "flask_jwt_extended": ("app/api/tokens.py",),
     "jwt": ("app/api/tokens.py",),
     "werkzeug": ("app/api/",),
@@ -53,7 +56,7 @@ DOORS = {
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
         *("app/api/health.py", "app/api/metrics.py", "app/api/rates.py"),
-        "workers/tasks.py",
+        *("app/api/counters.py", "app/broker_check.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
     "prometheus_client": ("app/api/metrics.py",),

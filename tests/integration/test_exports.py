@@ -8,6 +8,7 @@ import hmac
 import io
 import re
 import time
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ from app.api import tokens
 from app.api.exports import links, pdf
 from app.api.exports.links import Export
 from app.errors import NotAcceptable
+from app.factory import create_app
 from tests.kyc import CLEAR, LISTED, NOT_LOADED, assert_flat, ended, house_list, screener, waiting
 
 __all__ = ["house_list", "screener", "waiting"]
@@ -51,6 +53,22 @@ def follow(web, url: str):
     """Without a token, as whoever was given the link does."""
     parts = urlsplit(url)
     return web.test_client().get(parts.path, query_string=parts.query)
+
+
+def test_behind_a_proxy_that_is_named_a_link_leads_back_through_it(client, settings, job_id):
+    claims = {
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "api.example.org",
+    }
+
+    def leads_to(proxies: str) -> str:
+        behind = create_app(replace(settings, proxies=proxies)).test_client()
+        behind.environ_base |= client.environ_base
+        return behind.get(f"/exports/{job_id}?format=json", headers=claims).json["presigned_url"]
+
+    assert leads_to("127.0.0.1").startswith("https://api.example.org/exports/download/")
+    assert leads_to("10.0.0.1").startswith("http://localhost/exports/download/")
 
 
 def changed(url: str, **query: str) -> str:

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from app.accounts import service as accounts
 from app.api import tokens
@@ -417,6 +418,46 @@ class TestTheWeb:
     def test_a_token_in_the_address_is_not_for_the_web(self, web, waiting, token):
         answer = web.test_client().get(f"{path(waiting())}?token={token}")
         assert answer.status_code == 401
+
+
+class TestHowOften:
+    def test_a_client_is_held_to_the_same_limits_as_in_the_web(
+        self, live_settings, token, tmp_path
+    ):
+        """As the client behind a proxy: what it claims itself makes it nobody else."""
+        limits = {"rate_address": "6/5m", "rate_failures": "1/5m", "proxies": "127.0.0.1"}
+        with started(replace(live_settings, **limits), tmp_path) as live:
+
+            def ask(client: str, shown: str = token) -> int:
+                headers = {"X-Forwarded-For": f"192.0.2.99, {client}"}
+                return live.get("/v1/jobs/nobody/events", shown, **headers).status_code
+
+            def knock(client: str, shown: str = token) -> tuple[str, int | None]:
+                with connect(
+                    f"ws://127.0.0.1:{live.port}/api/batch/ws/nobody",
+                    additional_headers={
+                        "X-Forwarded-For": f"192.0.2.99, {client}",
+                        "Authorization": f"Bearer {shown}",
+                    },
+                    open_timeout=20,
+                ) as wire:
+                    said = json.loads(wire.recv())["error"]
+                    with pytest.raises(ConnectionClosed):
+                        wire.recv()
+                return said, wire.close_code
+
+            busy = ("Too many requests", 1013)
+            nothing = ("Job not found", 1008)
+            assert [knock("192.0.2.1"), ask("192.0.2.1")] == [nothing, 404]
+            wrong = [knock("192.0.2.1", "sk_nobody"), knock("192.0.2.1", "sk_nobody")]
+            assert wrong == [("Authentication required", 1008), busy]
+            # The right token is heard, until there is nothing left for anybody there.
+            assert [knock("192.0.2.1"), ask("192.0.2.1")] == [nothing, 404]
+            assert [knock("192.0.2.1"), ask("192.0.2.1")] == [busy, 429]
+            assert [knock("192.0.2.2"), ask("192.0.2.2")] == [nothing, 404]
+            assert {
+                requests.get(f"{live.url}/healthz", timeout=10).status_code for _ in range(9)
+            } == {200}
 
 
 def _files(live: Live) -> int:
