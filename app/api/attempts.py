@@ -19,7 +19,7 @@ FAILURES, LOGINS, ACCOUNT = "failures", "logins", "account"
 
 #: Over all addresses, an account may be tried so much oftener than from one.
 _ADDRESSES = 10
-#: An address from which somebody has signed in is not held to what strangers do elsewhere.
+#: How long an address is known from which somebody has signed in.
 _KNOWN_SECONDS = 30 * 86_400
 
 
@@ -39,15 +39,19 @@ def of_password(account: str) -> Iterator[None]:
 
     It is counted before it is looked at, and given back if it was right: a hundred at once are no
     way around. One address cannot shut an account to others: what it may not try any more does not
-    count for the account, whose own count passes over addresses that are known.
+    count for the account. Where somebody has signed in to the account, only what was tried there
+    counts, and not what strangers do elsewhere, nor to others behind the same address.
     """
     rate = parse_rate(resources().settings.rate_logins)
     failures = parse_rate(resources().settings.rate_failures)
     name, here = limits.digest(account.strip().lower()), limits.address()
     pair = f"{name}/{here}"
     counters = limits.counters()
-    counted = [limits.hit(LOGINS, rate, pair), limits.hit(FAILURES, failures, here)]
-    if rate is not None and not counters.is_noted(f"known/{pair}"):
+    is_known = rate is not None and counters.is_noted(f"known/{pair}")
+    counted = [limits.hit(LOGINS, rate, pair)]
+    if not is_known:
+        counted.append(limits.hit(FAILURES, failures, here))
+    if rate is not None and not is_known:
         counted.append(limits.hit(ACCOUNT, (rate[0] * _ADDRESSES, rate[1]), name))
     try:
         yield

@@ -316,8 +316,19 @@ class TestWrongCredentials:
         codes = [sign_in(client, user, PASSWORD) for _ in range(5)]
         codes += [sign_in(client, user, word) for word in ("wrong", PASSWORD, "wrong", PASSWORD)]
 
-        # Two of two failures of the address are used up by then, and the last is not tried.
-        assert codes == [200] * 5 + [401, 200, 401, 429]
+        # Each right one makes good for the wrong one before it.
+        assert codes == [200] * 5 + [401, 200, 401, 200]
+
+    def test_who_signed_in_before_is_not_held_to_what_others_do_behind_the_same_address(
+        self, limited, user
+    ):
+        client = limited(token=None, rate_logins="9/5m", rate_failures="2/5m")
+        assert sign_in(client, user, PASSWORD) == 200
+
+        guesses = [sign_in(client, f"guess{n}@example.com", "wrong") for n in range(4)]
+
+        assert guesses == [401, 401, 429, 429]
+        assert sign_in(client, user, PASSWORD) == 200
 
     @pytest.mark.parametrize("wrong", ["sk_" + "x" * 43, "nonsense", "fr_live_" + "x" * 43])
     def test_who_shows_the_right_key_is_let_in_whatever_others_show(self, limited, token, wrong):
