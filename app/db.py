@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
 
@@ -92,6 +92,9 @@ class Database:
             if time.monotonic() - since < IDLE_SECONDS or _is_alive(connection):
                 return connection
             connection.close()
+            # Nor do the others live, most likely; and behind a pooler that has no connection to
+            # give, each of them would be asked for as long as the pooler lets anybody wait.
+            self._close_idle()
         return psycopg2.connect(
             self._url,
             connect_timeout=3,
@@ -107,10 +110,15 @@ class Database:
         else:
             connection.close()
 
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                connection, _ = self._idle.pop()
+                connection.close()
+
     def close(self) -> None:
         if self._pid == os.getpid():
-            for connection, _ in self._idle:
-                connection.close()
+            self._close_idle()
         self._reset()
 
 

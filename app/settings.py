@@ -777,6 +777,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "MUSTER_VENV": (".venv", "dev.py: an environment to use as it is."),
     "MUSTER_RUN": ("set by dev.py", "dev.py: marks the processes of one run."),
     "MUSTER_SHARED_DATA": ("../shared/data", "tests and benchmarks: real lists, where present."),
+    "MUSTER_TEST_PGBOUNCER": (
+        "none",
+        "tests: reach Postgres through a PgBouncer, whatever is set.",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """Postgres and Valkey for one run of pytest: real, throwaway, in memory where there is room.
 
-The guard of dev.py watches them, so that none outlives pytest, whatever ends it.
+The guard of dev.py watches them, so that none outlives pytest, whatever ends it. With
+MUSTER_TEST_PGBOUNCER=1 all tests reach Postgres through a PgBouncer in transaction mode.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.errors import DatabaseUnavailable
 from app.migrate import migrate
 from devtools.guard import Guard, note
 from devtools.processes import MARKER
+from tests import pgbouncer
 
 TEMPLATE = "muster_template"
 
@@ -35,6 +37,8 @@ class Servers:
     database_url: str
     redis_url: str
     admin_url: str
+    #: What tests reach Postgres through, if not directly.
+    front: Callable[[str], str] = str
 
     def new_database(self, name: str) -> str:
         """Create a database as the migrations leave it, and return its URL."""
@@ -47,7 +51,7 @@ class Servers:
         return self._url(name)
 
     def _url(self, name: str) -> str:
-        return self.admin_url.rpartition("/")[0] + f"/{name}"
+        return self.front(self.admin_url.rpartition("/")[0] + f"/{name}")
 
     def _admin(self, statement: str, *names: str) -> None:
         connection = psycopg2.connect(self.admin_url)
@@ -81,6 +85,7 @@ def running() -> Iterator[Servers]:
         started.append(process)
         return process
 
+    fronts = ExitStack()
     try:
         home = embedded.make_home(embedded.scratch())
         guard.delete_at_the_end(home)
@@ -95,8 +100,14 @@ def running() -> Iterator[Servers]:
         template = Database(servers.new_empty_database(TEMPLATE))
         migrate(template)
         template.close()
-        yield Servers(servers.new_database("muster_test"), valkey.url, postgres.url)
+        if os.environ.get("MUSTER_TEST_PGBOUNCER"):
+            bouncer = fronts.enter_context(
+                pgbouncer.before(postgres.url, pool_size=20, wait_seconds=30)
+            )
+            servers = replace(servers, front=bouncer.url)
+        yield replace(servers, database_url=servers.new_database("muster_test"))
     finally:
+        fronts.close()
         guard.finish()
         for process in started:
             process.wait()

@@ -100,7 +100,10 @@ _CHECK: Shape = {
     "check_status": {"type": "string", "enum": ["running", "completed", "failed"]},
     "cause": {
         "type": "string",
-        "enum": ["manual", "scheduled", "subjects_added", "list_update"],
+        "enum": [
+            *("manual", "scheduled", "subjects_added", "list_update"),
+            *("review", "new_engine"),
+        ],
     },
     "subjects_checked": WHOLE,
     "subjects_failed": WHOLE,

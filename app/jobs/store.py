@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
 
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extras import Json
 
 from app.db import Cursor, counted_page, load_queries, one
 from app.errors import JobNotFound
 from app.jobs.model import Item, ItemStatus, Job, Living, NewItem, NewJob, Result, Written
 from app.jobs.states import NEXT, Event, JobState, moves
+
+log = logging.getLogger(__name__)
 
 QUERIES = load_queries("app.jobs")
 
@@ -673,9 +677,23 @@ def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
 
 
 def ensure_partitions(tx: Cursor) -> int:
-    """Make room for the coming months; return how many partitions were made."""
-    tx.execute(QUERIES["ensure_partitions"])
+    """Make room for the coming months; return how many partitions were made.
+
+    None where somebody holds the tables, as a dump does for as long as it takes: there is room for
+    months, and the next time comes in an hour.
+    """
+    try:
+        tx.execute(QUERIES["ensure_partitions"])
+    except LockNotAvailable:
+        leave_partitions(tx)
+        log.warning("partitions.postponed")
+        return 0
     return int(one(tx)["made"])
+
+
+def leave_partitions(tx: Cursor) -> None:
+    """Go on with the transaction as it was before partitions were to be made."""
+    tx.execute(QUERIES["leave_partitions"])
 
 
 def _of(job: Job) -> dict[str, str | date | UUID]:

@@ -495,4 +495,11 @@ SELECT items.payload, results.result::text AS result
    AND items.ref = %(ref)s AND results.status = 'succeeded';
 
 -- name: ensure_partitions
+-- A new partition takes a lock that a dump keeps from everybody until it is done; and whoever comes
+-- after those who wait for such a lock waits behind them.
+SAVEPOINT without_partitions;
+SET LOCAL lock_timeout = '1s';
 SELECT ensure_partitions(now()::date, 3) AS made;
+
+-- name: leave_partitions
+ROLLBACK TO SAVEPOINT without_partitions;

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +26,7 @@ from app.kinds import kyc
 from app.monitoring import store
 from app.monitoring.model import (
     INTERVALS,
+    OF_EVERYBODY,
     Cause,
     Check,
     CheckState,
@@ -34,6 +36,7 @@ from app.monitoring.model import (
 )
 from app.monitoring.store import Change, NewHit
 from app.resources import Resources
+from app.screening.model import ENGINE_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +65,14 @@ def begin(
     entity_ids: Iterable[str] | None = None,
     update: Update | None = None,
     knows: Mapping[str, int] | None = None,
+    reviewed: datetime | None = None,
 ) -> tuple[Check, Job | None]:
     """Begin a check of the monitor's subjects, or of these alone.
 
     Of an `update` only that list is searched. `knows` are versions that the monitor will know when
-    it is done; without it and with everybody screened, all that are searched. No job is made where
-    there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
+    it is done; without it and with everybody screened, all that are searched. It looks into what
+    was `reviewed` up to that time. No job is made where there is nobody to screen: then the check
+    is done. Raises CheckRunning or MonitorNotFound.
     """
     wanted = store.Wanted(
         monitor.id,
@@ -79,7 +84,7 @@ def begin(
     while True:
         # Before the transaction: it has one of its own.
         plan = _plan(resources, monitor, cause, by, update)
-        begun = _write(resources, monitor, cause, plan, wanted, update, knows, last=last)
+        begun = _write(resources, monitor, cause, plan, wanted, update, knows, reviewed, last=last)
         if not isinstance(begun, Monitor):
             break
         # It was changed in between.
@@ -103,6 +108,7 @@ def _write(
     wanted: store.Wanted,
     update: Update | None,
     knows: Mapping[str, int] | None,
+    reviewed: datetime | None,
     *,
     last: bool,
 ) -> tuple[Check, Job | None] | Monitor:
@@ -146,6 +152,8 @@ def _write(
             store.set_lists(tx, monitor.id, searched)
         elif knows is not None:
             store.set_lists(tx, monitor.id, knows)
+        if reviewed is not None:
+            store.note_reviewed(tx, monitor.id, reviewed)
         if not subjects:
             return _close(tx, now, check, [], everybody=everybody), None
         small = cause is Cause.MANUAL and subjects <= SMALL
@@ -226,8 +234,9 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
             return check
         if job is None or job.state is not JobState.COMPLETED:
             return _fail(tx, check, job)
-        everybody = check.cause is not Cause.LIST_UPDATE and (
-            check.cause is not Cause.SUBJECTS_ADDED or monitor.checked_at is None
+        # By its value: a row has the word.
+        everybody = check.cause in OF_EVERYBODY or (
+            check.cause == Cause.SUBJECTS_ADDED and monitor.checked_at is None
         )
         return _close(tx, monitor, check, _pages(tx, job), everybody=everybody, job=job)
 
@@ -269,7 +278,9 @@ def _close(
     for page in pages:
         comparison.compare(page)
     if everybody:
-        store.note_checked(tx, monitor.id, INTERVALS[monitor.check_frequency])
+        # By the oldest of the workers: while they are replaced, some have another engine.
+        engine = min(comparison.engines, default=int(ENGINE_VERSION))
+        store.note_checked(tx, monitor.id, INTERVALS[monitor.check_frequency], engine)
     versions = {} if job is None else _versions(job)
     searched = comparison.checked
     found = store.finish_check(
@@ -318,6 +329,8 @@ class _Comparison:
         self.checked: Counter[str] = Counter()
         self.matches: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
+        #: Versions of the engine that screened them.
+        self.engines: set[int] = set()
 
     def compare(self, page: Sequence[Mapping[str, Any]]) -> None:
         done = {}
@@ -332,6 +345,8 @@ class _Comparison:
         store.mark_unscreened(self._tx, self._check, failed)
         for detail in done.values():
             self.checked.update(detail["list_versions"].keys())
+            if "engine_version" in detail:
+                self.engines.add(int(detail["engine_version"]))
         numbers = store.numbers_of(self._tx, self._monitor.id, list(done))
         as_screened = [
             name for name, number in numbers.items() if number <= self._check.last_number

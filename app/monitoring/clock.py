@@ -20,6 +20,7 @@ from app.monitoring.model import Cause
 from app.monitoring.sources import SOURCES
 from app.monitoring.verifications import clock as verifications
 from app.resources import Resources
+from app.screening.model import ENGINE_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ CLAIM_SECONDS = 1800.0
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable."""
     # First what is soon done: whatever comes of the rest, lists that changed are taken up.
-    for part in (_send, _settle, _begin, _withdraw, verifications.look):
+    for part in (_send, _settle, _begin, _review, _withdraw, verifications.look):
         _alone(partial(part, resources))
 
 
@@ -94,10 +95,35 @@ def release_check(resources: Resources, check_id: UUID) -> None:
 
 def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
-    for monitor, by_clock in due:
-        cause = Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED
+        due = store.list_due(
+            tx,
+            patience=PATIENCE,
+            again=checks.AGAIN_SECONDS,
+            engine=int(ENGINE_VERSION),
+            limit=_LIMIT,
+        )
+    for monitor, cause in due:
         _alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
+
+
+def _review(resources: Resources) -> None:
+    """Screen those again about whom a reviewer has decided, or has ended a decision."""
+    with resources.db.transaction() as tx:
+        found = store.list_reviewed(tx, patience=PATIENCE, limit=_LIMIT)
+        for each in found:
+            if not each.entity_ids:
+                store.note_reviewed(tx, each.monitor.id, each.upto)
+    for each in found:
+        if each.entity_ids:
+            begin = partial(
+                checks.begin,
+                resources,
+                each.monitor,
+                Cause.REVIEW,
+                entity_ids=each.entity_ids,
+                reviewed=each.upto,
+            )
+            _alone(begin, monitor_id=str(each.monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:

@@ -19,6 +19,9 @@ class Cause(StrEnum):
     SCHEDULED = "scheduled"
     SUBJECTS_ADDED = "subjects_added"
     LIST_UPDATE = "list_update"
+    #: A reviewer has decided about somebody, or has ended such a decision.
+    REVIEW = "review"
+    NEW_ENGINE = "new_engine"
 
 
 class CheckState(StrEnum):
@@ -26,6 +29,9 @@ class CheckState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
+
+#: Of everybody who is watched, whatever is known of them.
+OF_EVERYBODY = frozenset({Cause.MANUAL, Cause.SCHEDULED, Cause.NEW_ENGINE})
 
 ON_UPDATE = "on_update"
 #: How long after a check the next one is due; not at all where only changes of lists count.

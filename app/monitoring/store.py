@@ -12,7 +12,7 @@ from psycopg2.extras import Json, execute_values
 
 from app.db import Cursor, load_queries, one
 from app.jobs.model import Job
-from app.monitoring.model import Check, Hit, Monitor, Watched
+from app.monitoring.model import Cause, Check, Hit, Monitor, Watched
 
 QUERIES = load_queries("app.monitoring")
 
@@ -295,9 +295,10 @@ def fail_check(tx: Cursor, check_id: UUID, code: str, message: str) -> Check | N
     return None if row is None else Check.from_row(row)
 
 
-def note_checked(tx: Cursor, monitor_id: UUID, interval: timedelta | None) -> None:
+def note_checked(tx: Cursor, monitor_id: UUID, interval: timedelta | None, engine: int) -> None:
     """Note that everybody has been screened; the next time is due after the interval."""
-    tx.execute(QUERIES["note_checked"], {"id": monitor_id, "interval": interval})
+    given = {"id": monitor_id, "interval": interval, "engine": engine}
+    tx.execute(QUERIES["note_checked"], given)
 
 
 def check_again(tx: Cursor, monitor_id: UUID, seconds: float) -> None:
@@ -430,14 +431,44 @@ def forget_list(tx: Cursor, monitor_id: UUID, list_name: str) -> None:
 
 
 def list_due(
-    tx: Cursor, *, patience: float, again: float, limit: int
-) -> list[tuple[Monitor, bool]]:
-    """Return monitors with subjects to screen, and whether it is everybody's time.
+    tx: Cursor, *, patience: float, again: float, engine: int, limit: int
+) -> list[tuple[Monitor, Cause]]:
+    """Return monitors with subjects to screen, and why.
 
-    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any.
+    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any; as
+    many, after a check, those that were not screened by this engine.
     """
-    tx.execute(QUERIES["list_due"], {"patience": patience, "again": again, "limit": limit})
-    return [(Monitor.from_row(row), bool(row["by_clock"])) for row in tx.fetchall()]
+    given = {"patience": patience, "again": again, "engine": engine, "limit": limit}
+    tx.execute(QUERIES["list_due"], given)
+    return [(Monitor.from_row(row), _cause(row)) for row in tx.fetchall()]
+
+
+def _cause(row: Mapping[str, Any]) -> Cause:
+    if row["by_clock"]:
+        return Cause.SCHEDULED
+    return Cause.NEW_ENGINE if row["is_old"] else Cause.SUBJECTS_ADDED
+
+
+class Reviewed(NamedTuple):
+    """Subjects of a monitor about whom there are decisions, up to that time."""
+
+    monitor: Monitor
+    entity_ids: Sequence[str]
+    upto: datetime
+
+
+def list_reviewed(tx: Cursor, *, patience: float, limit: int) -> list[Reviewed]:
+    """Return whom decisions concern that were made or ended, at least so many seconds ago."""
+    tx.execute(QUERIES["list_reviewed"], {"patience": patience, "limit": limit})
+    return [
+        Reviewed(Monitor.from_row(row), row["entity_ids"] or (), row["upto"])
+        for row in tx.fetchall()
+    ]
+
+
+def note_reviewed(tx: Cursor, monitor_id: UUID, upto: datetime) -> None:
+    """Note that decisions have been looked into which were made or ended up to that time."""
+    tx.execute(QUERIES["note_reviewed"], {"id": monitor_id, "upto": upto})
 
 
 def list_outdated(tx: Cursor, list_name: str | None = None) -> list[Outdated]:

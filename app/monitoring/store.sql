@@ -191,7 +191,8 @@ UPDATE monitor_checks
 RETURNING *;
 
 -- name: note_checked
-UPDATE monitors SET checked_at = now(), next_check_at = now() + %(interval)s
+UPDATE monitors
+   SET checked_at = now(), next_check_at = now() + %(interval)s, engine_version = %(engine)s
  WHERE id = %(id)s;
 
 -- name: check_again
@@ -270,23 +271,53 @@ DELETE FROM monitor_lists
 DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: list_due
--- By the clock, and those with subjects that nobody has screened for a while: but not at once when
--- a check was in vain, for the next would be as well.
-SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
+-- By the clock, those with subjects that nobody has screened for a while, and those that were
+-- checked by an older engine: but not at once when a check was in vain, for the next would be as
+-- well. While workers are replaced, some are older than we are.
+SELECT monitors.*, monitors.next_check_at <= now() AS by_clock, old.is_old
   FROM monitors
+ CROSS JOIN LATERAL (
+       SELECT monitors.check_frequency = 'on_update' AND monitors.engine_version < %(engine)s
+              AND monitors.checked_at < now() - make_interval(secs => %(again)s) AS is_old) AS old
  WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
                     WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
    AND EXISTS (SELECT FROM monitor_subjects WHERE monitor_id = monitors.id)
    AND (monitors.next_check_at <= now()
-        OR EXISTS (SELECT FROM monitor_subjects AS subjects
-                    WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
-                      AND subjects.added_at < now() - make_interval(secs => %(patience)s))
+        OR (old.is_old
+            OR EXISTS (SELECT FROM monitor_subjects AS subjects
+                        WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
+                          AND subjects.added_at < now() - make_interval(secs => %(patience)s)))
            AND NOT EXISTS (SELECT FROM monitor_checks AS checks
                             WHERE checks.monitor_id = monitors.id
                               AND (checks.state = 'failed' OR checks.failed > 0)
                               AND checks.finished_at > now() - make_interval(secs => %(again)s)))
  ORDER BY monitors.next_check_at NULLS LAST
  LIMIT %(limit)s;
+
+-- name: list_reviewed
+-- Monitors of tenants that decided about somebody, or ended a decision, since they were looked into;
+-- with those of their subjects whom it concerns. Not those that never had a check: it comes.
+SELECT monitors.*, changed.entity_ids, changed.upto
+  FROM monitors
+ CROSS JOIN LATERAL (
+       SELECT max(greatest(each.created_at, each.revoked_at)) AS upto,
+              array_agg(DISTINCT subjects.entity_id)
+                  FILTER (WHERE subjects.entity_id IS NOT NULL) AS entity_ids
+         FROM exclusions AS each
+         LEFT JOIN monitor_subjects AS subjects
+           ON subjects.monitor_id = monitors.id AND subjects.entity_id = each.entity_id
+        WHERE each.tenant_id = monitors.tenant_id
+          AND greatest(each.created_at, each.revoked_at) > monitors.reviewed_at
+          AND greatest(each.created_at, each.revoked_at)
+              < now() - make_interval(secs => %(patience)s)) AS changed
+ WHERE changed.upto IS NOT NULL AND monitors.checked_at IS NOT NULL
+   AND NOT EXISTS (SELECT FROM monitor_checks AS checks
+                    WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
+ ORDER BY changed.upto
+ LIMIT %(limit)s;
+
+-- name: note_reviewed
+UPDATE monitors SET reviewed_at = %(upto)s WHERE id = %(id)s;
 
 -- name: list_outdated
 -- Monitors that wait for changes of lists, each with a list that has another version in force than

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -100,6 +101,13 @@ class Mortal:
             if file.is_file():
                 file.unlink()
 
+    def take_over(self, files: Path) -> None:
+        """Let a copy of these files be what was saved."""
+        copy = shutil.copytree(files, self.home / self.program)
+        user = embedded.account()
+        for each in [copy, *copy.rglob("*")] if user is not None else ():
+            user.owns(each)
+
     def _launch(self, command, **options) -> subprocess.Popen[bytes]:
         process = embedded.plain_launch(command, **options)
         self.guard.watch(note(self.program, process.pid, "servers", embedded.QUICK_STOP))
@@ -108,14 +116,19 @@ class Mortal:
 
 @pytest.fixture(scope="module")
 def mortal(servers) -> Iterator[Any]:
-    """Call with `valkey` or `postgres` for a server of your own. Skips where there are none."""
+    """Call with `valkey` or `postgres` for a server of your own. Skips where there are none.
+
+    One that shall have the files of another has its password too.
+    """
     guard = Guard(secrets.token_hex(8))
-    home = embedded.make_home(embedded.scratch())
-    guard.delete_at_the_end(home)
     made = []
 
-    def make(program: str) -> Mortal:
-        server = Mortal(program, home, guard)
+    def make(program: str, files: Path | None = None, **known: Any) -> Mortal:
+        home = embedded.make_home(embedded.scratch())
+        guard.delete_at_the_end(home)
+        server = Mortal(program, home, guard, **known)
+        if files is not None:
+            server.take_over(files)
         server.start()
         made.append(server)
         return server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +12,7 @@ from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.api.paging import make_key_cursor
-from app.monitoring import checks, service
+from app.monitoring import checks, clock, service
 from app.monitoring import store as monitors
 from app.monitoring.model import Cause, CheckState
 from tests.integration.conftest import until
@@ -224,6 +225,57 @@ def test_subjects_that_nobody_has_screened_are_screened_by_themselves(
     assert check["cause"] == "subjects_added"
 
 
+def test_subjects_that_came_since_do_not_put_off_the_check_of_everybody(
+    client, resources, house_list, screener
+):
+    watchlist = make(client, CLEAR, check_frequency="weekly")
+    path = f"/kyc/watchlists/{watchlist}"
+    monitor(client, watchlist)
+    before = client.get(path).json["watchlist"]
+    add(client, watchlist, LISTED)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '2 minutes'")
+
+    until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "they are screened")
+
+    after = client.get(path).json["watchlist"]
+    assert (after["next_check_at"], after["checked_at"]) == (
+        before["next_check_at"],
+        before["checked_at"],
+    )
+
+
+def test_whoever_was_screened_by_an_older_engine_is_screened_again_once(
+    client, resources, house_list, screener
+):
+    watchlist, weekly = make(client, LISTED), make(client, name="w", check_frequency="weekly")
+    fresh = make(client, LISTED, name="fresh")
+    for each in (watchlist, weekly, fresh):
+        monitor(client, each)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET engine_version = engine_version - 1")
+        # The last one a moment ago: perhaps by a worker that is still to be replaced.
+        tx.execute(
+            "UPDATE monitors SET checked_at = now() - '1 day'::interval WHERE name <> 'fresh'"
+        )
+
+    until(lambda: len(_history(client, watchlist)) == 2, 40, "it is checked")
+    until(lambda: not _running(resources), 40, "that is done")
+    check, _ = _history(client, watchlist)
+    assert (check["cause"], check["subjects_checked"]) == ("new_engine", 1)
+    clock.look(resources)
+    assert [len(_history(client, each)) for each in (watchlist, weekly, fresh)] == [2, 1, 1]
+
+
+def _history(client, watchlist: str) -> list[dict[str, Any]]:
+    return listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+
+
+def _running(resources) -> list[Any]:
+    with resources.db.transaction() as tx:
+        return monitors.list_running(tx, limit=10)
+
+
 def test_a_watchlist_is_read_changed_listed_and_deleted(client, house_list):
     watchlist = make(client, LISTED, description="of the bank", lists=["house"], threshold=0.9)
     make(client, name="others")
@@ -344,6 +396,41 @@ def test_what_a_reviewer_ruled_out_is_no_hit(client, house_list, screener):
 
     assert (again["total_matches"], again["gone_matches_count"]) == (0, 1)
     assert hits(client, watchlist) == set()
+
+
+def test_a_decision_and_its_end_have_those_screened_again_whom_they_concern(
+    client, resources, house_list, screener
+):
+    watchlist, others = make(client, LISTED, CLEAR), make(client, VEXFORD, name="others")
+    report = monitor(client, watchlist)
+    monitor(client, others)
+    decision = {
+        **{"job_id": report["job_id"], "entity_id": "listed", "list_name": "house"},
+        **{"entry_id": "h-1", "reason": "Another person."},
+    }
+    made = client.post("/kyc/exclusions", json=decision).json["exclusion"]["exclusion_id"]
+    let_minutes_pass(resources)
+    until(lambda: hits(client, watchlist) == set(), 40, "it is no hit any more")
+
+    client.delete(f"/kyc/exclusions/{made}")
+    let_minutes_pass(resources)
+
+    until(lambda: hits(client, watchlist) == {("listed", "h-1")}, 40, "it is one again")
+    until(lambda: not _running(resources), 40, "the check is done")
+    clock.look(resources)
+    checked = [(each["cause"], each["subjects_checked"]) for each in _history(client, watchlist)]
+    assert checked == [("review", 1), ("review", 1), ("manual", 2)]
+    assert [each["cause"] for each in _history(client, others)] == ["manual"]
+
+
+def let_minutes_pass(resources) -> None:
+    """As far as decisions and what was looked into are concerned."""
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE exclusions SET created_at = created_at - interval '2 minutes',"
+            " revoked_at = revoked_at - interval '2 minutes'"
+        )
+        tx.execute("UPDATE monitors SET reviewed_at = reviewed_at - interval '2 minutes'")
 
 
 def test_who_is_changed_during_a_check_is_screened_anew(client, resources, house_list, screener):

@@ -269,3 +269,20 @@ def test_partitions_are_made_once_however_often_they_are_asked_for(resources):
     with resources.db.transaction() as tx:
         store.ensure_partitions(tx)
         assert store.ensure_partitions(tx) == 0
+
+
+def test_who_holds_the_tables_as_a_dump_does_is_not_waited_for(resources, database):
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "SELECT max(relname) AS last FROM pg_class WHERE relname LIKE 'results\\_kyc\\_2%%'"
+            " AND relkind = 'r'"
+        )
+        tx.execute(f"DROP TABLE {tx.fetchone()['last']}")
+    with database.transaction() as dump:
+        dump.execute("LOCK TABLE items, results, job_events IN ACCESS SHARE MODE")
+        with resources.db.transaction() as tx:
+            assert store.ensure_partitions(tx) == 0
+            assert store.forget_claims(tx) == 0, "the rest is done all the same"
+
+    with resources.db.transaction() as tx:
+        assert store.ensure_partitions(tx) == 1

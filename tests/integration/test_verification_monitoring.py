@@ -9,8 +9,8 @@ import pytest
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.monitoring.verifications import clock, store
 from app.monitoring.verifications import service as monitoring
-from app.monitoring.verifications import store
 from app.monitoring.verifications.model import compare
 from app.verifications import service
 from app.verifications.model import Screening
@@ -90,6 +90,31 @@ def test_an_update_screens_only_those_whom_it_could_concern(
         assert newest["previousJobId"] == first["jobId"]
         assert [each["record"]["id"] for each in newest[change]] == [entry]
         assert sum(len(newest[kind]) for kind in ("new", "gone", "changed")) == 1
+
+
+def test_one_that_an_older_engine_screened_is_screened_again_once(
+    client, resources, house_list, screener, verified, run, ended
+):
+    verification, fresh = verified(ZEBULON), verified(ZEBULON)
+    for each in (verification, fresh):
+        ended(run(each))
+        watch(client, each, "on_update")
+    until(lambda: _is_up_to_date(resources), 40, "what they know is noted")
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE verification_monitoring SET engine_version = engine_version - 1")
+        # The other one a moment ago: perhaps by a worker that is still to be replaced.
+        tx.execute(
+            "UPDATE verification_monitoring SET synced_at = now() - interval '1 day'"
+            " WHERE verification_id = %s",
+            (verification.id,),
+        )
+
+    until(lambda: len(runs(client, verification)) == 2, 40, "it is screened again")
+    until(lambda: _is_up_to_date(resources), 40, "that is noted")
+
+    clock.look(resources)
+    assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 2
+    assert len(client.get(path(fresh, "jobs")).json["data"]["jobs"]) == 1
 
 
 def _is_up_to_date(resources) -> bool:

@@ -47,9 +47,9 @@ class Dev:
             assert self.process.poll() is None, f"dev.py ended before {what}: {self.text}"
             time.sleep(0.02)
 
-    def wait_until_up(self) -> dict[str, str]:
+    def wait_until_up(self, seconds: float = 40) -> dict[str, str]:
         """Wait for the banner, and return what run.env says."""
-        self.wait_for(lambda: "Muster is running" in self.text, "the banner")
+        self.wait_for(lambda: "Muster is running" in self.text, "the banner", seconds)
         words = shlex.split((self.state / "run.env").read_text())
         return dict(word.split("=", 1) for word in words)
 

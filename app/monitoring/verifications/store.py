@@ -19,6 +19,7 @@ from app.monitoring.verifications.model import (
     Monitoring,
     Outdated,
 )
+from app.screening.model import ENGINE_VERSION
 
 QUERIES = load_queries("app.monitoring.verifications")
 
@@ -51,7 +52,8 @@ def stop_monitoring(tx: Cursor, verification_id: UUID) -> None:
 
 def list_due(tx: Cursor, *, limit: int) -> list[Due]:
     """Return verifications whose time has come, and that are not being screened."""
-    tx.execute(QUERIES["list_due"], {"limit": limit})
+    given = {"limit": limit, "again": AGAIN_SECONDS, "engine": int(ENGINE_VERSION)}
+    tx.execute(QUERIES["list_due"], given)
     return [_due(row) for row in tx.fetchall()]
 
 
@@ -70,7 +72,12 @@ def sync(tx: Cursor, *, limit: int) -> int:
         frequency: each and f"{each.total_seconds()} seconds"
         for frequency, each in INTERVALS.items()
     }
-    given = {"limit": limit, "seconds": AGAIN_SECONDS, "intervals": json.dumps(intervals)}
+    given = {
+        "limit": limit,
+        "seconds": AGAIN_SECONDS,
+        "intervals": json.dumps(intervals),
+        "engine": int(ENGINE_VERSION),
+    }
     tx.execute(QUERIES["sync"], given)
     return int(tx.rowcount)
 

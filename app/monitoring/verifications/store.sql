@@ -24,9 +24,14 @@ SELECT * FROM verification_monitoring WHERE verification_id = %(verification_id)
 DELETE FROM verification_monitoring WHERE verification_id = %(verification_id)s;
 
 -- name: list_due
+-- Whose time has come, and those that an older engine screened; but these not at once after a run:
+-- while workers are replaced, some are older than we are.
 SELECT known.verification_id, whole.tenant_id, whole.trace
   FROM verification_monitoring AS known JOIN verifications AS whole ON whole.id = known.verification_id
- WHERE known.next_run_at <= now()
+ WHERE (known.next_run_at <= now()
+        OR known.next_run_at IS NULL AND known.frequency = 'on_update'
+           AND known.engine_version < %(engine)s
+           AND known.synced_at < now() - make_interval(secs => %(again)s))
    AND NOT EXISTS (SELECT FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
                     WHERE run.verification_id = known.verification_id
                       AND jobs.finished_at IS NULL)
@@ -67,6 +72,11 @@ written AS (
        SET version_id = greatest(known.version_id, EXCLUDED.version_id))
 UPDATE verification_monitoring AS known
    SET synced_at = fresh.screened_at,
+       -- By the oldest of the workers; where others alone were asked, it makes no difference.
+       engine_version = coalesce(
+           (SELECT min((source ->> 'engineVersion')::integer)
+              FROM screenings AS each, json_array_elements(each.sources_checked) AS source
+             WHERE each.job_id = fresh.job_id), %(engine)s),
        retry_at = CASE WHEN known.verification_id IN (SELECT verification_id FROM failed)
                        THEN now() + make_interval(secs => %(seconds)s) END,
        next_run_at = fresh.screened_at + (%(intervals)s::jsonb ->> known.frequency)::interval
