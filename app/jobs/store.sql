@@ -456,23 +456,29 @@ SELECT * FROM jobs
  LIMIT %(limit)s;
 
 -- name: search_worked
--- Items of all jobs of a dialect, by words in the two places of their payload.
-SELECT jobs.id AS job_id, jobs.external_id, items.position, items.payload,
-       coalesce(results.status, CASE jobs.state WHEN 'expired' THEN 'expired' END,
+-- Items of all jobs of a dialect, by words in the two places of their payload. Job by job, which is
+-- what OFFSET 0 is for: else the items of all tenants would be read.
+SELECT jobs.id AS job_id, jobs.external_id, each.position, each.payload,
+       coalesce(each.status, CASE jobs.state WHEN 'expired' THEN 'expired' END,
                 CASE WHEN jobs.finished_at IS NOT NULL THEN 'cancelled' ELSE 'pending' END) AS status,
-       results.result::text AS result, results.error_code, results.error_message,
-       results.finished_at, jobs.created_at, count(*) OVER () AS matching
+       each.result::text AS result, each.error_code, each.error_message,
+       each.finished_at, jobs.created_at, count(*) OVER () AS matching
   FROM jobs
-  JOIN items ON items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
-  LEFT JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
-                   AND results.job_id = jobs.id AND results.position = items.position
+ CROSS JOIN LATERAL (
+       SELECT items.position, items.payload, results.status, results.result, results.error_code,
+              results.error_message, results.finished_at
+         FROM items
+         LEFT JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
+                          AND results.job_id = jobs.id AND results.position = items.position
+        WHERE items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
+          AND (%(position)s::integer IS NULL OR items.position = %(position)s)
+          AND (%(words)s::text IS NULL OR items.payload #>> %(one)s ILIKE %(words)s
+               OR items.payload #>> %(other)s ILIKE %(words)s)
+          AND (%(status)s::text IS NULL OR results.status = %(status)s)
+       OFFSET 0) AS each
  WHERE jobs.tenant_id = %(tenant_id)s AND jobs.dialect = %(dialect)s
    AND (%(job_id)s::uuid IS NULL OR jobs.id = %(job_id)s)
-   AND (%(position)s::integer IS NULL OR items.position = %(position)s)
-   AND (%(words)s::text IS NULL OR items.payload #>> %(one)s ILIKE %(words)s
-        OR items.payload #>> %(other)s ILIKE %(words)s)
-   AND (%(status)s::text IS NULL OR results.status = %(status)s)
- ORDER BY jobs.created_at DESC, jobs.id DESC, items.position
+ ORDER BY jobs.created_at DESC, jobs.id DESC, each.position
  LIMIT %(limit)s OFFSET %(offset)s;
 
 -- name: sum_up
