@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from app import embedded
 from app.sample.people import entities
@@ -84,13 +85,12 @@ class Crowd:
         if [each["entity_id"] for each in results] != _IDS:
             self._note("read", "other results", 0.0)
 
-    def _ask(self, client: Client, what: str, path: str, body: bytes | None = None) -> dict:  # type: ignore[type-arg]
+    def _ask(self, client: Client, what: str, path: str, body: bytes | None = None) -> Any:
         answer = client.get(path) if body is None else client.post(path, body)
         self._note(what, str(answer.status), answer.seconds)
         if answer.status != 200:
             raise ConnectionError
-        said: dict = answer.body  # type: ignore[type-arg]
-        return said
+        return answer.body
 
     def _note(self, what: str, outcome: str, seconds: float) -> None:
         with self._lock:

@@ -51,10 +51,14 @@ def measure(say: Say) -> Figure:
         )
     exponent, factor = fit(sizes, seconds)
     if OPTIONS.plot:
+
+        def line(size: int) -> float:
+            return factor * float(size) ** exponent
+
         picture = plot.log_log(
             list(zip(sizes, seconds, strict=True)),
             title=f"Seconds to screen so many entities: n to the {exponent:.2f}",
-            line=[(n, factor * n**exponent) for n in (sizes[0], sizes[-1])],
+            line=((sizes[0], line(sizes[0])), (sizes[-1], line(sizes[-1]))),
             across="entities, all queued at once",
             up="seconds to the last result",
         )

@@ -9,13 +9,13 @@ from html import escape
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640, 420
-_LEFT, _TOP, _RIGHT, _BOTTOM = 70, 50, 20, 60
+_LEFT, _TOP, _RIGHT, _BOTTOM = 70, 50, 45, 60
 #: Told apart by the colour-blind too.
 _POINT, _LINE = "#0072b2", "#d55e00"
 
 
 def log_log(
-    points: Sequence[Point], *, title: str, line: Sequence[Point], across: str, up: str
+    points: Sequence[Point], *, title: str, line: tuple[Point, Point], across: str, up: str
 ) -> str:
     """Draw the points, the line, and a grid of powers of ten. All numbers must be above zero."""
     xs, ys = _powers([x for x, _ in points]), _powers([y for _, y in points])
@@ -38,7 +38,8 @@ def log_log(
         left, y = place((10.0 ** xs[0], 10.0**power))
         label = f"{10.0**power:,g}"
         parts += [_stroke((left, y), (_WIDTH - _RIGHT, y)), _text(left - 8, y + 4, label, "end")]
-    parts.append(_stroke(*map(place, line), colour=_LINE, width=2))
+    start, end = map(place, line)
+    parts.append(_stroke(start, end, colour=_LINE, width=2))
     parts += [f'<circle cx="{x}" cy="{y}" r="5" fill="{_POINT}"/>' for x, y in map(place, points)]
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     parts += [
