@@ -192,13 +192,13 @@ def _watch(stage: Stage, programs: Sequence[Program], began: float, say: Say) ->
     most: dict[str, float] = {}
     told = 0.0
     longest = OPTIONS.seconds or LONGEST
-    while time.perf_counter() - began < longest:
+    while True:
         for name, size in _memory(stage, *programs).items():
             most[name] = max(size, most.get(name, 0.0))
         left: Any = stage.query(
             "SELECT count(*) FROM jobs WHERE finished_at IS NULL AND state <> 'paused'"
         )
-        if not left:
+        if not left or time.perf_counter() - began > longest:
             break
         if time.perf_counter() - told > 30:
             told = time.perf_counter()
