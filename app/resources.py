@@ -22,6 +22,7 @@ from app.jobs.dispatch import (
     SWEEP,
 )
 from app.jobs.progress import Progress
+from app.jobs.turns import LEVELS
 from app.settings import Settings
 
 
@@ -151,6 +152,8 @@ def _transport(settings: Settings) -> dict[str, Any]:
         "unacked_mutex_expire": 5,
         # Callers who wait first, whatever else is queued.
         "queue_order_strategy": "priority",
+        # Within that, whoever has had least: a list for each level of each queue.
+        "priority_steps": list(LEVELS),
         # Above the longest blocking read: redis-py's own 5 s would break it off.
         "socket_timeout": 10.0,
         "socket_connect_timeout": settings.redis_timeout,

@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 from benchmarks.figure import Figure, Skipped, nothing
 from benchmarks.machine import Others, be_patient
+from benchmarks.options import OPTIONS
 
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = (
     *("accuracy", "screening", "submit", "job", "overhead", "polls", "watchers", "memory"),
     *("monitoring", "extraction", "tagging", "faces", "face_uploads", "first_result"),
+    *("backlog", "clients", "growth"),
 )
 
 
@@ -37,6 +40,12 @@ def main(arguments: Sequence[str]) -> int:
         metavar="SECONDS",
         help="before each run wait up to so long for other programs to be quiet",
     )
+    parser.add_argument(
+        "--seconds", type=float, metavar="SECONDS", help="clients: how long; backlog: at the most"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="backlog: jobs of 10,000 at once")
+    parser.add_argument("--entities", type=int, metavar="N", help="growth: the most at once")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="growth: where the picture goes")
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
@@ -46,6 +55,9 @@ def main(arguments: Sequence[str]) -> int:
         # A process each: peers keep what they connected to, and memory is measured too.
         return max(_run_alone(name, arguments, given.names) for name in names)
     be_patient(given.patience)
+    for name in ("seconds", "jobs", "entities", "plot"):
+        if (value := getattr(given, name)) is not None:
+            setattr(OPTIONS, name, value)
     line = _show(names[0])
     if given.json:
         print(line)

@@ -115,6 +115,8 @@ class Stage:
         """Start the Procfile's web server on a port."""
         # What says the shell around dev.py must not change what is measured.
         plain = {"MUSTER_WEB_WORKERS": "", "MUSTER_WEB_THREADS": "", "MUSTER_BIND": ""}
+        # Nobody else would ask so often.
+        plain |= {"MUSTER_RATE_ADDRESS": "off", "MUSTER_RATE_TENANT": "off"}
         return self.start(
             "web",
             command("web"),
@@ -162,6 +164,11 @@ class Stage:
         return {**plain, **given, "PATH": path, MARKER: self._run_id, "PYTHONUNBUFFERED": "1"}
 
     # Data
+
+    def token_of(self, name: str) -> str:
+        """Return a token of another tenant's operator."""
+        tenant = accounts.ensure_tenant(self.db, name)
+        return mint_access(self.settings, tenant.id, "usr_bench", PERMISSIONS[Role.OPERATOR])
 
     def load(self, name: str, path: Path = WATCHLIST) -> None:
         """Load a watchlist: the bundled one unless told."""

@@ -9,14 +9,15 @@ waits behind others is left alone.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
 from app.accounts import store as accounts
 from app.documents import uploads
 from app.faces import collections
-from app.jobs import service, store
-from app.jobs.dispatch import in_flight
+from app.jobs import service, store, turns
+from app.jobs.dispatch import SHARED, in_flight
 from app.jobs.model import Job
 from app.jobs.states import CLAIMABLE, Event
 from app.kinds import faces
@@ -34,8 +35,22 @@ _LIMIT = 200
 def sweep(resources: Resources) -> int:
     """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
     moved = _expire(resources) + _drain(resources) + _resume(resources) + _revive(resources)
+    _share(resources)
     _tidy(resources)
     return moved
+
+
+#: A list of which nothing was taken for so many times as long as a chunk may take is starved.
+_HUNGER = 2.0
+
+
+def _share(resources: Resources) -> None:
+    """Let those have a turn now and then before whom there is always somebody."""
+    seconds = _HUNGER * resources.settings.visibility_timeout
+    for queue in turns.favour_the_starved(
+        resources.redis, SHARED, seconds=seconds, now=time.time()
+    ):
+        log.info("chunk.favoured", extra={"queue": queue})
 
 
 def _tidy(resources: Resources) -> None:

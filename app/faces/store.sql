@@ -176,7 +176,8 @@ SELECT coalesce(sum(coalesce(object_size, octet_length(data))), 0)::bigint AS by
 -- name: purge_images
 -- Of requests whose job has ended, whichever way, and of those that became no job in their time: an
 -- hour after the last part came in, however long the others did before it. An image is there as
--- long as its item has no result: those that were to be enrolled are named.
+-- long as its item has no result: those that were to be enrolled are named. OFFSET 0 lets jobs be
+-- looked up one by one: there may be far more of them than images that wait.
 WITH sent AS (
     SELECT batch, max(expires_at) AS expires_at
       FROM face_images
@@ -202,7 +203,10 @@ gone AS (
 SELECT DISTINCT j.id AS job_id, (j.options -> 'collection_ids' ->> 0)::uuid AS collection_id,
        i.position
   FROM (SELECT * FROM noted UNION ALL SELECT * FROM gone) AS i
-  JOIN jobs j ON j.kind = 'faces' AND j.options ->> 'batch' = i.batch::text
+ CROSS JOIN LATERAL (
+       SELECT id, options FROM jobs
+        WHERE kind = 'faces' AND options ->> 'batch' = i.batch::text
+       OFFSET 0) AS j
  WHERE j.options ->> 'work' = 'enrol';
 
 -- name: list_done

@@ -19,6 +19,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from app.errors import BrokerUnavailable
+from app.jobs import turns
 from app.jobs.model import Job
 
 RUN_CHUNK = "jobs.run_chunk"
@@ -57,13 +58,20 @@ QUEUES = tuple(
 )
 
 
-def dispatch(celery: Celery, job: Job, chunks: Sequence[int]) -> None:
+#: Those that tenants share by taking turns: jobs of many chunks wait there.
+SHARED = (SCREENING, VERIFICATIONS, DOCUMENTS, FACES)
+
+
+def dispatch(celery: Celery, job: Job, chunks: Sequence[int], *, before: int = 0) -> None:
     """Send one pass: a chord of the chunks, closed by `finish_pass`.
 
-    The errback is the same `finish_pass`: however the pass ends, what is left is the same
-    question. Raises BrokerUnavailable.
+    `before` says how many chunks of the same tenant go before the first. The errback is the same
+    `finish_pass`: however the pass ends, what is left is the same question. Raises
+    BrokerUnavailable.
     """
-    header = [_chunk(celery, job, number) for number in chunks]
+    header = [
+        _chunk(celery, job, number, turns.level(before + at)) for at, number in enumerate(chunks)
+    ]
     body = _finish(celery, job)
     body.on_error(_finish(celery, job))
     try:
@@ -73,12 +81,13 @@ def dispatch(celery: Celery, job: Job, chunks: Sequence[int]) -> None:
         raise BrokerUnavailable("The queue cannot be reached.") from error
 
 
-def _chunk(celery: Celery, job: Job, number: int) -> Signature[Any]:
+def _chunk(celery: Celery, job: Job, number: int, level: int) -> Signature[Any]:
     return celery.signature(
         RUN_CHUNK,
         kwargs={"job_id": str(job.id), "pass_no": job.pass_no, "chunk_no": number},
         immutable=True,
         queue=job.queue,
+        priority=level,
         # What Flower and the logs call it: one name per kind, not one per chunk.
         shadow=f"{job.kind}.chunk",
     )
@@ -142,9 +151,13 @@ _AFTER = 0.1
 def waiting(client: redis.Redis) -> dict[str, int]:
     """Return how many messages wait in each queue. Raises redis.RedisError."""
     with client.pipeline(transaction=False) as pipe:
-        for queue in QUEUES:
-            pipe.llen(queue.name)
-        return {queue.name: int(n) for queue, n in zip(QUEUES, pipe.execute(), strict=True)}
+        names = [(queue.name, each) for queue in QUEUES for each in turns.lists(queue.name)]
+        for _, each in names:
+            pipe.llen(each)
+        depths = dict.fromkeys((queue.name for queue in QUEUES), 0)
+        for (queue, _), depth in zip(names, pipe.execute(), strict=True):
+            depths[queue] += int(depth)
+    return depths
 
 
 def in_flight(client: redis.Redis, job_ids: Collection[UUID]) -> set[UUID]:
@@ -173,9 +186,9 @@ _PAGE = 500
 
 def _messages(client: redis.Redis) -> Iterator[bytes]:
     """Yield every message that waits, and then every one that a worker has not acknowledged."""
-    for queue in QUEUES:
+    for name in (name for queue in QUEUES for name in turns.lists(queue.name)):
         start = 0
-        while page := client.lrange(queue.name, start, start + _PAGE - 1):
+        while page := client.lrange(name, start, start + _PAGE - 1):
             yield from cast(list[bytes], page)
             start += _PAGE
     for _, message in client.hscan_iter("unacked", count=_PAGE):

@@ -86,13 +86,23 @@ def launch(resources: Resources, job: Job, chunks: Collection[int]) -> None:
         # waiting by the same Redis does not try.
         if not resources.progress.show(job):
             raise BrokerUnavailable("The queue cannot be reached.")
-        dispatch(resources.celery, job, list(chunks))
+        dispatch(resources.celery, job, list(chunks), before=_chunks_before(resources, job))
     except BrokerUnavailable:
         # The job is safe in Postgres; the sweep sends it when the broker is back.
         log.warning("job.dispatch_deferred", extra={"job_id": str(job.id)})
         # If Postgres is gone by now as well, the sweep only finds it a little later.
         with suppress(DatabaseUnavailable), resources.db.transaction() as tx:
             store.mark_undelivered(tx, job.id)
+
+
+def _chunks_before(resources: Resources, job: Job) -> int:
+    """Return how many chunks of the tenant go before the job's: it takes turns with others."""
+    if job.is_interactive:
+        return 0
+    # The rows are safe: without Postgres at this moment the job only gets a better place.
+    with suppress(DatabaseUnavailable), resources.db.transaction() as tx:
+        return store.chunks_before(tx, job)
+    return 0
 
 
 def watch(resources: Resources, tenant_id: UUID, dialect: str, external_id: str) -> Snapshot:

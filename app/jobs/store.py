@@ -86,6 +86,7 @@ def set_estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
         QUERIES["set_estimate"],
         {
             "id": job.id,
+            "tenant_id": job.tenant_id,
             "kind": job.kind,
             "queue": job.queue,
             "total": job.total,
@@ -94,6 +95,24 @@ def set_estimate(tx: Cursor, job: Job, calibrated_seconds: float) -> Job:
         },
     )
     return Job.from_row(one(tx))
+
+
+def chunks_before(tx: Cursor, job: Job) -> int:
+    """Return how many chunks of older jobs of the tenant wait on the queue of this job.
+
+    With those that it had within the last minute: who sends one job at a time, but one after the
+    other, is not always first.
+    """
+    tx.execute(
+        QUERIES["chunks_before"],
+        {
+            "id": job.id,
+            "tenant_id": job.tenant_id,
+            "queue": job.queue,
+            "created_at": job.created_at,
+        },
+    )
+    return int(one(tx)["chunks"])
 
 
 def copy_items_of(

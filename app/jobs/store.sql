@@ -14,15 +14,22 @@ COPY items (kind, month, job_id, position, ref, payload) FROM STDIN;
 
 -- name: set_estimate
 -- What stands ahead in the queue, and the median pace of the last finished jobs of that queue.
+-- Tenants take turns: until this one has its own, each other gets at most as much.
 -- Single checks, which have a queue of their own, say nothing of batches, nor do batches of a few
 -- entities, whose time is spent on beginning and ending, of those that fill their chunks.
 UPDATE jobs
    SET estimated_at = created_at + make_interval(secs => (ahead.items + jobs.total)
                       * coalesce(pace.seconds, %(calibrated_seconds)s))
-  FROM (SELECT coalesce(sum(total - succeeded - failed), 0) AS items
-          FROM jobs
-         WHERE kind = %(kind)s AND id <> %(id)s AND created_at <= now()
-           AND queue = %(queue)s AND state IN ('queued', 'running')) AS ahead,
+  FROM (SELECT coalesce(sum(least(items, own + CASE WHEN is_own THEN 0 ELSE %(total)s END)), 0)
+                   AS items
+          FROM (SELECT items, is_own,
+                       coalesce(sum(items) FILTER (WHERE is_own) OVER (), 0) AS own
+                  FROM (SELECT tenant_id = %(tenant_id)s AS is_own,
+                               sum(total - succeeded - failed) AS items
+                          FROM jobs
+                         WHERE kind = %(kind)s AND id <> %(id)s AND created_at <= now()
+                           AND queue = %(queue)s AND state IN ('queued', 'running')
+                         GROUP BY tenant_id) AS waiting) AS shares) AS ahead,
        (SELECT percentile_cont(0.5) WITHIN GROUP (
                    ORDER BY extract(epoch FROM finished_at - started_at) / total) AS seconds
           FROM (SELECT started_at, finished_at, total
@@ -36,6 +43,16 @@ UPDATE jobs
                  LIMIT 20) AS recent) AS pace
  WHERE jobs.id = %(id)s
 RETURNING jobs.*;
+
+-- name: chunks_before
+SELECT coalesce(sum(CASE WHEN finished_at IS NULL
+                         THEN ceil((total - succeeded - failed)::float / chunk_size)
+                         ELSE ceil((succeeded + failed)::float / chunk_size) END), 0) AS chunks
+  FROM jobs
+ WHERE tenant_id = %(tenant_id)s AND queue = %(queue)s
+   AND (finished_at IS NULL OR finished_at > now() - interval '1 minute')
+   AND state NOT IN ('pausing', 'paused', 'cancelling')
+   AND (created_at, id) < (%(created_at)s, %(id)s);
 
 -- name: copy_items_of
 -- For a retry: the chosen items of another job, renumbered from 0 in their order.
@@ -448,23 +465,29 @@ SELECT * FROM jobs
  LIMIT %(limit)s;
 
 -- name: search_worked
--- Items of all jobs of a dialect, by words in the two places of their payload.
-SELECT jobs.id AS job_id, jobs.external_id, items.position, items.payload,
-       coalesce(results.status, CASE jobs.state WHEN 'expired' THEN 'expired' END,
+-- Items of all jobs of a dialect, by words in the two places of their payload. Job by job, which is
+-- what OFFSET 0 is for: else the items of all tenants would be read.
+SELECT jobs.id AS job_id, jobs.external_id, each.position, each.payload,
+       coalesce(each.status, CASE jobs.state WHEN 'expired' THEN 'expired' END,
                 CASE WHEN jobs.finished_at IS NOT NULL THEN 'cancelled' ELSE 'pending' END) AS status,
-       results.result::text AS result, results.error_code, results.error_message,
-       results.finished_at, jobs.created_at, count(*) OVER () AS matching
+       each.result::text AS result, each.error_code, each.error_message,
+       each.finished_at, jobs.created_at, count(*) OVER () AS matching
   FROM jobs
-  JOIN items ON items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
-  LEFT JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
-                   AND results.job_id = jobs.id AND results.position = items.position
+ CROSS JOIN LATERAL (
+       SELECT items.position, items.payload, results.status, results.result, results.error_code,
+              results.error_message, results.finished_at
+         FROM items
+         LEFT JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
+                          AND results.job_id = jobs.id AND results.position = items.position
+        WHERE items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
+          AND (%(position)s::integer IS NULL OR items.position = %(position)s)
+          AND (%(words)s::text IS NULL OR items.payload #>> %(one)s ILIKE %(words)s
+               OR items.payload #>> %(other)s ILIKE %(words)s)
+          AND (%(status)s::text IS NULL OR results.status = %(status)s)
+       OFFSET 0) AS each
  WHERE jobs.tenant_id = %(tenant_id)s AND jobs.dialect = %(dialect)s
    AND (%(job_id)s::uuid IS NULL OR jobs.id = %(job_id)s)
-   AND (%(position)s::integer IS NULL OR items.position = %(position)s)
-   AND (%(words)s::text IS NULL OR items.payload #>> %(one)s ILIKE %(words)s
-        OR items.payload #>> %(other)s ILIKE %(words)s)
-   AND (%(status)s::text IS NULL OR results.status = %(status)s)
- ORDER BY jobs.created_at DESC, jobs.id DESC, items.position
+ ORDER BY jobs.created_at DESC, jobs.id DESC, each.position
  LIMIT %(limit)s OFFSET %(offset)s;
 
 -- name: sum_up

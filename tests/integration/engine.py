@@ -20,7 +20,7 @@ from uuid import uuid4
 import redis
 
 from app.db import Database
-from app.jobs import service, store
+from app.jobs import service, store, turns
 from app.jobs.dispatch import QUEUES
 from app.jobs.model import Job, NewJob
 from app.resources import Resources
@@ -126,7 +126,13 @@ def waits_for_a_lock(database: Database) -> bool:
 
 def queued(client: redis.Redis, queue: str = "screening") -> int:
     """Return how many messages wait in the queue, in no worker's hands."""
-    return client.llen(queue)
+    return sum(client.llen(name) for name in turns.lists(queue))
+
+
+def waiting(client: redis.Redis, queue: str = "screening") -> list[bytes]:
+    """Return the messages that wait in the queue, in the order in which workers take them."""
+    lists = [client.lrange(name, 0, -1) for name in turns.lists(queue)]
+    return [message for messages in reversed(lists) for message in reversed(messages)]
 
 
 def in_hand(client: redis.Redis) -> int:
@@ -136,13 +142,15 @@ def in_hand(client: redis.Redis) -> int:
 
 def messages(client: redis.Redis) -> int:
     """Return how many messages there are at all."""
-    return in_hand(client) + sum(client.llen(queue.name) for queue in QUEUES)
+    return in_hand(client) + sum(queued(client, queue.name) for queue in QUEUES)
 
 
 def withhold(resources: Resources, new_job: NewJob) -> tuple[Job, list[bytes]]:
     """Submit a job and return it with its messages, which no worker gets to see meanwhile."""
     job = service.submit(resources, replace(new_job, queue="faces"))
-    return job, [resources.redis.rpop("faces") for _ in range(job.chunk_count)]
+    messages = waiting(resources.redis, "faces")
+    resources.redis.delete(*turns.lists("faces"))
+    return job, messages
 
 
 def deliver(client: redis.Redis, messages: Iterable[bytes]) -> None:

@@ -58,6 +58,7 @@ from tests.integration.engine import (
     outcomes,
     queued,
     readdressed,
+    waiting,
     withhold,
 )
 from tests.probes import kinds as probes
@@ -273,11 +274,11 @@ def test_the_callback_travels_apart_from_the_chunks(submit, redis_client):
     """Trap: redelivered chunks go to the front of a queue; callbacks starved for over 70 s."""
     job = submit("slow", [{}] * 50)
 
-    waiting = [json.loads(m) for m in redis_client.lrange("screening", 0, -1)]
+    chunks = [json.loads(message) for message in waiting(redis_client)]
 
-    assert [each["headers"]["task"] for each in waiting] == [RUN_CHUNK] * 5
+    assert [each["headers"]["task"] for each in chunks] == [RUN_CHUNK] * 5
     # Each carries the callback it may have to send: to the other queue, after success or failure.
-    for each in waiting:
+    for each in chunks:
         body = json.loads(b64decode(each["body"]))
         callback = body[2]["chord"]
         ways = [callback, *callback["options"]["link_error"]]
@@ -403,10 +404,10 @@ def test_a_pass_that_is_over_ends_jobs_but_begins_no_pass(resources, submit, rel
     job = begin(resources, submit("slow", [{}] * 10))
     passes.finish(resources, job.id, 1)
     assert reload(job).pass_no == 2
-    waiting = messages(redis_client)
+    there = messages(redis_client)
 
     passes.finish(resources, job.id, 1)
-    assert (reload(job).pass_no, messages(redis_client)) == (2, waiting)
+    assert (reload(job).pass_no, messages(redis_client)) == (2, there)
 
     save_all(resources, job)
     passes.finish(resources, job.id, 1)
@@ -419,13 +420,13 @@ def test_a_pass_that_is_over_ends_jobs_but_begins_no_pass(resources, submit, rel
 def test_the_sweep_leaves_alone_what_only_waits_its_turn(resources, submit, reload, redis_client):
     """Trap: fired by impatience, it turned 78 messages into 276."""
     job = submit("slow", [{}] * 250)
-    waiting = messages(redis_client)
+    there = messages(redis_client)
 
     for _ in range(5):
         age(resources, job)
         assert sweep(resources) == 0
 
-    assert messages(redis_client) == waiting
+    assert messages(redis_client) == there
     assert reload(job).pass_no == 1
 
 

@@ -13,7 +13,7 @@ from app.jobs import service, store
 from app.jobs.model import Item, Result
 from app.jobs.states import Event, JobState
 from tests.integration.conftest import until
-from tests.integration.engine import assert_whole, claim, lasting_worker, ledger, outcomes
+from tests.integration.engine import assert_whole, claim, lasting_worker, ledger, outcomes, queued
 from workers import chunk, passes
 from workers.sweep import sweep
 
@@ -235,7 +235,7 @@ class TestWithAWorker:
         until(lambda: reload(job).state is JobState.PAUSED, HEARD_SECONDS, "it is paused")
         paused = reload(job)
         # The messages of its remaining chunks come and go without a trace.
-        until(lambda: not resources.redis.llen("screening"), 10, "they have all come")
+        until(lambda: not queued(resources.redis), 10, "they have all come")
         sweep(resources)
         assert reload(job) == paused
         assert ledger(resources, job).claims == 0
