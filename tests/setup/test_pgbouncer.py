@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 
 POOL = 5
 #: Seconds until PgBouncer sends away who got no connection.
-WAIT = 4.0
+WAIT = 6.0
 NAME = "behind_pgbouncer"
 VERSIONS = (
     [{"id": "p-1", "type": "person", "name": "Zebulon Quartermain"}],
