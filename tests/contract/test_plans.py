@@ -232,7 +232,7 @@ def plannable(where: str) -> dict[str, str]:
     return {
         f"{where}.{name}": sql
         for name, sql in load_queries(where).items()
-        if re.search(r"^(SELECT|INSERT|UPDATE|DELETE|WITH)\b", sql, re.MULTILINE)
+        if re.match(r"(?:--[^\n]*\n)*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", sql)
     }
 
 
