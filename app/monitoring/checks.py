@@ -1,7 +1,8 @@
 """A check: subjects go through a screening job, and its results through what was known before.
 
 A check and its job have one id. Whoever finds the job ended compares: the caller who waits, a poll,
-or the clock; the second to come finds the check closed. Twice looks like once.
+the clock, or for what is large a worker's task; the second to come finds the check closed. Twice
+looks like once.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 
 #: Checks of so many subjects are made while the caller waits.
 SMALL = 100
-#: Comparing more takes longer than a caller, or beat's look, should wait: a task does it.
-SETTLED_AT_ONCE = 10_000
+#: Subjects and hits, known and found, together. Comparing more takes longer than a caller, or a
+#: look, should wait: a task does it.
+AT_ONCE = 2_000
 #: Results that are compared at a time.
 _PAGE = 1_000
 #: Matches of one subject that are compared: more than any has that is worth watching.
@@ -203,11 +205,13 @@ def _searched(monitor: Monitor, planned: NewJob) -> dict[str, int]:
     }
 
 
-def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | None:
+def settle(
+    resources: Resources, tenant_id: UUID, check_id: UUID, *, most: int | None = None
+) -> Check | None:
     """Compare the results of a check whose job has ended, and close it.
 
     Return the check as it then is, or None if there is none any more. While the job runs, nothing
-    is done; nor if the check is closed.
+    is done; nor if the check is closed, or has more than `most` subjects and hits to compare.
     """
     job: Job | None
     try:
@@ -215,6 +219,11 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
     except JobNotFound:
         # Deleted by somebody.
         job = None
+    if most is not None:
+        with resources.db.transaction() as tx:
+            check = store.load_check(tx, check_id)
+            if check is None or _is_more(tx, check, job, most):
+                return check
     with resources.db.transaction() as tx:
         # In the order in which deleting locks them: first the monitor, then its checks.
         owner = store.owner_of(tx, check_id)
@@ -224,12 +233,33 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
             return check
         if job is not None and not job.state.is_final:
             return check
+        if check.is_withdrawal:
+            return _close(tx, monitor, check, _holders(tx, check), everybody=False)
         if job is None or job.state is not JobState.COMPLETED:
             return _fail(tx, check, job)
         everybody = check.cause is not Cause.LIST_UPDATE and (
             check.cause is not Cause.SUBJECTS_ADDED or monitor.checked_at is None
         )
         return _close(tx, monitor, check, _pages(tx, job), everybody=everybody, job=job)
+
+
+def _is_more(tx: Cursor, check: Check, job: Job | None, most: int) -> bool:
+    """Say whether there is more to compare: what it costs is hits, those found and those known."""
+    if not check.is_withdrawal and (job is None or job.state is not JobState.COMPLETED):
+        return False
+    left = most - check.subjects - (0 if job is None else job.matches)
+    return left < 0 or store.has_more_hits(tx, check.monitor_id, check.scope, left)
+
+
+def _holders(tx: Cursor, check: Check) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yield as results of a withdrawn list, page by page, that nobody has a hit there."""
+    nothing = json.dumps({"matches": [], "list_versions": {}})
+    after = ""
+    while names := store.holders_on_list(
+        tx, check.monitor_id, check.list_name or "", after=after, limit=_PAGE
+    ):
+        yield [{"status": "succeeded", "ref": name, "result": nothing} for name in names]
+        after = names[-1]
 
 
 def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -394,13 +424,14 @@ class _Comparison:
         self._written += len(changes)
 
 
-def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
-    """A list is not in force any more: nothing on it is a hit. Raises CheckRunning."""
+def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check | None:
+    """A list is not in force any more: nothing on it is a hit. Raises CheckRunning.
+
+    Return the check, which whoever settles closes: at once, unless there are many hits.
+    """
     with resources.db.transaction() as tx:
-        now = store.lock_monitor(tx, monitor.id)
-        if now is None:
+        if store.lock_monitor(tx, monitor.id) is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        names = store.holders_on_list(tx, monitor.id, list_name)
         check = store.insert_check(
             tx,
             {
@@ -412,7 +443,7 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
                 "to_version": None,
                 "scope": [list_name],
                 "last_number": store.last_number(tx, monitor.id),
-                "subjects": len(names),
+                "subjects": store.count_holders(tx, monitor.id, list_name),
                 "lists_missing": [],
                 "created_by": SYSTEM,
             },
@@ -420,6 +451,4 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
         if check is None:
             raise CheckRunning("A check of this watchlist is under way.")
         store.forget_list(tx, monitor.id, list_name)
-        nothing = json.dumps({"matches": [], "list_versions": {}})
-        rows = [{"status": "succeeded", "ref": name, "result": nothing} for name in names]
-        return _close(tx, now, check, [rows] if rows else [], everybody=False)
+    return settle(resources, monitor.tenant_id, check.id, most=AT_ONCE)

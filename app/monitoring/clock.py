@@ -7,23 +7,22 @@ by the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound, Unavailable
+from app.errors import BrokerUnavailable
 from app.jobs.dispatch import send_settle, send_update
 from app.kinds import kyc
 from app.monitoring import checks, store
-from app.monitoring.model import Cause
+from app.monitoring.model import Cause, CheckState
 from app.monitoring.sources import SOURCES
+from app.monitoring.turns import alone, in_time
 from app.monitoring.verifications import clock as verifications
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
 
-#: Of one sort in one look; the next look goes on.
+#: Of one sort in one look, if there is time; the next look goes on.
 _LIMIT = 200
 #: Subjects are screened so many seconds after they came: others may come along with them.
 PATIENCE = 60.0
@@ -35,36 +34,24 @@ CLAIM_SECONDS = 1800.0
 
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable."""
-    # First what is soon done: whatever comes of the rest, lists that changed are taken up.
+    # First what is soon done: whatever comes of the rest, lists that changed are taken up. Each
+    # has its share of the time, and the next look goes on.
     for part in (_send, _settle, _begin, _withdraw, verifications.look):
-        _alone(partial(part, resources))
-
-
-def _alone(work: Callable[[], object], **whose: str) -> None:
-    """Do it so that what goes wrong there keeps nothing else from being done. Raises Unavailable.
-
-    Only the type is logged: an error may quote a row.
-    """
-    try:
-        work()
-    except Unavailable:
-        raise
-    except (CheckRunning, MonitorNotFound):
-        # Somebody else was quicker.
-        pass
-    except Exception as error:  # whatever it is
-        log.error("look.failed", extra={**whose, "reason": type(error).__name__})
+        alone(partial(part, resources))
 
 
 def _settle(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         ended = store.list_ended(tx, kyc.NAME, limit=_LIMIT)
-    for each in ended:
-        if each["subjects"] <= checks.SETTLED_AT_ONCE:
-            work: partial[Any] = partial(checks.settle, resources, each["tenant_id"], each["id"])
-        else:
-            work = partial(_hand_over, resources, each["tenant_id"], each["id"])
-        _alone(work, check_id=str(each["id"]))
+    for each in in_time(ended):
+        whose = each["tenant_id"], each["id"]
+        alone(partial(_close, resources, *whose), check_id=str(each["id"]))
+
+
+def _close(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    check = checks.settle(resources, tenant_id, check_id, most=checks.AT_ONCE)
+    if check is not None and check.state == CheckState.RUNNING:
+        _hand_over(resources, tenant_id, check_id)
 
 
 def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
@@ -95,16 +82,16 @@ def release_check(resources: Resources, check_id: UUID) -> None:
 def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
-    for monitor, by_clock in due:
+    for monitor, by_clock in in_time(due):
         cause = Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED
-        _alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
+        alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
-    for monitor, list_name in withdrawn:
-        _alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
+    for monitor, list_name in in_time(withdrawn):
+        alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
 
 
 def _send(resources: Resources) -> None:

@@ -136,6 +136,11 @@ class Check(_Row):
     finished_at: datetime | None
 
     @property
+    def is_withdrawal(self) -> bool:
+        """Say whether it ends the hits on a list that is not in force any more: without a job."""
+        return self.list_name is not None and self.to_version is None
+
+    @property
     def has_changes(self) -> bool:
         return bool(self.added or self.gone or self.changed)
 

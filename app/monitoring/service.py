@@ -188,13 +188,12 @@ def list_checks(
 
 
 def find_check(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
-    """Return the check as it is at this moment: closed, if its job has ended."""
+    """Return the check as it is at this moment: closed, if its job has ended and it is small."""
     with resources.db.transaction() as tx:
         found = store.find_check(tx, monitor.id, check_id)
-    # The clock sees to the others.
-    small = found is not None and found.subjects <= checks.SETTLED_AT_ONCE
-    if found is not None and small and found.state == CheckState.RUNNING:
-        found = checks.settle(resources, monitor.tenant_id, check_id)
+    if found is not None and found.state == CheckState.RUNNING:
+        # The clock sees to those that are large.
+        found = checks.settle(resources, monitor.tenant_id, check_id, most=checks.AT_ONCE)
     if found is None:
         raise CheckNotFound("This watchlist has no such check.")
     return found

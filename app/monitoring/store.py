@@ -114,6 +114,15 @@ def count_hits(tx: Cursor, monitor_id: UUID, lists: Sequence[str] | None = None)
     return int(one(tx)["hits"])
 
 
+def has_more_hits(tx: Cursor, monitor_id: UUID, lists: Sequence[str] | None, most: int) -> bool:
+    """Say whether its subjects have more than so many hits, on these lists or on all."""
+    tx.execute(
+        QUERIES["has_more_hits"],
+        {"monitor_id": monitor_id, "lists": lists and list(lists), "most": most},
+    )
+    return tx.fetchone() is not None
+
+
 def put_subjects(
     tx: Cursor, monitor_id: UUID, subjects: Sequence[tuple[str, str]]
 ) -> tuple[int, int]:
@@ -232,6 +241,12 @@ def find_check(tx: Cursor, monitor_id: UUID, check_id: UUID) -> Check | None:
     return None if row is None else Check.from_row(row)
 
 
+def load_check(tx: Cursor, check_id: UUID) -> Check | None:
+    tx.execute(QUERIES["load_check"], {"id": check_id})
+    row = tx.fetchone()
+    return None if row is None else Check.from_row(row)
+
+
 def owner_of(tx: Cursor, check_id: UUID) -> UUID | None:
     """Return the monitor whose check it is."""
     tx.execute(QUERIES["owner_of"], {"id": check_id})
@@ -259,14 +274,8 @@ def list_checks(tx: Cursor, monitor_id: UUID, *, before: Place | None, limit: in
     return [Check.from_row(row) for row in tx.fetchall()]
 
 
-def list_running(tx: Cursor, *, limit: int) -> list[Mapping[str, Any]]:
-    """Return id, monitor_id, tenant_id and created_at of checks that are under way."""
-    tx.execute(QUERIES["list_running"], {"limit": limit})
-    return list(tx.fetchall())
-
-
 def list_ended(tx: Cursor, dialect: str, *, limit: int) -> list[Mapping[str, Any]]:
-    """Return id, tenant_id and subjects of checks that are to be closed."""
+    """Return id and tenant_id of checks that are to be closed."""
     tx.execute(QUERIES["list_ended"], {"dialect": dialect, "limit": limit})
     return list(tx.fetchall())
 
@@ -455,11 +464,21 @@ def list_withdrawn(tx: Cursor, *, limit: int) -> list[tuple[Monitor, str]]:
     return [(Monitor.from_row(row), row["list_name"]) for row in tx.fetchall()]
 
 
-def holders_on_list(tx: Cursor, monitor_id: UUID, list_name: str) -> list[str]:
-    """Return the subjects with a hit on the list."""
-    given = {"monitor_id": monitor_id, "list_name": list_name}
-    tx.execute(QUERIES["holders_on_list"], given)
+def holders_on_list(
+    tx: Cursor, monitor_id: UUID, list_name: str, *, after: str, limit: int
+) -> list[str]:
+    """Return the subjects with a hit on the list, one page of them."""
+    tx.execute(
+        QUERIES["holders_on_list"],
+        {"monitor_id": monitor_id, "list_name": list_name, "after": after, "limit": limit},
+    )
     return [row["entity_id"] for row in tx.fetchall()]
+
+
+def count_holders(tx: Cursor, monitor_id: UUID, list_name: str) -> int:
+    """Return how many subjects have a hit on the list."""
+    tx.execute(QUERIES["count_holders"], {"monitor_id": monitor_id, "list_name": list_name})
+    return int(one(tx)["holders"])
 
 
 def population_numbers(tx: Cursor) -> Iterator[int]:

@@ -53,6 +53,13 @@ SELECT count(*) AS hits FROM monitor_hits
  WHERE monitor_id = %(monitor_id)s
    AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]));
 
+-- name: has_more_hits
+-- Without counting all of them.
+SELECT FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]))
+OFFSET %(most)s LIMIT 1;
+
 -- name: put_subjects
 -- Who is put in again as he is keeps his number: nothing has to be done again.
 INSERT INTO monitor_subjects AS known (monitor_id, entity_id, entity) VALUES %s
@@ -127,6 +134,9 @@ RETURNING *;
 -- name: find_check
 SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND id = %(id)s;
 
+-- name: load_check
+SELECT * FROM monitor_checks WHERE id = %(id)s;
+
 -- name: owner_of
 SELECT monitor_id FROM monitor_checks WHERE id = %(id)s;
 
@@ -144,17 +154,9 @@ SELECT * FROM monitor_checks
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
 
--- name: list_running
--- With the tenant, under whom the job is found.
-SELECT checks.id, checks.monitor_id, monitors.tenant_id, checks.created_at
-  FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
- WHERE checks.state = 'running'
- ORDER BY checks.created_at
- LIMIT %(limit)s;
-
 -- name: list_ended
 -- Checks whose job has ended, or is gone, and that nobody is closing.
-SELECT checks.id, monitors.tenant_id, checks.subjects
+SELECT checks.id, monitors.tenant_id
   FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
   LEFT JOIN jobs ON jobs.tenant_id = monitors.tenant_id AND jobs.dialect = %(dialect)s
                 AND jobs.external_id = checks.id::text
@@ -321,6 +323,12 @@ SELECT monitors.*, known.list_name
 
 -- name: holders_on_list
 SELECT DISTINCT entity_id FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s AND entity_id > %(after)s
+ ORDER BY entity_id
+ LIMIT %(limit)s;
+
+-- name: count_holders
+SELECT count(DISTINCT entity_id) AS holders FROM monitor_hits
  WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: population_numbers

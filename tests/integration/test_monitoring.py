@@ -456,7 +456,7 @@ def test_a_large_check_may_take_longer_to_close_than_a_task_may_last(
         monitors.lock_monitor(tx, large.id)
         tx.execute(
             "UPDATE monitor_checks SET subjects = %s WHERE id = %s",
-            (checks.SETTLED_AT_ONCE + 1, check.id),
+            (checks.AT_ONCE + 1, check.id),
         )
         tx.connection.commit()
         monitors.lock_monitor(tx, large.id)

@@ -8,18 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from app.monitoring import checks, clock, service, sources, store, updates
-from app.monitoring.model import Cause, CheckState
+from app.monitoring import checks, clock, service, sources, store, turns, updates
+from app.monitoring.model import Cause, Check, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
 from tests.integration.conftest import until
-from tests.kyc import CLEAR, ENTRIES, LISTED, house_list
+from tests.kyc import CLEAR, ENTRIES, LISTED, house_list, load
 from tests.monitoring import (
     LATER,
     VEXFORD,
     add,
     client,
+    hits,
     listed,
     make,
     make_due,
@@ -27,6 +28,7 @@ from tests.monitoring import (
     tenant_id,
     update_checks,
 )
+from workers import chunk, passes
 
 __all__ = ["client", "house_list"]
 
@@ -100,14 +102,13 @@ def _entry(line: dict[str, Any]):
 
 
 def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list):
-    make(client, LISTED, check_frequency="daily")
+    watchlist = make(client, LISTED, check_frequency="daily")
     make_due(resources)
 
     clock.look(resources)
     clock.look(resources)
 
-    with resources.db.transaction() as tx:
-        assert len(store.list_running(tx, limit=10)) == 1
+    assert len(listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")) == 1
 
 
 def test_a_check_whose_process_died_before_the_job_was_sent_is_sent_by_the_sweep(
@@ -293,11 +294,9 @@ def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
 def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has_run_out(
     client, resources, house_list, monkeypatch
 ):
-    monkeypatch.setattr(checks, "SETTLED_AT_ONCE", 0)
+    monkeypatch.setattr(checks, "AT_ONCE", 0)
     watchlist = make(client, LISTED)
-    found = service.find(resources, tenant_id(resources), UUID(watchlist))
-    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
-    client.post(f"/kyc/jobs/{check.id}/cancel")
+    check = screened(resources, watchlist)
     resources.redis.delete("screening")
 
     clock.look(resources)
@@ -311,9 +310,87 @@ def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has
     clock.look(resources)
     assert resources.redis.llen("screening") == 1
 
-    clock.settle(resources, found.tenant_id, check.id)
+    clock.settle(resources, tenant_id(resources), check.id)
     (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
-    assert shown["check_status"] == "failed"
+    assert shown["check_status"] == "completed"
+
+
+def test_what_has_many_hits_is_closed_by_a_worker_however_few_the_subjects(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checks, "AT_ONCE", 2)
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    few = make(client, LISTED, name="few", lists=["house"])
+    many = make(client, LISTED, name="many")
+    for watchlist in (few, many):
+        screened(resources, watchlist)
+    resources.redis.delete("screening")
+
+    clock.look(resources)
+    assert _states(client, few) == ["completed"]
+    assert _states(client, many) == ["running"]
+    assert resources.redis.llen("screening") == 1
+    (check,) = listed(client, f"/kyc/watchlists/{many}/history", "checks")
+    clock.settle(resources, tenant_id(resources), UUID(check["check_id"]))
+    assert hits(client, many) == {("listed", "h-1")}
+
+    monkeypatch.setattr(checks, "AT_ONCE", 1)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = false WHERE name = 'other'")
+    clock.look(resources)
+    clock.look(resources)
+    assert _states(client, many) == ["running", "completed"]
+    assert resources.redis.llen("screening") == 2
+    check, _ = listed(client, f"/kyc/watchlists/{many}/history", "checks")
+    clock.settle(resources, tenant_id(resources), UUID(check["check_id"]))
+
+    (check,) = update_checks(client, many)
+    assert (check["check_status"], check["gone_matches_count"]) == ("completed", 1)
+    assert [each["list_name"] for each in _hits(client, many)] == ["house"]
+
+
+def _states(client, watchlist: str) -> list[str]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    return [each["check_status"] for each in found]
+
+
+def _hits(client, watchlist: str) -> list[dict[str, Any]]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/hits", "hits")
+    return [each["match"] for each in found]
+
+
+def screened(resources, watchlist: str) -> Check:
+    """Begin a check, and do what workers would."""
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, job = checks.begin(resources, found, Cause.SCHEDULED)
+    assert job is not None
+    for number in range(job.chunk_count):
+        chunk.run(resources, job.id, job.pass_no, number)
+    passes.finish(resources, job.id, job.pass_no)
+    return check
+
+
+def test_a_look_without_time_does_one_of_each_sort_and_the_next_one_goes_on(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(turns, "SHARE_SECONDS", 0.0)
+    closing = [make(client, LISTED, name=f"closing {n}") for n in range(2)]
+    due = [make(client, LISTED, name=f"due {n}", check_frequency="daily") for n in range(2)]
+    for watchlist in closing:
+        screened(resources, watchlist)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET next_check_at = now() WHERE check_frequency = 'daily'")
+
+    def seen() -> list[int]:
+        return [
+            sum(_states(client, watchlist) == [state] for watchlist in those)
+            for those, state in ((closing, "completed"), (due, "running"))
+        ]
+
+    clock.look(resources)
+    assert seen() == [1, 1]
+    clock.look(resources)
+    assert seen() == [2, 2]
 
 
 def test_a_check_that_cannot_be_closed_keeps_nobody_else_from_being_looked_after(
