@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.db import Cursor
-from app.errors import CheckRunning, JobNotFound, MonitorNotFound
+from app.errors import CheckRunning, JobNotFound, MonitorBusy, MonitorNotFound
 from app.jobs import service as jobs
 from app.jobs import store as job_store
 from app.jobs.dispatch import INTERACTIVE
@@ -69,7 +69,8 @@ def begin(
 
     Of an `update` only that list is searched. `knows` are versions that the monitor will know when
     it is done; without it and with everybody screened, all that are searched. No job is made where
-    there is nobody to screen: then the check is done. Raises CheckRunning or MonitorNotFound.
+    there is nobody to screen: then the check is done. Raises CheckRunning, MonitorNotFound or
+    MonitorBusy.
     """
     wanted = store.Wanted(
         monitor.id,
@@ -81,7 +82,15 @@ def begin(
     while True:
         # Before the transaction: it has one of its own.
         plan = _plan(resources, monitor, cause, by, update)
-        begun = _write(resources, monitor, cause, plan, wanted, update, knows, last=last)
+        try:
+            begun = _write(resources, monitor, cause, plan, wanted, update, knows, last=last)
+        except MonitorBusy:
+            # Most often one is being closed.
+            with resources.db.transaction() as tx:
+                running = _running(tx, monitor.id)
+            if running is None:
+                raise
+            raise _under_way(running) from None
         if not isinstance(begun, Monitor):
             break
         # It was changed in between.
@@ -110,7 +119,7 @@ def _write(
 ) -> tuple[Check, Job | None] | Monitor:
     """Write check and job as planned; or return the monitor as it is now, to be planned again."""
     with resources.db.transaction() as tx:
-        now = store.lock_monitor(tx, monitor.id)
+        now = store.lock_monitor_soon(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
         if not now.searches_like(monitor) or (
@@ -138,10 +147,7 @@ def _write(
             },
         )
         if check is None:
-            raise CheckRunning(
-                "A check of this watchlist is under way; its history shows how far it is.",
-                check_id=str(_running(tx, monitor.id)),
-            )
+            raise _under_way(_running(tx, monitor.id))
         if everybody and update is None:
             searched = _searched(monitor, plan)
             store.forget_lists(tx, monitor.id, list(searched))
@@ -154,6 +160,13 @@ def _write(
         plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
         job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
     return check, job
+
+
+def _under_way(check_id: UUID | None) -> CheckRunning:
+    return CheckRunning(
+        "A check of this watchlist is under way; its history shows how far it is.",
+        check_id=str(check_id),
+    )
 
 
 def _running(tx: Cursor, monitor_id: UUID) -> UUID | None:
@@ -211,7 +224,8 @@ def settle(
     """Compare the results of a check whose job has ended, and close it.
 
     Return the check as it then is, or None if there is none any more. While the job runs, nothing
-    is done; nor if the check is closed, or has more than `most` subjects and hits to compare.
+    is done; nor if the check is closed, or has more than `most` subjects and hits to compare. With
+    that, raises MonitorBusy; without it waits, however long.
     """
     job: Job | None
     try:
@@ -224,10 +238,11 @@ def settle(
             check = store.load_check(tx, check_id)
             if check is None or _is_more(tx, check, job, most):
                 return check
+    lock = store.lock_monitor if most is None else store.lock_monitor_soon
     with resources.db.transaction() as tx:
         # In the order in which deleting locks them: first the monitor, then its checks.
         owner = store.owner_of(tx, check_id)
-        monitor = None if owner is None else store.lock_monitor(tx, owner)
+        monitor = None if owner is None else lock(tx, owner)
         check = store.lock_check(tx, check_id)
         if monitor is None or check is None or check.state != CheckState.RUNNING:
             return check
@@ -430,7 +445,7 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check | 
     Return the check, which whoever settles closes: at once, unless there are many hits.
     """
     with resources.db.transaction() as tx:
-        if store.lock_monitor(tx, monitor.id) is None:
+        if store.lock_monitor_soon(tx, monitor.id) is None:
             raise MonitorNotFound("The watchlist has been deleted.")
         check = store.insert_check(
             tx,

@@ -1,10 +1,14 @@
-"""What callers may ask of monitors. Each function is one use case and one transaction."""
+"""What callers may ask of monitors. Each function is one use case and one transaction.
+
+Whatever writes raises MonitorBusy while a large check is being closed.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,6 +17,7 @@ from uuid import UUID, uuid4
 from app.errors import (
     CheckNotFound,
     InvalidParameter,
+    MonitorBusy,
     MonitorExists,
     MonitorNotFound,
     SubjectNotFound,
@@ -77,7 +82,7 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
     Where that changes what is searched or how, everybody is to be screened anew.
     """
     with resources.db.transaction() as tx:
-        before = store.lock_monitor(tx, monitor.id)
+        before = store.lock_monitor_soon(tx, monitor.id)
         if before is None:
             raise MonitorNotFound("There is no such watchlist.")
         after = replace(before, **changes)
@@ -94,6 +99,8 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
 def delete(resources: Resources, tenant_id: UUID, monitor_id: UUID) -> None:
     """Delete the monitor, its subjects, hits and history. Raises MonitorNotFound."""
     with resources.db.transaction() as tx:
+        if store.find_monitor(tx, tenant_id, monitor_id) is not None:
+            store.lock_monitor_soon(tx, monitor_id)
         if not store.delete_monitor(tx, tenant_id, monitor_id):
             raise MonitorNotFound("There is no such watchlist.")
 
@@ -108,7 +115,7 @@ def add_subjects(
     # In one order: two callers who add the same subjects must not wait for each other.
     rows = sorted((item.ref or f"sub_{uuid4().hex}", _stored(item.payload)) for item in items)
     with resources.db.transaction() as tx:
-        if store.lock_monitor(tx, monitor.id) is None:
+        if store.lock_monitor_soon(tx, monitor.id) is None:
             raise MonitorNotFound("There is no such watchlist.")
         added, changed = store.put_subjects(tx, monitor.id, rows)
         if added and store.count_subjects(tx, monitor.id) > MOST_SUBJECTS:
@@ -127,7 +134,7 @@ def remove_subjects(resources: Resources, monitor: Monitor, entity_ids: Collecti
     """Watch these no longer; return how many there were."""
     with resources.db.transaction() as tx:
         # A check that is being written counts its subjects before it copies them.
-        store.lock_monitor(tx, monitor.id)
+        store.lock_monitor_soon(tx, monitor.id)
         return store.remove_subjects(tx, monitor.id, entity_ids)
 
 
@@ -192,8 +199,9 @@ def find_check(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
     with resources.db.transaction() as tx:
         found = store.find_check(tx, monitor.id, check_id)
     if found is not None and found.state == CheckState.RUNNING:
-        # The clock sees to those that are large.
-        found = checks.settle(resources, monitor.tenant_id, check_id, most=checks.AT_ONCE)
+        # The clock sees to those that are large, and to one that somebody is at.
+        with suppress(MonitorBusy):
+            found = checks.settle(resources, monitor.tenant_id, check_id, most=checks.AT_ONCE)
     if found is None:
         raise CheckNotFound("This watchlist has no such check.")
     return found

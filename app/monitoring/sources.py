@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
-from app.errors import CheckRunning, MonitorNotFound
+from app.errors import CheckRunning, MonitorBusy, MonitorNotFound
 from app.kinds import kyc
 from app.monitoring import checks, store
 from app.monitoring.model import Cause, Monitor
@@ -79,7 +79,7 @@ class Monitors:
                     update=(after.name, known, after.version),
                     knows={after.name: after.id},
                 )
-            except (CheckRunning, MonitorNotFound):
+            except (CheckRunning, MonitorBusy, MonitorNotFound):
                 # It is taken up by the next look, or there is nothing to take up.
                 continue
             screened += check.subjects

@@ -8,14 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extras import Json, execute_values
 
 from app.db import Cursor, load_queries, one
+from app.errors import MonitorBusy
 from app.jobs.model import Job
 from app.monitoring.model import Check, Hit, Monitor, Watched
 
 QUERIES = load_queries("app.monitoring")
 
+#: A caller waits no longer for a monitor that somebody else has locked: a thread and a connection of
+#: the web wait with him.
+LOCK_SECONDS = 1.0
 #: Rows of one statement.
 _PAGE = 500
 
@@ -69,6 +74,22 @@ def find_monitor(tx: Cursor, tenant_id: UUID, monitor_id: UUID) -> Monitor | Non
 def lock_monitor(tx: Cursor, monitor_id: UUID) -> Monitor | None:
     """Return the monitor as it is now, which nobody else changes until the transaction ends."""
     tx.execute(QUERIES["lock_monitor"], {"id": monitor_id})
+    row = tx.fetchone()
+    return None if row is None else Monitor.from_row(row)
+
+
+def lock_monitor_soon(tx: Cursor, monitor_id: UUID) -> Monitor | None:
+    """Do the same, for who must not wait long. Raises MonitorBusy if somebody else has it locked.
+
+    Closing a large check holds it for minutes.
+    """
+    given = {"id": monitor_id, "milliseconds": round(1000 * LOCK_SECONDS)}
+    try:
+        tx.execute(QUERIES["lock_monitor_soon"], given)
+    except LockNotAvailable as error:
+        raise MonitorBusy(
+            "What a check of this watchlist found is being written. Try again in a moment."
+        ) from error
     row = tx.fetchone()
     return None if row is None else Monitor.from_row(row)
 

@@ -12,6 +12,11 @@ RETURNING *;
 -- name: find_monitor
 SELECT * FROM monitors WHERE tenant_id = %(tenant_id)s AND id = %(id)s;
 
+-- name: lock_monitor_soon
+-- The time holds for every other lock of the transaction too.
+SET LOCAL lock_timeout = %(milliseconds)s;
+SELECT * FROM monitors WHERE id = %(id)s FOR UPDATE;
+
 -- name: lock_monitor
 SELECT * FROM monitors WHERE id = %(id)s FOR UPDATE;
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from app.errors import CheckRunning, MonitorNotFound, Unavailable
+from app.errors import CheckRunning, MonitorBusy, MonitorNotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ def alone(work: Callable[[], object], **whose: str) -> None:
     """
     try:
         work()
-    except Unavailable:
-        raise
-    except (CheckRunning, MonitorNotFound):
+    except (CheckRunning, MonitorBusy, MonitorNotFound):
         # Somebody else was quicker.
         pass
+    except Unavailable:
+        raise
     except Exception as error:  # whatever it is
         log.error("look.failed", extra={**whose, "reason": type(error).__name__})
 

@@ -14,7 +14,7 @@ from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
 from tests.integration.conftest import until
-from tests.kyc import CLEAR, ENTRIES, LISTED, house_list, load
+from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load
 from tests.monitoring import (
     LATER,
     VEXFORD,
@@ -440,6 +440,40 @@ def test_closing_a_check_and_deleting_its_watchlist_wait_for_each_other_in_one_o
     closing.join(40)
 
     assert not closing.is_alive()
+
+
+def test_while_a_large_check_is_being_closed_nobody_waits_to_be_told_so(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.05)
+    watchlist = make(client, LISTED)
+    check = screened(resources, watchlist)
+    path = f"/kyc/watchlists/{watchlist}"
+    body = {"subjects": [VEXFORD]}
+
+    with resources.db.transaction() as tx:
+        # Whoever closes it has it locked.
+        store.lock_monitor(tx, UUID(watchlist))
+        answers = [
+            client.post(f"{path}/subjects", json=body),
+            client.delete(f"{path}/subjects/listed"),
+            client.post(f"{path}/remove-subjects", json={"entity_ids": ["listed"]}),
+            client.patch(path, json={"name": "others"}),
+            client.delete(path),
+        ]
+        again = client.post(f"{path}/monitor")
+        shown = client.get(f"{path}/history/{check.id}")
+        clock.look(resources)
+
+    for answer in answers:
+        assert_flat(answer, 503, "watchlist_busy")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert_flat(again, 409, "check_running")
+    assert again.json["check_id"] == str(check.id)
+    assert shown.json["data"]["check_status"] == "running"
+    clock.look(resources)
+    assert _states(client, watchlist) == ["completed"]
+    assert client.post(f"{path}/subjects", json=body).status_code == 200
 
 
 def _waiting_for_locks(resources) -> bool:
