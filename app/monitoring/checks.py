@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ from app.monitoring.model import (
     Hit,
     Monitor,
     fingerprint,
+    longest_pause,
 )
 from app.monitoring.store import Change, NewHit
 from app.resources import Resources
@@ -47,7 +49,8 @@ AT_ONCE = 2_000
 _PAGE = 1_000
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
-#: Whom a check failed to screen is checked again, so many seconds later and not before.
+#: Whom a check failed to screen is checked again, so many seconds later and not before; twice as
+#: many after each further one, up to the monitor's interval.
 AGAIN_SECONDS = 900.0
 SYSTEM = "muster"
 
@@ -62,10 +65,11 @@ def begin(
     *,
     by: str = SYSTEM,
     entity_ids: Iterable[str] | None = None,
+    added_after: datetime | None = None,
     update: Update | None = None,
     knows: Mapping[str, int] | None = None,
 ) -> tuple[Check, Job | None]:
-    """Begin a check of the monitor's subjects, or of these alone.
+    """Begin a check of the monitor's subjects, or of these, or of those added after, alone.
 
     Of an `update` only that list is searched. `knows` are versions that the monitor will know when
     it is done; without it and with everybody screened, all that are searched. No job is made where
@@ -76,6 +80,7 @@ def begin(
         monitor.id,
         None if entity_ids is None else sorted(set(entity_ids)),
         unscreened=cause is Cause.SUBJECTS_ADDED,
+        added_after=added_after,
     )
     # A version that stays older than what is known is in force all the same.
     last = False
@@ -251,7 +256,7 @@ def settle(
         if check.is_withdrawal:
             return _close(tx, monitor, check, _holders(tx, check), everybody=False)
         if job is None or job.state is not JobState.COMPLETED:
-            return _fail(tx, check, job)
+            return _fail(tx, monitor, check, job)
         everybody = check.cause is not Cause.LIST_UPDATE and (
             check.cause is not Cause.SUBJECTS_ADDED or monitor.checked_at is None
         )
@@ -290,13 +295,15 @@ def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
         first = page[-1]["position"] + 1
 
 
-def _fail(tx: Cursor, check: Check, job: Job | None) -> Check | None:
+def _fail(tx: Cursor, monitor: Monitor, check: Check, job: Job | None) -> Check | None:
     code, message = "job_not_found", "The screening job of this check does not exist."
     if job is not None:
         code = job.error_code or str(job.state)
         message = job.error_message or f"The screening job of this check was {job.state}."
     log.warning("check.failed", extra={"check_id": str(check.id), "code": code})
-    store.check_again(tx, check.monitor_id, AGAIN_SECONDS)
+    store.note_vain(
+        tx, check, AGAIN_SECONDS, longest_pause(monitor.check_frequency), everybody=True
+    )
     return store.fail_check(tx, check.id, code, message)
 
 
@@ -315,6 +322,12 @@ def _close(
         comparison.compare(page)
     if everybody:
         store.note_checked(tx, monitor.id, INTERVALS[monitor.check_frequency])
+    if comparison.failed:
+        store.note_vain(
+            tx, check, AGAIN_SECONDS, longest_pause(monitor.check_frequency), everybody=False
+        )
+    elif check.scope is None:
+        store.note_good(tx, monitor.id)
     versions = {} if job is None else _versions(job)
     searched = comparison.checked
     found = store.finish_check(

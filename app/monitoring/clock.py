@@ -81,10 +81,15 @@ def release_check(resources: Resources, check_id: UUID) -> None:
 
 def _begin(resources: Resources) -> None:
     with resources.db.transaction() as tx:
-        due = store.list_due(tx, patience=PATIENCE, again=checks.AGAIN_SECONDS, limit=_LIMIT)
-    for monitor, by_clock in in_time(due):
-        cause = Cause.SCHEDULED if by_clock else Cause.SUBJECTS_ADDED
-        alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
+        due = store.list_due(tx, patience=PATIENCE, limit=_LIMIT)
+    for monitor, by_clock, after in in_time(due):
+        if by_clock:
+            work = partial(checks.begin, resources, monitor, Cause.SCHEDULED)
+        else:
+            work = partial(
+                checks.begin, resources, monitor, Cause.SUBJECTS_ADDED, added_after=after
+            )
+        alone(work, monitor_id=str(monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:

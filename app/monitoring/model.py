@@ -36,6 +36,11 @@ INTERVALS: Mapping[str, timedelta | None] = {
 }
 
 
+def longest_pause(frequency: str) -> timedelta:
+    """Return the most that is waited after what was in vain, however often it was."""
+    return INTERVALS[frequency] or timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     @classmethod

@@ -88,9 +88,7 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
         after = replace(before, **changes)
         if store.is_name_taken(tx, after.tenant_id, after.name, after.id):
             raise MonitorExists("You have a watchlist of this name already.")
-        made = store.update_monitor(
-            tx, after, INTERVALS[after.check_frequency], soon=checks.AGAIN_SECONDS
-        )
+        made = store.update_monitor(tx, after, INTERVALS[after.check_frequency])
         if not before.searches_like(after):
             store.forget_screening(tx, monitor.id)
         return made

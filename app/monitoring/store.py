@@ -18,8 +18,8 @@ from app.monitoring.model import Check, Hit, Monitor, Watched
 
 QUERIES = load_queries("app.monitoring")
 
-#: A caller waits no longer for a monitor that somebody else has locked: a thread and a connection of
-#: the web wait with him.
+#: A caller waits no longer for a monitor that somebody else has locked: a thread and a connection
+#: of the web wait with him.
 LOCK_SECONDS = 1.0
 #: Rows of one statement.
 _PAGE = 500
@@ -109,12 +109,10 @@ def is_name_taken(tx: Cursor, tenant_id: UUID, name: str, monitor_id: UUID) -> b
     return bool(one(tx)["taken"])
 
 
-def update_monitor(
-    tx: Cursor, monitor: Monitor, interval: timedelta | None, *, soon: float
-) -> Monitor:
-    """Write what is said about the monitor. What is due within `soon` seconds stays due."""
+def update_monitor(tx: Cursor, monitor: Monitor, interval: timedelta | None) -> Monitor:
+    """Write what is said about the monitor."""
     values = {**asdict(monitor), "lists": monitor.lists and list(monitor.lists)}
-    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval, "soon": soon})
+    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval})
     return Monitor.from_row(one(tx))
 
 
@@ -185,11 +183,12 @@ def forget_screening(tx: Cursor, monitor_id: UUID) -> None:
 
 
 class Wanted(NamedTuple):
-    """Subjects of a monitor: all, or these, or those that nobody has screened."""
+    """Subjects of a monitor: all, these, those that nobody has screened, or of them the latest."""
 
     monitor_id: UUID
     entity_ids: Collection[str] | None = None
     unscreened: bool = False
+    added_after: datetime | None = None
 
     def parameters(self) -> dict[str, Any]:
         names = None if self.entity_ids is None else list(self.entity_ids)
@@ -330,9 +329,28 @@ def note_checked(tx: Cursor, monitor_id: UUID, interval: timedelta | None) -> No
     tx.execute(QUERIES["note_checked"], {"id": monitor_id, "interval": interval})
 
 
-def check_again(tx: Cursor, monitor_id: UUID, seconds: float) -> None:
-    """Let the clock check everybody after so many seconds at the latest."""
-    tx.execute(QUERIES["check_again"], {"id": monitor_id, "seconds": seconds})
+def note_vain(
+    tx: Cursor, check: Check, seconds: float, longest: timedelta, *, everybody: bool
+) -> None:
+    """Note that a check failed for somebody, who waits so many seconds, and longer each time.
+
+    With `everybody` the clock checks all of them then.
+    """
+    tx.execute(
+        QUERIES["note_vain"],
+        {
+            "id": check.monitor_id,
+            "since": check.created_at,
+            "seconds": seconds,
+            "longest": longest,
+            "everybody": everybody,
+        },
+    )
+
+
+def note_good(tx: Cursor, monitor_id: UUID) -> None:
+    """Note that a check failed for nobody: if none is left of earlier ones, they are forgotten."""
+    tx.execute(QUERIES["note_good"], {"id": monitor_id})
 
 
 def load_hits(
@@ -460,14 +478,17 @@ def forget_list(tx: Cursor, monitor_id: UUID, list_name: str) -> None:
 
 
 def list_due(
-    tx: Cursor, *, patience: float, again: float, limit: int
-) -> list[tuple[Monitor, bool]]:
+    tx: Cursor, *, patience: float, limit: int
+) -> list[tuple[Monitor, bool, datetime | None]]:
     """Return monitors with subjects to screen, and whether it is everybody's time.
 
-    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any.
+    If not, those who have waited `patience` seconds; of them only who came after the time that is
+    returned, if there is one: the others wait longer, because a check was in vain.
     """
-    tx.execute(QUERIES["list_due"], {"patience": patience, "again": again, "limit": limit})
-    return [(Monitor.from_row(row), bool(row["by_clock"])) for row in tx.fetchall()]
+    tx.execute(QUERIES["list_due"], {"patience": patience, "limit": limit})
+    return [
+        (Monitor.from_row(row), bool(row["by_clock"]), row["added_after"]) for row in tx.fetchall()
+    ]
 
 
 def list_outdated(tx: Cursor, list_name: str | None = None) -> list[Outdated]:

@@ -40,8 +40,7 @@ UPDATE monitors
        on_new_match = %(on_new_match)s, on_status_change = %(on_status_change)s,
        -- A check that is to be made again soon, because one failed, is made all the same.
        next_check_at = CASE WHEN check_frequency = %(check_frequency)s THEN next_check_at ELSE
-           least(CASE WHEN next_check_at < now() + make_interval(secs => %(soon)s)
-                      THEN next_check_at END,
+           least(CASE WHEN next_check_at <= vain_until THEN next_check_at END,
                  coalesce(checked_at, now()) + %(interval)s) END,
        updated_at = now()
  WHERE id = %(id)s
@@ -97,7 +96,8 @@ UPDATE monitor_subjects SET number = DEFAULT, screened_at = NULL, added_at = now
 SELECT count(*) AS subjects FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s
    AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
-   AND (NOT %(unscreened)s OR screened_at IS NULL);
+   AND (NOT %(unscreened)s OR screened_at IS NULL)
+   AND (%(added_after)s::timestamptz IS NULL OR added_at > %(added_after)s);
 
 -- name: fill_job
 -- The same subjects as items of a job, by entity_id: a million of them never leave Postgres.
@@ -107,7 +107,8 @@ SELECT %(kind)s, %(month)s, %(job_id)s, row_number() OVER (ORDER BY entity_id) -
   FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s
    AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
-   AND (NOT %(unscreened)s OR screened_at IS NULL);
+   AND (NOT %(unscreened)s OR screened_at IS NULL)
+   AND (%(added_after)s::timestamptz IS NULL OR added_at > %(added_after)s);
 
 -- name: last_number
 SELECT coalesce(max(number), 0) AS number FROM monitor_subjects
@@ -120,7 +121,7 @@ UPDATE monitor_subjects SET screened_at = %(at)s
 
 -- name: mark_unscreened
 -- Only those who are still as they were: who changed since waits already.
-UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+UPDATE monitor_subjects SET screened_at = NULL
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND number <= %(last_number)s;
 
@@ -201,11 +202,27 @@ RETURNING *;
 UPDATE monitors SET checked_at = now(), next_check_at = now() + %(interval)s
  WHERE id = %(id)s;
 
--- name: check_again
--- What a failed check should have found is found by a later one, of everybody.
+-- name: note_vain
+-- The pause doubles with every such check, up to the longest. What a failed check should have found
+-- is found by a later one, of everybody. The time for which it was made itself is over.
+WITH pause AS (
+    SELECT now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_checks, 20),
+                         %(longest)s) AS ends
+      FROM monitors WHERE id = %(id)s)
 UPDATE monitors
-   SET next_check_at = least(next_check_at, now() + make_interval(secs => %(seconds)s))
+   SET vain_checks = vain_checks + 1, vain_since = %(since)s, vain_until = pause.ends,
+       next_check_at = CASE WHEN NOT %(everybody)s THEN next_check_at ELSE
+           least(CASE WHEN next_check_at > now() THEN next_check_at END, pause.ends) END
+  FROM pause
  WHERE id = %(id)s;
+
+-- name: note_good
+-- If nobody is left whom it failed to screen.
+UPDATE monitors SET vain_checks = 0, vain_since = NULL, vain_until = NULL
+ WHERE id = %(id)s AND vain_checks > 0
+   AND NOT EXISTS (SELECT FROM monitor_subjects AS subjects
+                    WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
+                      AND subjects.added_at <= monitors.vain_since);
 
 -- name: load_hits
 SELECT * FROM monitor_hits
@@ -277,21 +294,26 @@ DELETE FROM monitor_lists
 DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: list_due
--- By the clock, and those with subjects that nobody has screened for a while: but not at once when
--- a check was in vain, for the next would be as well.
-SELECT monitors.*, monitors.next_check_at <= now() AS by_clock
+-- By the clock, and those with subjects that nobody has screened for a while; where a check was in
+-- vain, only those who came later, until its pause is over. None of whose lists any is loaded: that
+-- would be in vain.
+SELECT monitors.*, monitors.next_check_at <= now() AS by_clock,
+       CASE WHEN monitors.vain_until > now() AND monitors.checked_at IS NOT NULL
+            THEN monitors.vain_since END AS added_after
   FROM monitors
  WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
                     WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
    AND EXISTS (SELECT FROM monitor_subjects WHERE monitor_id = monitors.id)
+   AND EXISTS (SELECT FROM watchlists AS current
+                WHERE current.is_current
+                  AND (current.tenant_id IS NULL OR current.tenant_id = monitors.tenant_id)
+                  AND (monitors.lists IS NULL OR current.name = ANY (monitors.lists)))
    AND (monitors.next_check_at <= now()
         OR EXISTS (SELECT FROM monitor_subjects AS subjects
                     WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
-                      AND subjects.added_at < now() - make_interval(secs => %(patience)s))
-           AND NOT EXISTS (SELECT FROM monitor_checks AS checks
-                            WHERE checks.monitor_id = monitors.id
-                              AND (checks.state = 'failed' OR checks.failed > 0)
-                              AND checks.finished_at > now() - make_interval(secs => %(again)s)))
+                      AND subjects.added_at < now() - make_interval(secs => %(patience)s)
+                      AND (monitors.vain_until IS NULL OR monitors.vain_until <= now()
+                           OR subjects.added_at > monitors.vain_since)))
  ORDER BY monitors.next_check_at NULLS LAST
  LIMIT %(limit)s;
 

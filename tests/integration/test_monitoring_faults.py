@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from app.jobs import service as jobs
+from app.kinds import kyc
 from app.monitoring import checks, clock, service, sources, store, turns, updates
 from app.monitoring.model import Cause, Check, CheckState
 from app.screening import store as lists
@@ -247,27 +249,77 @@ def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, reso
     assert sorted((each.threshold, len(each.who)) for each in waiting) == [(0.5, 1), (0.95, 2)]
 
 
-def test_a_check_in_vain_is_not_made_again_at_once(client, resources, house_list):
+def test_a_check_in_vain_is_made_again_later_and_later_and_those_who_came_since_do_not_wait(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(clock, "PATIENCE", 0.0)
     watchlist = make(client, LISTED)
     path = f"/kyc/watchlists/{watchlist}/history"
-    _long_ago(resources, "monitor_subjects", "added_at")
 
-    clock.look(resources)
-    (check,) = listed(client, path, "checks")
-    client.post(f"/kyc/jobs/{check['job_id']}/cancel")
-    for _ in range(3):
-        clock.look(resources)
+    def begun(number: int) -> dict[str, Any]:
+        for _ in range(3):
+            clock.look(resources)
+        found = listed(client, path, "checks")
+        assert len(found) == number
+        return found[0]
 
-    (shown,) = listed(client, path, "checks")
-    assert shown["check_status"] == "failed"
-    _long_ago(resources, "monitor_checks", "finished_at")
-    clock.look(resources)
-    assert len(listed(client, path, "checks")) == 2
+    for number, quarters in enumerate((1, 2, 4), 1):
+        client.post(f"/kyc/jobs/{begun(number)['job_id']}/cancel")
+        assert begun(number)["check_status"] == "failed"
+        assert -300 < _pause(resources) - quarters * 900 <= 0
+        _is_over(resources)
+    _do(resources, begun(4)["check_id"])
+    assert begun(4)["check_status"] == "completed"
+    assert _pause(resources) is None
 
-
-def _long_ago(resources, table: str, column: str) -> None:
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
     with resources.db.transaction() as tx:
-        tx.execute(f"UPDATE {table} SET {column} = now() - interval '16 minutes'")
+        tx.execute("UPDATE monitors SET vain_checks = 40")
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    assert begun(5)["check_status"] == "failed"
+    assert 86_100 < _pause(resources) <= 86_400
+    add(client, watchlist, VEXFORD)
+    assert begun(6)["subjects_total"] == 1
+
+
+def test_nothing_is_begun_while_none_of_the_lists_is_loaded(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(clock, "PATIENCE", 0.0)
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    watchlist = make(client, LISTED, lists=["house"])
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = false WHERE name = 'house'")
+
+    screened(resources, watchlist)
+    clock.look(resources)
+    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert check["subjects_failed"] == 1
+    assert _pause(resources) > 600
+    _is_over(resources)
+    clock.look(resources)
+    assert _states(client, watchlist) == ["completed"]
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = true WHERE name = 'house'")
+    clock.look(resources)
+
+    assert _states(client, watchlist) == ["running", "completed"]
+
+
+def _pause(resources) -> float | None:
+    """Seconds that whoever a check failed to screen still waits."""
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT extract(epoch FROM vain_until - now())::float8 AS left FROM monitors")
+        return tx.fetchone()["left"]
+
+
+def _is_over(resources) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE monitors SET next_check_at = next_check_at - (vain_until - now()),"
+            " vain_until = now()"
+        )
 
 
 def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
@@ -362,12 +414,16 @@ def _hits(client, watchlist: str) -> list[dict[str, Any]]:
 def screened(resources, watchlist: str) -> Check:
     """Begin a check, and do what workers would."""
     found = service.find(resources, tenant_id(resources), UUID(watchlist))
-    check, job = checks.begin(resources, found, Cause.SCHEDULED)
-    assert job is not None
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    _do(resources, check.id)
+    return check
+
+
+def _do(resources, check_id) -> None:
+    job = jobs.find(resources, tenant_id(resources), kyc.NAME, str(check_id))
     for number in range(job.chunk_count):
         chunk.run(resources, job.id, job.pass_no, number)
     passes.finish(resources, job.id, job.pass_no)
-    return check
 
 
 def test_a_look_without_time_does_one_of_each_sort_and_the_next_one_goes_on(
