@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from app.monitoring import clock
 from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
 from app.verifications import dispatch
+from app.verifications import store as verifications
 from app.verifications.model import KIND
 from tests.integration.test_verification_monitoring import LATER, path, watch
 from tests.kyc import ENTRIES, house_list, load
@@ -260,7 +262,7 @@ def test_a_verification_that_cannot_be_dispatched_holds_up_nobody_behind_it(
 
 
 def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_before(
-    client, resources, settings, tenant, tmp_path, house_list, verified
+    client, resources, settings, tenant, tmp_path, house_list, verified, monkeypatch
 ):
     verification = verified(ZEBULON, JANE)
 
@@ -283,6 +285,29 @@ def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_befo
         assert [each["record"]["id"] for each in newest["new"]] == ["h-9"]
         assert not failed["hasChanges"]
         assert not same["hasChanges"]
+    held = held_at_once(monkeypatch)
+    assert len(pages(client, verification, 10)) == 6
+    assert max(held) == 2, "however many runs a page has"
+
+
+class Found(list[Any]):
+    """Of which one can tell whether anybody still has it."""
+
+
+def held_at_once(monkeypatch) -> list[int]:
+    """Return a list that says of every run that is read how many are in memory then."""
+    read = verifications.list_screenings
+    those: list[weakref.ref[Found]] = []
+    held: list[int] = []
+
+    def counted(*args: Any, **given: Any) -> Found:
+        found = Found(read(*args, **given))
+        those.append(weakref.ref(found))
+        held.append(sum(each() is not None for each in those))
+        return found
+
+    monkeypatch.setattr(verifications, "list_screenings", counted)
+    return held
 
 
 def pages(client, verification, limit: int) -> list[dict[str, Any]]:
