@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
+from app.errors import IndexNotReady
 from app.jobs import service as jobs
 from app.kinds import kyc
 from app.monitoring import checks, clock, service, sources, store, turns, updates
@@ -15,7 +21,7 @@ from app.monitoring.model import Cause, Check, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
-from tests.integration.conftest import until
+from tests.integration.conftest import ROOT, until
 from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load
 from tests.monitoring import (
     LATER,
@@ -84,6 +90,46 @@ def test_a_list_update_finds_what_a_full_rescreen_finds_whatever_the_index_lags_
     assert updates.renew(resources) == 1
     assert len(Population.open(folder).keys) == 7
     assert updates.renew(resources) == 0
+
+
+#: Has the index made, as a worker's process does.
+_WAITS = """
+from app.monitoring import sources, updates
+from app.resources import Resources
+from app.settings import Settings
+updates._run(Resources.open(Settings.from_env()), sources.Monitors())
+"""
+
+
+def test_the_process_that_makes_an_index_ends_with_who_waits_for_it_and_when_its_time_is_over(
+    client, resources, settings, monkeypatch
+):
+    monkeypatch.setattr(updates, "INDEXING_SECONDS", 0.2)
+    env = {**os.environ, **{name: text for name, text in settings.to_env().items() if text}}
+    source = sources.Monitors()
+
+    with resources.db.transaction() as tx:
+        # It does not come to an end by itself.
+        tx.execute("LOCK monitor_subjects")
+        parent = subprocess.Popen([sys.executable, "-c", _WAITS], env=env, cwd=ROOT)
+        try:
+            until(lambda: _waiting_for_locks(resources), 60, "it has begun")
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+            assert len(children) == 1
+        finally:
+            parent.kill()
+            parent.wait()
+        until(lambda: not _is_alive(children[0]), 40, "it has ended")
+        with pytest.raises(IndexNotReady):
+            updates._made(resources, source, updates.folder_of(resources, source), np.arange(1))
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        # A zombie has ended, whoever has yet to hear of it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _names(resources, numbers) -> set[str]:
