@@ -11,3 +11,7 @@ ALTER TABLE monitors
 ALTER TABLE verification_monitoring
     -- Runs that were dispatched by themselves since the last one to which every list answered.
     ADD COLUMN vain_runs integer NOT NULL DEFAULT 0;
+
+ALTER TABLE monitor_updates
+    -- The worker that is at it, which renews its claim; NULL: it has only been sent.
+    ADD COLUMN holder uuid;

@@ -7,10 +7,12 @@ by the next one.
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import suppress
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from app.errors import BrokerUnavailable
+from app.errors import BrokerUnavailable, Unavailable
 from app.jobs.dispatch import send_settle, send_update
 from app.kinds import kyc
 from app.monitoring import checks, store
@@ -28,8 +30,10 @@ _LIMIT = 200
 PATIENCE = 60.0
 #: A million subjects take a few minutes to compare; they may have to wait for a worker.
 SETTLE_SECONDS = 3600.0
-#: Nobody else sees to a list's update for so long, unless it is done before.
+#: A list's update is sent again if no worker has taken it up for so long.
 CLAIM_SECONDS = 1800.0
+#: Who is at work is taken for dead after so many seconds without a sign of life.
+HOLD_SECONDS = 60.0
 
 
 def look(resources: Resources) -> None:
@@ -68,6 +72,8 @@ def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
 
 def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
     """Close a large check. Raises Unavailable; whatever it raises, the next look hands it over."""
+    with resources.db.transaction() as tx:
+        store.hold_check(tx, check_id, HOLD_SECONDS)
     try:
         checks.settle(resources, tenant_id, check_id)
     finally:
@@ -110,18 +116,40 @@ def _send(resources: Resources) -> None:
             send_update(resources.celery, name, CLAIM_SECONDS)
         except BrokerUnavailable:
             log.warning("update.deferred", extra={"list": name})
-            release(resources, name)
+            release(resources, name, None)
 
 
 def take_up(resources: Resources, list_name: str) -> None:
-    """Do what `look` asked for. Raises Unavailable."""
+    """Do what `look` asked for, unless somebody else is at it. Raises Unavailable."""
     # Here and not above: the worker that only controls never loads an engine.
     from app.monitoring import updates
 
+    holder = uuid4()
+    if not _hold(resources, list_name, holder):
+        return
+    done = threading.Event()
+    renewing = threading.Thread(
+        target=_keep, args=(resources, list_name, holder, done), daemon=True, name="claim"
+    )
+    renewing.start()
     try:
         updates.take_up(resources, list_name)
     finally:
-        release(resources, list_name)
+        done.set()
+        renewing.join()
+        release(resources, list_name, holder)
+
+
+def _hold(resources: Resources, list_name: str, holder: UUID) -> bool:
+    with resources.db.transaction() as tx:
+        return store.hold_update(tx, list_name, holder, HOLD_SECONDS)
+
+
+def _keep(resources: Resources, list_name: str, holder: UUID, done: threading.Event) -> None:
+    """Renew the claim until it is done. Should somebody else have it, both do the same twice."""
+    while not done.wait(HOLD_SECONDS / 4):
+        with suppress(Unavailable):
+            _hold(resources, list_name, holder)
 
 
 def renew(resources: Resources) -> None:
@@ -137,7 +165,7 @@ def forget(resources: Resources) -> None:
     updates.forget(resources)
 
 
-def release(resources: Resources, list_name: str) -> None:
+def release(resources: Resources, list_name: str, holder: UUID | None) -> None:
     """Let others see to the list's update."""
     with resources.db.transaction() as tx:
-        store.release_update(tx, list_name)
+        store.release_update(tx, list_name, holder)

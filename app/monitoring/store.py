@@ -306,6 +306,11 @@ def claim_check(tx: Cursor, check_id: UUID, seconds: float) -> bool:
     return tx.fetchone() is not None
 
 
+def hold_check(tx: Cursor, check_id: UUID, seconds: float) -> None:
+    """Claim the check for the moment until it is locked: a worker that dies is soon replaced."""
+    tx.execute(QUERIES["hold_check"], {"id": check_id, "seconds": seconds})
+
+
 def release_check(tx: Cursor, check_id: UUID) -> None:
     tx.execute(QUERIES["release_check"], {"id": check_id})
 
@@ -557,5 +562,14 @@ def claim_update(tx: Cursor, list_name: str, seconds: float) -> bool:
     return tx.fetchone() is not None
 
 
-def release_update(tx: Cursor, list_name: str) -> None:
-    tx.execute(QUERIES["release_update"], {"list_name": list_name})
+def hold_update(tx: Cursor, list_name: str, holder: UUID, seconds: float) -> bool:
+    """Say whether the holder is at the list's update, for so many seconds from now."""
+    tx.execute(
+        QUERIES["hold_update"], {"list_name": list_name, "holder": holder, "seconds": seconds}
+    )
+    return tx.fetchone() is not None
+
+
+def release_update(tx: Cursor, list_name: str, holder: UUID | None) -> None:
+    """Let others see to the list's update, if it is the holder's; None: nobody's yet."""
+    tx.execute(QUERIES["release_update"], {"list_name": list_name, "holder": holder})

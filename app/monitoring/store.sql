@@ -180,6 +180,11 @@ UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds
                 FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
+-- name: hold_check
+-- By the worker that is about to lock it, which keeps everybody else away from then on.
+UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds)s)
+ WHERE id = %(id)s AND state = 'running';
+
 -- name: release_check
 UPDATE monitor_checks SET claimed_till = NULL WHERE id = %(id)s;
 
@@ -374,11 +379,23 @@ SELECT monitor_id, entity_id FROM monitor_subjects
  WHERE number = ANY (%(numbers)s::bigint[]) AND monitor_id = ANY (%(monitor_ids)s::uuid[]);
 
 -- name: claim_update
+-- For a message that is sent: whoever works on it holds it then.
 INSERT INTO monitor_updates AS known (list_name, claimed_till)
 VALUES (%(list_name)s, now() + make_interval(secs => %(seconds)s))
-ON CONFLICT (list_name) DO UPDATE SET claimed_till = EXCLUDED.claimed_till
+ON CONFLICT (list_name) DO UPDATE SET claimed_till = EXCLUDED.claimed_till, holder = NULL
  WHERE known.claimed_till < now()
 RETURNING list_name;
 
+-- name: hold_update
+-- By a worker: anew, or again to go on. Not if somebody else is at it.
+INSERT INTO monitor_updates AS known (list_name, claimed_till, holder)
+VALUES (%(list_name)s, now() + make_interval(secs => %(seconds)s), %(holder)s)
+ON CONFLICT (list_name) DO UPDATE
+   SET claimed_till = EXCLUDED.claimed_till, holder = EXCLUDED.holder
+ WHERE known.holder IS NULL OR known.holder = EXCLUDED.holder OR known.claimed_till < now()
+RETURNING list_name;
+
 -- name: release_update
-DELETE FROM monitor_updates WHERE list_name = %(list_name)s;
+-- One's own alone; without a holder, what was sent and nobody has taken.
+DELETE FROM monitor_updates
+ WHERE list_name = %(list_name)s AND holder IS NOT DISTINCT FROM %(holder)s::uuid;

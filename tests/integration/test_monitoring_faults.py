@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -284,6 +284,40 @@ def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
     assert resources.redis.llen("interactive") == 1
 
 
+def test_who_is_at_an_update_keeps_it_until_it_is_done_and_no_longer(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(clock, "HOLD_SECONDS", 8.0)
+    begun: list[str] = []
+
+    def till() -> Any:
+        with resources.db.transaction() as tx:
+            tx.execute("SELECT claimed_till FROM monitor_updates")
+            row = tx.fetchone()
+            return row and row["claimed_till"]
+
+    def slowly(_: Any, name: str) -> None:
+        begun.append(name)
+        first = till()
+        until(lambda: till() > first, 40, "it says that it is alive")
+        clock.take_up(resources, name)
+        clock.release(resources, name, uuid4())
+        clock.release(resources, name, None)
+        assert till() > first, "nobody else can release it"
+
+    monkeypatch.setattr(updates, "take_up", slowly)
+    with resources.db.transaction() as tx:
+        assert store.claim_update(tx, "house", clock.CLAIM_SECONDS)
+    clock.take_up(resources, "house")
+
+    assert begun == ["house"], "somebody else was not let in"
+    assert till() is None
+    with resources.db.transaction() as tx:
+        assert store.hold_update(tx, "house", uuid4(), -1.0)
+        assert store.claim_update(tx, "house", 60), "whoever has died holds it no longer"
+        assert store.hold_update(tx, "house", uuid4(), 60), "what was sent is for a worker to take"
+
+
 def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, resources, house_list):
     for name, threshold in (("low", 0.5), ("high", 0.95), ("as high", 0.95)):
         make(client, name=name, threshold=threshold)
@@ -530,12 +564,17 @@ def test_closing_a_check_and_deleting_its_watchlist_wait_for_each_other_in_one_o
     found = service.find(resources, tenant_id(resources), UUID(watchlist))
     check, _ = checks.begin(resources, found, Cause.SCHEDULED)
     client.post(f"/kyc/jobs/{check.id}/cancel")
-    closing = Thread(target=checks.settle, args=(resources, found.tenant_id, check.id))
+    closing = Thread(target=clock.settle, args=(resources, found.tenant_id, check.id))
 
     with resources.db.transaction() as tx:
         store.lock_monitor(tx, found.id)
         closing.start()
         until(lambda: _waiting_for_locks(resources), 40, "the other one waits")
+        tx.execute(
+            "SELECT extract(epoch FROM claimed_till - clock_timestamp()) AS left"
+            " FROM monitor_checks"
+        )
+        assert tx.fetchone()["left"] <= clock.HOLD_SECONDS, "who dies now is soon replaced"
         # Deleting goes on to the checks; were this one locked, both would wait for ever.
         tx.execute("SELECT FROM monitor_checks WHERE id = %s FOR UPDATE NOWAIT", (check.id,))
         store.delete_monitor(tx, found.tenant_id, found.id)
