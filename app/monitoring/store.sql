@@ -260,7 +260,7 @@ DELETE FROM monitor_hits AS hits
    AND hits.list_name = gone.list_name AND hits.entry_id = gone.entry_id;
 
 -- name: holders
--- Of the monitors that know the list in this version: whose hits an update may end or change.
+-- Of these monitors: whose hits an update may end or change.
 SELECT DISTINCT hits.monitor_id, hits.entity_id
   FROM monitor_hits AS hits
  WHERE hits.list_name = %(list_name)s AND hits.entry_id = ANY (%(entry_ids)s::text[])
@@ -271,16 +271,24 @@ INSERT INTO monitor_changes (check_id, position, monitor_id, entity_id, list_nam
                              is_alert, score, score_before, detail) VALUES %s;
 
 -- name: list_changes
+-- Check by check, and of each no more than a page: not all there ever were, for every page.
 SELECT changes.*, checks.created_at
-  FROM monitor_changes AS changes JOIN monitor_checks AS checks ON checks.id = changes.check_id
- WHERE changes.monitor_id = %(monitor_id)s
-   AND (%(check_id)s::uuid IS NULL OR changes.check_id = %(check_id)s::uuid)
-   AND (%(change)s::text IS NULL OR changes.change = %(change)s)
-   AND (NOT %(alerts)s OR changes.is_alert)
+  FROM monitor_checks AS checks
+ CROSS JOIN LATERAL (
+       SELECT * FROM monitor_changes AS each
+        WHERE each.check_id = checks.id
+          AND (%(change)s::text IS NULL OR each.change = %(change)s)
+          AND (NOT %(alerts)s OR each.is_alert)
+          AND (%(before_id)s::uuid IS NULL OR checks.id <> %(before_id)s::uuid
+               OR each.position > %(before_position)s::integer)
+        ORDER BY each.position
+        LIMIT %(limit)s) AS changes
+ WHERE checks.monitor_id = %(monitor_id)s
+   AND checks.added + checks.gone + checks.changed > 0
+   AND (%(check_id)s::uuid IS NULL OR checks.id = %(check_id)s::uuid)
    AND (%(before_at)s::timestamptz IS NULL
-        OR (checks.created_at, changes.check_id, -changes.position)
-         < (%(before_at)s::timestamptz, %(before_id)s::uuid, -%(before_position)s::integer))
- ORDER BY checks.created_at DESC, changes.check_id DESC, changes.position
+        OR (checks.created_at, checks.id) <= (%(before_at)s::timestamptz, %(before_id)s::uuid))
+ ORDER BY checks.created_at DESC, checks.id DESC, changes.position
  LIMIT %(limit)s;
 
 -- name: set_lists
