@@ -36,6 +36,7 @@
       RunInFlight, QuotaExceeded, RateExceeded
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
+      MonitorBusy
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
   - RateLimited                not now, but later: the job rests until then
@@ -380,6 +381,12 @@ class ListUnavailable(Unavailable):
     """A list that exists and is not loaded, in a call that waits for its answer."""
 
     code = "list_unavailable"
+
+
+class MonitorBusy(Unavailable):
+    """Somebody else is writing to the monitor, and for longer than a caller should wait."""
+
+    code = "watchlist_busy"
 
 
 class IndexNotReady(Unavailable):

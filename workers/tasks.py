@@ -100,7 +100,7 @@ def settle_check(task: Any, tenant_id: str, check_id: str) -> None:
     _do(task, lambda: clock.settle(resources, UUID(tenant_id), UUID(check_id)), again=False)
 
 
-#: A population of a million names takes minutes to index.
+#: A population of a million names takes minutes to index; more than updates.INDEXING_SECONDS.
 _INDEXING_SECONDS = 3600
 
 

@@ -72,8 +72,7 @@ CREATE TABLE monitor_checks (
     list_name     text,
     from_version  text,
     to_version    text,
-    -- Hits on these lists are compared; NULL: on all. And of these entries all that is left is
-    -- gone, whether or not somebody was screened.
+    -- Hits on these lists are compared; NULL: on all.
     scope         text[],
     -- Subjects that have a later number changed after the check began.
     last_number   bigint NOT NULL,

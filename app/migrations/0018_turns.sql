@@ -2,7 +2,3 @@
 -- also finds, among runs of verifications and others, those whose job has not ended.
 CREATE INDEX jobs_unfinished ON jobs (tenant_id, queue) WHERE finished_at IS NULL;
 CREATE INDEX jobs_had ON jobs (tenant_id, queue, finished_at) WHERE finished_at IS NOT NULL;
-
--- The clock asks every few seconds whether a check of a monitor was in vain just now.
-CREATE INDEX monitor_checks_in_vain ON monitor_checks (monitor_id, finished_at)
- WHERE state = 'failed' OR failed > 0;

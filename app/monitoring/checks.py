@@ -1,7 +1,8 @@
 """A check: subjects go through a screening job, and its results through what was known before.
 
 A check and its job have one id. Whoever finds the job ended compares: the caller who waits, a poll,
-or the clock; the second to come finds the check closed. Twice looks like once.
+the clock, or for what is large a worker's task; the second to come finds the check closed. Twice
+looks like once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.db import Cursor
-from app.errors import CheckRunning, JobNotFound, MonitorNotFound
+from app.errors import CheckRunning, JobNotFound, MonitorBusy, MonitorNotFound
 from app.jobs import service as jobs
 from app.jobs import store as job_store
 from app.jobs.dispatch import INTERACTIVE
@@ -33,6 +34,7 @@ from app.monitoring.model import (
     Hit,
     Monitor,
     fingerprint,
+    longest_pause,
 )
 from app.monitoring.store import Change, NewHit
 from app.resources import Resources
@@ -42,13 +44,15 @@ log = logging.getLogger(__name__)
 
 #: Checks of so many subjects are made while the caller waits.
 SMALL = 100
-#: Comparing more takes longer than a caller, or beat's look, should wait: a task does it.
-SETTLED_AT_ONCE = 10_000
+#: Subjects and hits, known and found, together. Comparing more takes longer than a caller, or a
+#: look, should wait: a task does it.
+AT_ONCE = 2_000
 #: Results that are compared at a time.
 _PAGE = 1_000
 #: Matches of one subject that are compared: more than any has that is worth watching.
 _MATCHES = 10_000
-#: Whom a check failed to screen is checked again, so many seconds later and not before.
+#: Whom a check failed to screen is checked again, so many seconds later and not before; twice as
+#: many after each further one, up to the monitor's interval.
 AGAIN_SECONDS = 900.0
 SYSTEM = "muster"
 
@@ -63,28 +67,40 @@ def begin(
     *,
     by: str = SYSTEM,
     entity_ids: Iterable[str] | None = None,
+    added_after: datetime | None = None,
     update: Update | None = None,
     knows: Mapping[str, int] | None = None,
     reviewed: datetime | None = None,
 ) -> tuple[Check, Job | None]:
-    """Begin a check of the monitor's subjects, or of these alone.
+    """Begin a check of the monitor's subjects, or of these, or of those added after, alone.
 
     Of an `update` only that list is searched. `knows` are versions that the monitor will know when
     it is done; without it and with everybody screened, all that are searched. It looks into what
     was `reviewed` up to that time. No job is made where there is nobody to screen: then the check
-    is done. Raises CheckRunning or MonitorNotFound.
+    is done. Raises CheckRunning, MonitorNotFound or MonitorBusy.
     """
     wanted = store.Wanted(
         monitor.id,
         None if entity_ids is None else sorted(set(entity_ids)),
         unscreened=cause is Cause.SUBJECTS_ADDED,
+        added_after=added_after,
     )
     # A version that stays older than what is known is in force all the same.
     last = False
     while True:
         # Before the transaction: it has one of its own.
         plan = _plan(resources, monitor, cause, by, update)
-        begun = _write(resources, monitor, cause, plan, wanted, update, knows, reviewed, last=last)
+        try:
+            begun = _write(
+                resources, monitor, cause, plan, wanted, update, knows, reviewed, last=last
+            )
+        except MonitorBusy:
+            # Most often one is being closed.
+            with resources.db.transaction() as tx:
+                running = _running(tx, monitor.id)
+            if running is None:
+                raise
+            raise _under_way(running) from None
         if not isinstance(begun, Monitor):
             break
         # It was changed in between.
@@ -114,7 +130,7 @@ def _write(
 ) -> tuple[Check, Job | None] | Monitor:
     """Write check and job as planned; or return the monitor as it is now, to be planned again."""
     with resources.db.transaction() as tx:
-        now = store.lock_monitor(tx, monitor.id)
+        now = store.lock_monitor_soon(tx, monitor.id)
         if now is None:
             raise MonitorNotFound("The watchlist has been deleted.")
         if not now.searches_like(monitor) or (
@@ -142,10 +158,7 @@ def _write(
             },
         )
         if check is None:
-            raise CheckRunning(
-                "A check of this watchlist is under way; its history shows how far it is.",
-                check_id=str(_running(tx, monitor.id)),
-            )
+            raise _under_way(_running(tx, monitor.id))
         if everybody and update is None:
             searched = _searched(monitor, plan)
             store.forget_lists(tx, monitor.id, list(searched))
@@ -160,6 +173,13 @@ def _write(
         plan = replace(plan, external_id=str(check.id), queue=INTERACTIVE if small else plan.queue)
         job = jobs.write(tx, plan, subjects, lambda tx, job: store.fill_job(tx, wanted, job))
     return check, job
+
+
+def _under_way(check_id: UUID | None) -> CheckRunning:
+    return CheckRunning(
+        "A check of this watchlist is under way; its history shows how far it is.",
+        check_id=str(check_id),
+    )
 
 
 def _running(tx: Cursor, monitor_id: UUID) -> UUID | None:
@@ -211,11 +231,14 @@ def _searched(monitor: Monitor, planned: NewJob) -> dict[str, int]:
     }
 
 
-def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | None:
+def settle(
+    resources: Resources, tenant_id: UUID, check_id: UUID, *, most: int | None = None
+) -> Check | None:
     """Compare the results of a check whose job has ended, and close it.
 
     Return the check as it then is, or None if there is none any more. While the job runs, nothing
-    is done; nor if the check is closed.
+    is done; nor if the check is closed, or has more than `most` subjects and hits to compare. With
+    that, raises MonitorBusy; without it waits, however long.
     """
     job: Job | None
     try:
@@ -223,22 +246,49 @@ def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> Check | Non
     except JobNotFound:
         # Deleted by somebody.
         job = None
+    if most is not None:
+        with resources.db.transaction() as tx:
+            check = store.load_check(tx, check_id)
+            if check is None or _is_more(tx, check, job, most):
+                return check
+    lock = store.lock_monitor if most is None else store.lock_monitor_soon
     with resources.db.transaction() as tx:
         # In the order in which deleting locks them: first the monitor, then its checks.
         owner = store.owner_of(tx, check_id)
-        monitor = None if owner is None else store.lock_monitor(tx, owner)
+        monitor = None if owner is None else lock(tx, owner)
         check = store.lock_check(tx, check_id)
         if monitor is None or check is None or check.state != CheckState.RUNNING:
             return check
         if job is not None and not job.state.is_final:
             return check
+        if check.is_withdrawal:
+            return _close(tx, monitor, check, _holders(tx, check), everybody=False)
         if job is None or job.state is not JobState.COMPLETED:
-            return _fail(tx, check, job)
+            return _fail(tx, monitor, check, job)
         # By its value: a row has the word.
         everybody = check.cause in OF_EVERYBODY or (
             check.cause == Cause.SUBJECTS_ADDED and monitor.checked_at is None
         )
         return _close(tx, monitor, check, _pages(tx, job), everybody=everybody, job=job)
+
+
+def _is_more(tx: Cursor, check: Check, job: Job | None, most: int) -> bool:
+    """Say whether there is more to compare: what it costs is hits, those found and those known."""
+    if not check.is_withdrawal and (job is None or job.state is not JobState.COMPLETED):
+        return False
+    left = most - check.subjects - (0 if job is None else job.matches)
+    return left < 0 or store.has_more_hits(tx, check.monitor_id, check.scope, left)
+
+
+def _holders(tx: Cursor, check: Check) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yield as results of a withdrawn list, page by page, that nobody has a hit there."""
+    nothing = json.dumps({"matches": [], "list_versions": {}})
+    after = ""
+    while names := store.holders_on_list(
+        tx, check.monitor_id, check.list_name or "", after=after, limit=_PAGE
+    ):
+        yield [{"status": "succeeded", "ref": name, "result": nothing} for name in names]
+        after = names[-1]
 
 
 def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -254,13 +304,15 @@ def _pages(tx: Cursor, job: Job) -> Iterator[Sequence[Mapping[str, Any]]]:
         first = page[-1]["position"] + 1
 
 
-def _fail(tx: Cursor, check: Check, job: Job | None) -> Check | None:
+def _fail(tx: Cursor, monitor: Monitor, check: Check, job: Job | None) -> Check | None:
     code, message = "job_not_found", "The screening job of this check does not exist."
     if job is not None:
         code = job.error_code or str(job.state)
         message = job.error_message or f"The screening job of this check was {job.state}."
     log.warning("check.failed", extra={"check_id": str(check.id), "code": code})
-    store.check_again(tx, check.monitor_id, AGAIN_SECONDS)
+    store.note_vain(
+        tx, check, AGAIN_SECONDS, longest_pause(monitor.check_frequency), everybody=True
+    )
     return store.fail_check(tx, check.id, code, message)
 
 
@@ -281,6 +333,12 @@ def _close(
         # By the oldest of the workers: while they are replaced, some have another engine.
         engine = min(comparison.engines, default=int(ENGINE_VERSION))
         store.note_checked(tx, monitor.id, INTERVALS[monitor.check_frequency], engine)
+    if comparison.failed:
+        store.note_vain(
+            tx, check, AGAIN_SECONDS, longest_pause(monitor.check_frequency), everybody=False
+        )
+    elif check.scope is None:
+        store.note_good(tx, monitor.id)
     versions = {} if job is None else _versions(job)
     searched = comparison.checked
     found = store.finish_check(
@@ -409,13 +467,14 @@ class _Comparison:
         self._written += len(changes)
 
 
-def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
-    """A list is not in force any more: nothing on it is a hit. Raises CheckRunning."""
+def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check | None:
+    """A list is not in force any more: nothing on it is a hit. Raises CheckRunning.
+
+    Return the check, which whoever settles closes: at once, unless there are many hits.
+    """
     with resources.db.transaction() as tx:
-        now = store.lock_monitor(tx, monitor.id)
-        if now is None:
+        if store.lock_monitor_soon(tx, monitor.id) is None:
             raise MonitorNotFound("The watchlist has been deleted.")
-        names = store.holders_on_list(tx, monitor.id, list_name)
         check = store.insert_check(
             tx,
             {
@@ -427,7 +486,7 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
                 "to_version": None,
                 "scope": [list_name],
                 "last_number": store.last_number(tx, monitor.id),
-                "subjects": len(names),
+                "subjects": store.count_holders(tx, monitor.id, list_name),
                 "lists_missing": [],
                 "created_by": SYSTEM,
             },
@@ -435,6 +494,4 @@ def withdraw(resources: Resources, monitor: Monitor, list_name: str) -> Check:
         if check is None:
             raise CheckRunning("A check of this watchlist is under way.")
         store.forget_list(tx, monitor.id, list_name)
-        nothing = json.dumps({"matches": [], "list_versions": {}})
-        rows = [{"status": "succeeded", "ref": name, "result": nothing} for name in names]
-        return _close(tx, now, check, [rows] if rows else [], everybody=False)
+    return settle(resources, monitor.tenant_id, check.id, most=AT_ONCE)

@@ -7,65 +7,56 @@ by the next one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from contextlib import suppress
 from functools import partial
-from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from app.errors import BrokerUnavailable, CheckRunning, MonitorNotFound, Unavailable
+from app.errors import BrokerUnavailable, Unavailable
 from app.jobs.dispatch import send_settle, send_update
 from app.kinds import kyc
 from app.monitoring import checks, store
-from app.monitoring.model import Cause
+from app.monitoring.model import Cause, CheckState
 from app.monitoring.sources import SOURCES
+from app.monitoring.turns import alone, in_time
 from app.monitoring.verifications import clock as verifications
 from app.resources import Resources
 from app.screening.model import ENGINE_VERSION
 
 log = logging.getLogger(__name__)
 
-#: Of one sort in one look; the next look goes on.
+#: Of one sort in one look, if there is time; the next look goes on.
 _LIMIT = 200
 #: Subjects are screened so many seconds after they came: others may come along with them.
 PATIENCE = 60.0
 #: A million subjects take a few minutes to compare; they may have to wait for a worker.
 SETTLE_SECONDS = 3600.0
-#: Nobody else sees to a list's update for so long, unless it is done before.
+#: A list's update is sent again if no worker has taken it up for so long.
 CLAIM_SECONDS = 1800.0
+#: Who is at work is taken for dead after so many seconds without a sign of life.
+HOLD_SECONDS = 60.0
 
 
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable."""
-    # First what is soon done: whatever comes of the rest, lists that changed are taken up.
+    # First what is soon done: whatever comes of the rest, lists that changed are taken up. Each
+    # has its share of the time, and the next look goes on.
     for part in (_send, _settle, _begin, _review, _withdraw, verifications.look):
-        _alone(partial(part, resources))
-
-
-def _alone(work: Callable[[], object], **whose: str) -> None:
-    """Do it so that what goes wrong there keeps nothing else from being done. Raises Unavailable.
-
-    Only the type is logged: an error may quote a row.
-    """
-    try:
-        work()
-    except Unavailable:
-        raise
-    except (CheckRunning, MonitorNotFound):
-        # Somebody else was quicker.
-        pass
-    except Exception as error:  # whatever it is
-        log.error("look.failed", extra={**whose, "reason": type(error).__name__})
+        alone(partial(part, resources))
 
 
 def _settle(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         ended = store.list_ended(tx, kyc.NAME, limit=_LIMIT)
-    for each in ended:
-        if each["subjects"] <= checks.SETTLED_AT_ONCE:
-            work: partial[Any] = partial(checks.settle, resources, each["tenant_id"], each["id"])
-        else:
-            work = partial(_hand_over, resources, each["tenant_id"], each["id"])
-        _alone(work, check_id=str(each["id"]))
+    for each in in_time(ended):
+        whose = each["tenant_id"], each["id"]
+        alone(partial(_close, resources, *whose), check_id=str(each["id"]))
+
+
+def _close(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
+    check = checks.settle(resources, tenant_id, check_id, most=checks.AT_ONCE)
+    if check is not None and check.state == CheckState.RUNNING:
+        _hand_over(resources, tenant_id, check_id)
 
 
 def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
@@ -82,6 +73,8 @@ def _hand_over(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
 
 def settle(resources: Resources, tenant_id: UUID, check_id: UUID) -> None:
     """Close a large check. Raises Unavailable; whatever it raises, the next look hands it over."""
+    with resources.db.transaction() as tx:
+        store.hold_check(tx, check_id, HOLD_SECONDS)
     try:
         checks.settle(resources, tenant_id, check_id)
     finally:
@@ -102,8 +95,9 @@ def _begin(resources: Resources) -> None:
             engine=int(ENGINE_VERSION),
             limit=_LIMIT,
         )
-    for monitor, cause in due:
-        _alone(partial(checks.begin, resources, monitor, cause), monitor_id=str(monitor.id))
+    for monitor, cause, after in in_time(due):
+        work = partial(checks.begin, resources, monitor, cause, added_after=after)
+        alone(work, monitor_id=str(monitor.id))
 
 
 def _review(resources: Resources) -> None:
@@ -113,7 +107,7 @@ def _review(resources: Resources) -> None:
         for each in found:
             if not each.entity_ids:
                 store.note_reviewed(tx, each.monitor.id, each.upto)
-    for each in found:
+    for each in in_time(found):
         if each.entity_ids:
             begin = partial(
                 checks.begin,
@@ -123,14 +117,14 @@ def _review(resources: Resources) -> None:
                 entity_ids=each.entity_ids,
                 reviewed=each.upto,
             )
-            _alone(begin, monitor_id=str(each.monitor.id))
+            alone(begin, monitor_id=str(each.monitor.id))
 
 
 def _withdraw(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
-    for monitor, list_name in withdrawn:
-        _alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
+    for monitor, list_name in in_time(withdrawn):
+        alone(partial(checks.withdraw, resources, monitor, list_name), monitor_id=str(monitor.id))
 
 
 def _send(resources: Resources) -> None:
@@ -144,18 +138,40 @@ def _send(resources: Resources) -> None:
             send_update(resources.celery, name, CLAIM_SECONDS)
         except BrokerUnavailable:
             log.warning("update.deferred", extra={"list": name})
-            release(resources, name)
+            release(resources, name, None)
 
 
 def take_up(resources: Resources, list_name: str) -> None:
-    """Do what `look` asked for. Raises Unavailable."""
+    """Do what `look` asked for, unless somebody else is at it. Raises Unavailable."""
     # Here and not above: the worker that only controls never loads an engine.
     from app.monitoring import updates
 
+    holder = uuid4()
+    if not _hold(resources, list_name, holder):
+        return
+    done = threading.Event()
+    renewing = threading.Thread(
+        target=_keep, args=(resources, list_name, holder, done), daemon=True, name="claim"
+    )
+    renewing.start()
     try:
         updates.take_up(resources, list_name)
     finally:
-        release(resources, list_name)
+        done.set()
+        renewing.join()
+        release(resources, list_name, holder)
+
+
+def _hold(resources: Resources, list_name: str, holder: UUID) -> bool:
+    with resources.db.transaction() as tx:
+        return store.hold_update(tx, list_name, holder, HOLD_SECONDS)
+
+
+def _keep(resources: Resources, list_name: str, holder: UUID, done: threading.Event) -> None:
+    """Renew the claim until it is done. Should somebody else have it, both do the same twice."""
+    while not done.wait(HOLD_SECONDS / 4):
+        with suppress(Unavailable):
+            _hold(resources, list_name, holder)
 
 
 def renew(resources: Resources) -> None:
@@ -171,7 +187,7 @@ def forget(resources: Resources) -> None:
     updates.forget(resources)
 
 
-def release(resources: Resources, list_name: str) -> None:
+def release(resources: Resources, list_name: str, holder: UUID | None) -> None:
     """Let others see to the list's update."""
     with resources.db.transaction() as tx:
-        store.release_update(tx, list_name)
+        store.release_update(tx, list_name, holder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 
 from app import logs
 from app.monitoring import updates
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 def main(name: str) -> int:
     settings = Settings.from_env()
     logs.configure(settings.log_level)
+    threading.Thread(target=_end_with_the_parent, daemon=True, name="parent").start()
     # The jobs that run meanwhile come first.
     os.nice(5)
     resources = Resources.open(settings)
@@ -31,6 +33,12 @@ def main(name: str) -> int:
     finally:
         resources.close()
     return 0
+
+
+def _end_with_the_parent() -> None:
+    # Whoever started us holds the other end and writes nothing: this returns when it is gone.
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ INTERVALS: Mapping[str, timedelta | None] = {
 }
 
 
+def longest_pause(frequency: str) -> timedelta:
+    """Return the most that is waited after what was in vain, however often it was."""
+    return INTERVALS[frequency] or timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     @classmethod
@@ -140,6 +145,11 @@ class Check(_Row):
     created_at: datetime
     created_by: str
     finished_at: datetime | None
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Say whether it ends the hits on a list that is not in force any more: without a job."""
+        return self.list_name is not None and self.to_version is None
 
     @property
     def has_changes(self) -> bool:

@@ -1,10 +1,14 @@
-"""What callers may ask of monitors. Each function is one use case and one transaction."""
+"""What callers may ask of monitors. Each function is one use case and one transaction.
+
+Whatever writes raises MonitorBusy while a large check is being closed.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,6 +17,7 @@ from uuid import UUID, uuid4
 from app.errors import (
     CheckNotFound,
     InvalidParameter,
+    MonitorBusy,
     MonitorExists,
     MonitorNotFound,
     SubjectNotFound,
@@ -77,15 +82,13 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
     Where that changes what is searched or how, everybody is to be screened anew.
     """
     with resources.db.transaction() as tx:
-        before = store.lock_monitor(tx, monitor.id)
+        before = store.lock_monitor_soon(tx, monitor.id)
         if before is None:
             raise MonitorNotFound("There is no such watchlist.")
         after = replace(before, **changes)
         if store.is_name_taken(tx, after.tenant_id, after.name, after.id):
             raise MonitorExists("You have a watchlist of this name already.")
-        made = store.update_monitor(
-            tx, after, INTERVALS[after.check_frequency], soon=checks.AGAIN_SECONDS
-        )
+        made = store.update_monitor(tx, after, INTERVALS[after.check_frequency])
         if not before.searches_like(after):
             store.forget_screening(tx, monitor.id)
         return made
@@ -94,6 +97,8 @@ def update(resources: Resources, monitor: Monitor, changes: Mapping[str, Any]) -
 def delete(resources: Resources, tenant_id: UUID, monitor_id: UUID) -> None:
     """Delete the monitor, its subjects, hits and history. Raises MonitorNotFound."""
     with resources.db.transaction() as tx:
+        if store.find_monitor(tx, tenant_id, monitor_id) is not None:
+            store.lock_monitor_soon(tx, monitor_id)
         if not store.delete_monitor(tx, tenant_id, monitor_id):
             raise MonitorNotFound("There is no such watchlist.")
 
@@ -108,7 +113,7 @@ def add_subjects(
     # In one order: two callers who add the same subjects must not wait for each other.
     rows = sorted((item.ref or f"sub_{uuid4().hex}", _stored(item.payload)) for item in items)
     with resources.db.transaction() as tx:
-        if store.lock_monitor(tx, monitor.id) is None:
+        if store.lock_monitor_soon(tx, monitor.id) is None:
             raise MonitorNotFound("There is no such watchlist.")
         added, changed = store.put_subjects(tx, monitor.id, rows)
         if added and store.count_subjects(tx, monitor.id) > MOST_SUBJECTS:
@@ -127,7 +132,7 @@ def remove_subjects(resources: Resources, monitor: Monitor, entity_ids: Collecti
     """Watch these no longer; return how many there were."""
     with resources.db.transaction() as tx:
         # A check that is being written counts its subjects before it copies them.
-        store.lock_monitor(tx, monitor.id)
+        store.lock_monitor_soon(tx, monitor.id)
         return store.remove_subjects(tx, monitor.id, entity_ids)
 
 
@@ -188,13 +193,13 @@ def list_checks(
 
 
 def find_check(resources: Resources, monitor: Monitor, check_id: UUID) -> Check:
-    """Return the check as it is at this moment: closed, if its job has ended."""
+    """Return the check as it is at this moment: closed, if its job has ended and it is small."""
     with resources.db.transaction() as tx:
         found = store.find_check(tx, monitor.id, check_id)
-    # The clock sees to the others.
-    small = found is not None and found.subjects <= checks.SETTLED_AT_ONCE
-    if found is not None and small and found.state == CheckState.RUNNING:
-        found = checks.settle(resources, monitor.tenant_id, check_id)
+    if found is not None and found.state == CheckState.RUNNING:
+        # The clock sees to those that are large, and to one that somebody is at.
+        with suppress(MonitorBusy):
+            found = checks.settle(resources, monitor.tenant_id, check_id, most=checks.AT_ONCE)
     if found is None:
         raise CheckNotFound("This watchlist has no such check.")
     return found

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
-from app.errors import CheckRunning, MonitorNotFound
 from app.kinds import kyc
 from app.monitoring import checks, store
-from app.monitoring.model import Cause, Monitor
+from app.monitoring.model import Cause, Check, Monitor
 from app.monitoring.population import ListUpdate, Source, Waiting
+from app.monitoring.turns import alone
 from app.monitoring.verifications.source import Verifications
 from app.resources import Resources
 from app.screening.model import Subject
@@ -68,22 +69,23 @@ class Monitors:
                 concerned.setdefault(monitor_id, set()).add(entity_id)
         after = update.after
         known = None if update.before is None else update.before.version
-        screened = 0
+        begun: list[Check] = []
+
+        def begin(monitor: Monitor) -> None:
+            check, _ = checks.begin(
+                resources,
+                monitor,
+                Cause.LIST_UPDATE,
+                entity_ids=None if concerned is None else concerned.get(monitor.id, ()),
+                update=(after.name, known, after.version),
+                knows={after.name: after.id},
+            )
+            begun.append(check)
+
         for monitor in monitors:
-            try:
-                check, _ = checks.begin(
-                    resources,
-                    monitor,
-                    Cause.LIST_UPDATE,
-                    entity_ids=None if concerned is None else concerned.get(monitor.id, ()),
-                    update=(after.name, known, after.version),
-                    knows={after.name: after.id},
-                )
-            except (CheckRunning, MonitorNotFound):
-                # It is taken up by the next look, or there is nothing to take up.
-                continue
-            screened += check.subjects
-        return screened
+            # Of whom it fails, or a check is under way, the next look takes it up.
+            alone(partial(begin, monitor), monitor_id=str(monitor.id))
+        return sum(check.subjects for check in begun)
 
 
 SOURCES: Sequence[Source] = (Monitors(), Verifications())

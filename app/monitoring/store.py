@@ -8,14 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extras import Json, execute_values
 
 from app.db import Cursor, load_queries, one
+from app.errors import MonitorBusy
 from app.jobs.model import Job
 from app.monitoring.model import Cause, Check, Hit, Monitor, Watched
 
 QUERIES = load_queries("app.monitoring")
 
+#: A caller waits no longer for a monitor that somebody else has locked: a thread and a connection
+#: of the web wait with him.
+LOCK_SECONDS = 1.0
 #: Rows of one statement.
 _PAGE = 500
 
@@ -73,6 +78,22 @@ def lock_monitor(tx: Cursor, monitor_id: UUID) -> Monitor | None:
     return None if row is None else Monitor.from_row(row)
 
 
+def lock_monitor_soon(tx: Cursor, monitor_id: UUID) -> Monitor | None:
+    """Do the same, for who must not wait long. Raises MonitorBusy if somebody else has it locked.
+
+    Closing a large check holds it for minutes.
+    """
+    given = {"id": monitor_id, "milliseconds": round(1000 * LOCK_SECONDS)}
+    try:
+        tx.execute(QUERIES["lock_monitor_soon"], given)
+    except LockNotAvailable as error:
+        raise MonitorBusy(
+            "What a check of this watchlist found is being written. Try again in a moment."
+        ) from error
+    row = tx.fetchone()
+    return None if row is None else Monitor.from_row(row)
+
+
 def list_monitors(
     tx: Cursor, tenant_id: UUID, *, before: Place | None, limit: int
 ) -> list[Monitor]:
@@ -88,12 +109,10 @@ def is_name_taken(tx: Cursor, tenant_id: UUID, name: str, monitor_id: UUID) -> b
     return bool(one(tx)["taken"])
 
 
-def update_monitor(
-    tx: Cursor, monitor: Monitor, interval: timedelta | None, *, soon: float
-) -> Monitor:
-    """Write what is said about the monitor. What is due within `soon` seconds stays due."""
+def update_monitor(tx: Cursor, monitor: Monitor, interval: timedelta | None) -> Monitor:
+    """Write what is said about the monitor."""
     values = {**asdict(monitor), "lists": monitor.lists and list(monitor.lists)}
-    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval, "soon": soon})
+    tx.execute(QUERIES["update_monitor"], {**values, "interval": interval})
     return Monitor.from_row(one(tx))
 
 
@@ -112,6 +131,15 @@ def count_hits(tx: Cursor, monitor_id: UUID, lists: Sequence[str] | None = None)
     """Return how many hits its subjects have, on these lists or on all."""
     tx.execute(QUERIES["count_hits"], {"monitor_id": monitor_id, "lists": lists and list(lists)})
     return int(one(tx)["hits"])
+
+
+def has_more_hits(tx: Cursor, monitor_id: UUID, lists: Sequence[str] | None, most: int) -> bool:
+    """Say whether its subjects have more than so many hits, on these lists or on all."""
+    tx.execute(
+        QUERIES["has_more_hits"],
+        {"monitor_id": monitor_id, "lists": lists and list(lists), "most": most},
+    )
+    return tx.fetchone() is not None
 
 
 def put_subjects(
@@ -155,11 +183,12 @@ def forget_screening(tx: Cursor, monitor_id: UUID) -> None:
 
 
 class Wanted(NamedTuple):
-    """Subjects of a monitor: all, or these, or those that nobody has screened."""
+    """Subjects of a monitor: all, these, those that nobody has screened, or of them the latest."""
 
     monitor_id: UUID
     entity_ids: Collection[str] | None = None
     unscreened: bool = False
+    added_after: datetime | None = None
 
     def parameters(self) -> dict[str, Any]:
         names = None if self.entity_ids is None else list(self.entity_ids)
@@ -232,6 +261,12 @@ def find_check(tx: Cursor, monitor_id: UUID, check_id: UUID) -> Check | None:
     return None if row is None else Check.from_row(row)
 
 
+def load_check(tx: Cursor, check_id: UUID) -> Check | None:
+    tx.execute(QUERIES["load_check"], {"id": check_id})
+    row = tx.fetchone()
+    return None if row is None else Check.from_row(row)
+
+
 def owner_of(tx: Cursor, check_id: UUID) -> UUID | None:
     """Return the monitor whose check it is."""
     tx.execute(QUERIES["owner_of"], {"id": check_id})
@@ -259,14 +294,8 @@ def list_checks(tx: Cursor, monitor_id: UUID, *, before: Place | None, limit: in
     return [Check.from_row(row) for row in tx.fetchall()]
 
 
-def list_running(tx: Cursor, *, limit: int) -> list[Mapping[str, Any]]:
-    """Return id, monitor_id, tenant_id and created_at of checks that are under way."""
-    tx.execute(QUERIES["list_running"], {"limit": limit})
-    return list(tx.fetchall())
-
-
 def list_ended(tx: Cursor, dialect: str, *, limit: int) -> list[Mapping[str, Any]]:
-    """Return id, tenant_id and subjects of checks that are to be closed."""
+    """Return id and tenant_id of checks that are to be closed."""
     tx.execute(QUERIES["list_ended"], {"dialect": dialect, "limit": limit})
     return list(tx.fetchall())
 
@@ -275,6 +304,11 @@ def claim_check(tx: Cursor, check_id: UUID, seconds: float) -> bool:
     """Say whether the caller may close the check: nobody else does for so many seconds."""
     tx.execute(QUERIES["claim_check"], {"id": check_id, "seconds": seconds})
     return tx.fetchone() is not None
+
+
+def hold_check(tx: Cursor, check_id: UUID, seconds: float) -> None:
+    """Claim the check for the moment until it is locked: a worker that dies is soon replaced."""
+    tx.execute(QUERIES["hold_check"], {"id": check_id, "seconds": seconds})
 
 
 def release_check(tx: Cursor, check_id: UUID) -> None:
@@ -301,9 +335,28 @@ def note_checked(tx: Cursor, monitor_id: UUID, interval: timedelta | None, engin
     tx.execute(QUERIES["note_checked"], given)
 
 
-def check_again(tx: Cursor, monitor_id: UUID, seconds: float) -> None:
-    """Let the clock check everybody after so many seconds at the latest."""
-    tx.execute(QUERIES["check_again"], {"id": monitor_id, "seconds": seconds})
+def note_vain(
+    tx: Cursor, check: Check, seconds: float, longest: timedelta, *, everybody: bool
+) -> None:
+    """Note that a check failed for somebody, who waits so many seconds, and longer each time.
+
+    With `everybody` the clock checks all of them then.
+    """
+    tx.execute(
+        QUERIES["note_vain"],
+        {
+            "id": check.monitor_id,
+            "since": check.created_at,
+            "seconds": seconds,
+            "longest": longest,
+            "everybody": everybody,
+        },
+    )
+
+
+def note_good(tx: Cursor, monitor_id: UUID) -> None:
+    """Note that a check failed for nobody: if none is left of earlier ones, they are forgotten."""
+    tx.execute(QUERIES["note_good"], {"id": monitor_id})
 
 
 def load_hits(
@@ -432,21 +485,25 @@ def forget_list(tx: Cursor, monitor_id: UUID, list_name: str) -> None:
 
 def list_due(
     tx: Cursor, *, patience: float, again: float, engine: int, limit: int
-) -> list[tuple[Monitor, Cause]]:
+) -> list[tuple[Monitor, Cause, datetime | None]]:
     """Return monitors with subjects to screen, and why.
 
-    Subjects wait `patience` seconds, and so many as `again` after a check that failed for any; as
-    many, after a check, those that were not screened by this engine.
+    Subjects wait `patience` seconds, and those that were not screened by this engine so many as
+    `again` after a check. Only who came after the time that is returned, if there is one: the
+    others wait longer, because a check was in vain.
     """
     given = {"patience": patience, "again": again, "engine": engine, "limit": limit}
     tx.execute(QUERIES["list_due"], given)
-    return [(Monitor.from_row(row), _cause(row)) for row in tx.fetchall()]
+    return [_due(row) for row in tx.fetchall()]
 
 
-def _cause(row: Mapping[str, Any]) -> Cause:
+def _due(row: Mapping[str, Any]) -> tuple[Monitor, Cause, datetime | None]:
+    monitor = Monitor.from_row(row)
     if row["by_clock"]:
-        return Cause.SCHEDULED
-    return Cause.NEW_ENGINE if row["is_old"] else Cause.SUBJECTS_ADDED
+        return monitor, Cause.SCHEDULED, None
+    if row["is_old"]:
+        return monitor, Cause.NEW_ENGINE, None
+    return monitor, Cause.SUBJECTS_ADDED, row["added_after"]
 
 
 class Reviewed(NamedTuple):
@@ -486,11 +543,21 @@ def list_withdrawn(tx: Cursor, *, limit: int) -> list[tuple[Monitor, str]]:
     return [(Monitor.from_row(row), row["list_name"]) for row in tx.fetchall()]
 
 
-def holders_on_list(tx: Cursor, monitor_id: UUID, list_name: str) -> list[str]:
-    """Return the subjects with a hit on the list."""
-    given = {"monitor_id": monitor_id, "list_name": list_name}
-    tx.execute(QUERIES["holders_on_list"], given)
+def holders_on_list(
+    tx: Cursor, monitor_id: UUID, list_name: str, *, after: str, limit: int
+) -> list[str]:
+    """Return the subjects with a hit on the list, one page of them."""
+    tx.execute(
+        QUERIES["holders_on_list"],
+        {"monitor_id": monitor_id, "list_name": list_name, "after": after, "limit": limit},
+    )
     return [row["entity_id"] for row in tx.fetchall()]
+
+
+def count_holders(tx: Cursor, monitor_id: UUID, list_name: str) -> int:
+    """Return how many subjects have a hit on the list."""
+    tx.execute(QUERIES["count_holders"], {"monitor_id": monitor_id, "list_name": list_name})
+    return int(one(tx)["holders"])
 
 
 def population_numbers(tx: Cursor) -> Iterator[int]:
@@ -527,5 +594,14 @@ def claim_update(tx: Cursor, list_name: str, seconds: float) -> bool:
     return tx.fetchone() is not None
 
 
-def release_update(tx: Cursor, list_name: str) -> None:
-    tx.execute(QUERIES["release_update"], {"list_name": list_name})
+def hold_update(tx: Cursor, list_name: str, holder: UUID, seconds: float) -> bool:
+    """Say whether the holder is at the list's update, for so many seconds from now."""
+    tx.execute(
+        QUERIES["hold_update"], {"list_name": list_name, "holder": holder, "seconds": seconds}
+    )
+    return tx.fetchone() is not None
+
+
+def release_update(tx: Cursor, list_name: str, holder: UUID | None) -> None:
+    """Let others see to the list's update, if it is the holder's; None: nobody's yet."""
+    tx.execute(QUERIES["release_update"], {"list_name": list_name, "holder": holder})

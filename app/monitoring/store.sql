@@ -12,6 +12,11 @@ RETURNING *;
 -- name: find_monitor
 SELECT * FROM monitors WHERE tenant_id = %(tenant_id)s AND id = %(id)s;
 
+-- name: lock_monitor_soon
+-- The time holds for every other lock of the transaction too.
+SET LOCAL lock_timeout = %(milliseconds)s;
+SELECT * FROM monitors WHERE id = %(id)s FOR UPDATE;
+
 -- name: lock_monitor
 SELECT * FROM monitors WHERE id = %(id)s FOR UPDATE;
 
@@ -35,8 +40,7 @@ UPDATE monitors
        on_new_match = %(on_new_match)s, on_status_change = %(on_status_change)s,
        -- A check that is to be made again soon, because one failed, is made all the same.
        next_check_at = CASE WHEN check_frequency = %(check_frequency)s THEN next_check_at ELSE
-           least(CASE WHEN next_check_at < now() + make_interval(secs => %(soon)s)
-                      THEN next_check_at END,
+           least(CASE WHEN next_check_at <= vain_until THEN next_check_at END,
                  coalesce(checked_at, now()) + %(interval)s) END,
        updated_at = now()
  WHERE id = %(id)s
@@ -52,6 +56,13 @@ SELECT count(*) AS subjects FROM monitor_subjects WHERE monitor_id = %(monitor_i
 SELECT count(*) AS hits FROM monitor_hits
  WHERE monitor_id = %(monitor_id)s
    AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]));
+
+-- name: has_more_hits
+-- Without counting all of them.
+SELECT FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s
+   AND (%(lists)s::text[] IS NULL OR list_name = ANY (%(lists)s::text[]))
+OFFSET %(most)s LIMIT 1;
 
 -- name: put_subjects
 -- Who is put in again as he is keeps his number: nothing has to be done again.
@@ -85,7 +96,8 @@ UPDATE monitor_subjects SET number = DEFAULT, screened_at = NULL, added_at = now
 SELECT count(*) AS subjects FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s
    AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
-   AND (NOT %(unscreened)s OR screened_at IS NULL);
+   AND (NOT %(unscreened)s OR screened_at IS NULL)
+   AND (%(added_after)s::timestamptz IS NULL OR added_at > %(added_after)s);
 
 -- name: fill_job
 -- The same subjects as items of a job, by entity_id: a million of them never leave Postgres.
@@ -95,7 +107,8 @@ SELECT %(kind)s, %(month)s, %(job_id)s, row_number() OVER (ORDER BY entity_id) -
   FROM monitor_subjects
  WHERE monitor_id = %(monitor_id)s
    AND (%(entity_ids)s::text[] IS NULL OR entity_id = ANY (%(entity_ids)s::text[]))
-   AND (NOT %(unscreened)s OR screened_at IS NULL);
+   AND (NOT %(unscreened)s OR screened_at IS NULL)
+   AND (%(added_after)s::timestamptz IS NULL OR added_at > %(added_after)s);
 
 -- name: last_number
 SELECT coalesce(max(number), 0) AS number FROM monitor_subjects
@@ -108,7 +121,7 @@ UPDATE monitor_subjects SET screened_at = %(at)s
 
 -- name: mark_unscreened
 -- Only those who are still as they were: who changed since waits already.
-UPDATE monitor_subjects SET screened_at = NULL, added_at = now()
+UPDATE monitor_subjects SET screened_at = NULL
  WHERE monitor_id = %(monitor_id)s AND entity_id = ANY (%(entity_ids)s::text[])
    AND number <= %(last_number)s;
 
@@ -127,6 +140,9 @@ RETURNING *;
 -- name: find_check
 SELECT * FROM monitor_checks WHERE monitor_id = %(monitor_id)s AND id = %(id)s;
 
+-- name: load_check
+SELECT * FROM monitor_checks WHERE id = %(id)s;
+
 -- name: owner_of
 SELECT monitor_id FROM monitor_checks WHERE id = %(id)s;
 
@@ -144,17 +160,9 @@ SELECT * FROM monitor_checks
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
 
--- name: list_running
--- With the tenant, under whom the job is found.
-SELECT checks.id, checks.monitor_id, monitors.tenant_id, checks.created_at
-  FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
- WHERE checks.state = 'running'
- ORDER BY checks.created_at
- LIMIT %(limit)s;
-
 -- name: list_ended
 -- Checks whose job has ended, or is gone, and that nobody is closing.
-SELECT checks.id, monitors.tenant_id, checks.subjects
+SELECT checks.id, monitors.tenant_id
   FROM monitor_checks AS checks JOIN monitors ON monitors.id = checks.monitor_id
   LEFT JOIN jobs ON jobs.tenant_id = monitors.tenant_id AND jobs.dialect = %(dialect)s
                 AND jobs.external_id = checks.id::text
@@ -171,6 +179,11 @@ UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds
                 AND (claimed_till IS NULL OR claimed_till < now())
                 FOR UPDATE SKIP LOCKED)
 RETURNING id;
+
+-- name: hold_check
+-- By the worker that is about to lock it, which keeps everybody else away from then on.
+UPDATE monitor_checks SET claimed_till = now() + make_interval(secs => %(seconds)s)
+ WHERE id = %(id)s AND state = 'running';
 
 -- name: release_check
 UPDATE monitor_checks SET claimed_till = NULL WHERE id = %(id)s;
@@ -195,11 +208,27 @@ UPDATE monitors
    SET checked_at = now(), next_check_at = now() + %(interval)s, engine_version = %(engine)s
  WHERE id = %(id)s;
 
--- name: check_again
--- What a failed check should have found is found by a later one, of everybody.
+-- name: note_vain
+-- The pause doubles with every such check, up to the longest. What a failed check should have found
+-- is found by a later one, of everybody. The time for which it was made itself is over.
+WITH pause AS (
+    SELECT now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_checks, 20),
+                         %(longest)s) AS ends
+      FROM monitors WHERE id = %(id)s)
 UPDATE monitors
-   SET next_check_at = least(next_check_at, now() + make_interval(secs => %(seconds)s))
+   SET vain_checks = vain_checks + 1, vain_since = %(since)s, vain_until = pause.ends,
+       next_check_at = CASE WHEN NOT %(everybody)s THEN next_check_at ELSE
+           least(CASE WHEN next_check_at > now() THEN next_check_at END, pause.ends) END
+  FROM pause
  WHERE id = %(id)s;
+
+-- name: note_good
+-- If nobody is left whom it failed to screen.
+UPDATE monitors SET vain_checks = 0, vain_since = NULL, vain_until = NULL
+ WHERE id = %(id)s AND vain_checks > 0
+   AND NOT EXISTS (SELECT FROM monitor_subjects AS subjects
+                    WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
+                      AND subjects.added_at <= monitors.vain_since);
 
 -- name: load_hits
 SELECT * FROM monitor_hits
@@ -232,7 +261,7 @@ DELETE FROM monitor_hits AS hits
    AND hits.list_name = gone.list_name AND hits.entry_id = gone.entry_id;
 
 -- name: holders
--- Of the monitors that know the list in this version: whose hits an update may end or change.
+-- Of these monitors: whose hits an update may end or change.
 SELECT DISTINCT hits.monitor_id, hits.entity_id
   FROM monitor_hits AS hits
  WHERE hits.list_name = %(list_name)s AND hits.entry_id = ANY (%(entry_ids)s::text[])
@@ -243,16 +272,24 @@ INSERT INTO monitor_changes (check_id, position, monitor_id, entity_id, list_nam
                              is_alert, score, score_before, detail) VALUES %s;
 
 -- name: list_changes
+-- Check by check, and of each no more than a page: not all there ever were, for every page.
 SELECT changes.*, checks.created_at
-  FROM monitor_changes AS changes JOIN monitor_checks AS checks ON checks.id = changes.check_id
- WHERE changes.monitor_id = %(monitor_id)s
-   AND (%(check_id)s::uuid IS NULL OR changes.check_id = %(check_id)s::uuid)
-   AND (%(change)s::text IS NULL OR changes.change = %(change)s)
-   AND (NOT %(alerts)s OR changes.is_alert)
+  FROM monitor_checks AS checks
+ CROSS JOIN LATERAL (
+       SELECT * FROM monitor_changes AS each
+        WHERE each.check_id = checks.id
+          AND (%(change)s::text IS NULL OR each.change = %(change)s)
+          AND (NOT %(alerts)s OR each.is_alert)
+          AND (%(before_id)s::uuid IS NULL OR checks.id <> %(before_id)s::uuid
+               OR each.position > %(before_position)s::integer)
+        ORDER BY each.position
+        LIMIT %(limit)s) AS changes
+ WHERE checks.monitor_id = %(monitor_id)s
+   AND checks.added + checks.gone + checks.changed > 0
+   AND (%(check_id)s::uuid IS NULL OR checks.id = %(check_id)s::uuid)
    AND (%(before_at)s::timestamptz IS NULL
-        OR (checks.created_at, changes.check_id, -changes.position)
-         < (%(before_at)s::timestamptz, %(before_id)s::uuid, -%(before_position)s::integer))
- ORDER BY checks.created_at DESC, changes.check_id DESC, changes.position
+        OR (checks.created_at, checks.id) <= (%(before_at)s::timestamptz, %(before_id)s::uuid))
+ ORDER BY checks.created_at DESC, checks.id DESC, changes.position
  LIMIT %(limit)s;
 
 -- name: set_lists
@@ -271,26 +308,32 @@ DELETE FROM monitor_lists
 DELETE FROM monitor_lists WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: list_due
--- By the clock, those with subjects that nobody has screened for a while, and those that were
--- checked by an older engine: but not at once when a check was in vain, for the next would be as
--- well. While workers are replaced, some are older than we are.
-SELECT monitors.*, monitors.next_check_at <= now() AS by_clock, old.is_old
+-- By the clock, those that were checked by an older engine, and those with subjects that nobody has
+-- screened for a while; where a check was in vain, only those who came later, until its pause is
+-- over. None of whose lists any is loaded: that would be in vain. While workers are replaced, some
+-- are older than we are.
+SELECT monitors.*, monitors.next_check_at <= now() AS by_clock, old.is_old,
+       CASE WHEN monitors.vain_until > now() AND monitors.checked_at IS NOT NULL
+            THEN monitors.vain_since END AS added_after
   FROM monitors
  CROSS JOIN LATERAL (
        SELECT monitors.check_frequency = 'on_update' AND monitors.engine_version < %(engine)s
-              AND monitors.checked_at < now() - make_interval(secs => %(again)s) AS is_old) AS old
+              AND monitors.checked_at < now() - make_interval(secs => %(again)s)
+              AND (monitors.vain_until IS NULL OR monitors.vain_until <= now()) AS is_old) AS old
  WHERE NOT EXISTS (SELECT FROM monitor_checks AS checks
                     WHERE checks.monitor_id = monitors.id AND checks.state = 'running')
    AND EXISTS (SELECT FROM monitor_subjects WHERE monitor_id = monitors.id)
+   AND EXISTS (SELECT FROM watchlists AS current
+                WHERE current.is_current
+                  AND (current.tenant_id IS NULL OR current.tenant_id = monitors.tenant_id)
+                  AND (monitors.lists IS NULL OR current.name = ANY (monitors.lists)))
    AND (monitors.next_check_at <= now()
-        OR (old.is_old
-            OR EXISTS (SELECT FROM monitor_subjects AS subjects
-                        WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
-                          AND subjects.added_at < now() - make_interval(secs => %(patience)s)))
-           AND NOT EXISTS (SELECT FROM monitor_checks AS checks
-                            WHERE checks.monitor_id = monitors.id
-                              AND (checks.state = 'failed' OR checks.failed > 0)
-                              AND checks.finished_at > now() - make_interval(secs => %(again)s)))
+        OR old.is_old
+        OR EXISTS (SELECT FROM monitor_subjects AS subjects
+                    WHERE subjects.monitor_id = monitors.id AND subjects.screened_at IS NULL
+                      AND subjects.added_at < now() - make_interval(secs => %(patience)s)
+                      AND (monitors.vain_until IS NULL OR monitors.vain_until <= now()
+                           OR subjects.added_at > monitors.vain_since)))
  ORDER BY monitors.next_check_at NULLS LAST
  LIMIT %(limit)s;
 
@@ -352,6 +395,12 @@ SELECT monitors.*, known.list_name
 
 -- name: holders_on_list
 SELECT DISTINCT entity_id FROM monitor_hits
+ WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s AND entity_id > %(after)s
+ ORDER BY entity_id
+ LIMIT %(limit)s;
+
+-- name: count_holders
+SELECT count(DISTINCT entity_id) AS holders FROM monitor_hits
  WHERE monitor_id = %(monitor_id)s AND list_name = %(list_name)s;
 
 -- name: population_numbers
@@ -370,11 +419,23 @@ SELECT monitor_id, entity_id FROM monitor_subjects
  WHERE number = ANY (%(numbers)s::bigint[]) AND monitor_id = ANY (%(monitor_ids)s::uuid[]);
 
 -- name: claim_update
+-- For a message that is sent: whoever works on it holds it then.
 INSERT INTO monitor_updates AS known (list_name, claimed_till)
 VALUES (%(list_name)s, now() + make_interval(secs => %(seconds)s))
-ON CONFLICT (list_name) DO UPDATE SET claimed_till = EXCLUDED.claimed_till
+ON CONFLICT (list_name) DO UPDATE SET claimed_till = EXCLUDED.claimed_till, holder = NULL
  WHERE known.claimed_till < now()
 RETURNING list_name;
 
+-- name: hold_update
+-- By a worker: anew, or again to go on. Not if somebody else is at it.
+INSERT INTO monitor_updates AS known (list_name, claimed_till, holder)
+VALUES (%(list_name)s, now() + make_interval(secs => %(seconds)s), %(holder)s)
+ON CONFLICT (list_name) DO UPDATE
+   SET claimed_till = EXCLUDED.claimed_till, holder = EXCLUDED.holder
+ WHERE known.holder IS NULL OR known.holder = EXCLUDED.holder OR known.claimed_till < now()
+RETURNING list_name;
+
 -- name: release_update
-DELETE FROM monitor_updates WHERE list_name = %(list_name)s;
+-- One's own alone; without a holder, what was sent and nobody has taken.
+DELETE FROM monitor_updates
+ WHERE list_name = %(list_name)s AND holder IS NOT DISTINCT FROM %(holder)s::uuid;

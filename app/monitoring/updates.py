@@ -39,6 +39,8 @@ _KEPT_FROM = 5_000
 _LAG = 0.1
 #: Where more entries changed than this, everybody is screened.
 _MOST_ENTRIES = 50_000
+#: What making an index may take: less than the task that waits for it may (workers/tasks.py).
+INDEXING_SECONDS = 3000.0
 #: What the folder of an index is called that is still being written, also that of a list.
 _UNFINISHED = ".building-"
 #: Nobody is at a folder any more to which nothing was added for so long: tasks end before.
@@ -135,26 +137,39 @@ def _made(resources: Resources, source: Source, folder: Path, there: Array) -> P
 
     One at a time on this machine. Raises IndexNotReady if the process failed.
     """
-    settings = {name: text for name, text in resources.settings.to_env().items() if text}
     with only_one(folder):
         # Whoever was at it before us has usually made it.
         known = _fresh(folder, there)
         if known is not None:
             return known
-        ran = subprocess.run(  # noqa: S603  # our own program, and a name of ours
-            [sys.executable, "-m", "app.monitoring.indexing", source.name],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **settings},
-            check=False,
-        )
+        status = _run(resources, source)
         try:
-            if ran.returncode == 0:
+            if status == 0:
                 return Population.open(folder)
         except Damaged:
             pass
     # Not in this process, which would keep the memory: whoever asked comes back.
-    log.error("index.not_made", extra={"folder": folder.name, "status": ran.returncode})
+    log.error("index.not_made", extra={"folder": folder.name, "status": status})
     raise IndexNotReady(f"The index of the population {source.name} could not be made here.")
+
+
+def _run(resources: Resources, source: Source) -> int | None:
+    """Return the status of the process that was to make the index; None if it took too long.
+
+    It ends when its standard input does: when this process dies, however it dies.
+    """
+    settings = {name: text for name, text in resources.settings.to_env().items() if text}
+    with subprocess.Popen(  # noqa: S603  # our own program, and a name of ours
+        [sys.executable, "-m", "app.monitoring.indexing", source.name],
+        stdin=subprocess.PIPE,
+        env={**os.environ, **settings},
+    ) as process:
+        try:
+            return process.wait(INDEXING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            process.kill()
 
 
 def make(resources: Resources, source: Source) -> None:

@@ -9,7 +9,6 @@ ordinary direction, and that alone decides.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -80,10 +79,6 @@ class Population:
             found |= self._index.asking_for(entries[at : at + _BATCH], threshold)
         numbers = np.fromiter(found, np.int64, len(found))
         return np.unique(self._numbered[numbers])
-
-
-def discard(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_entries(subject: Subject) -> Iterator[Entry]:

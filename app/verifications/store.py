@@ -175,16 +175,6 @@ def list_verifications(
     return _with_stakeholders(tx, tx.fetchall(), list_stakeholder_names)
 
 
-def page_verifications(
-    tx: Cursor, tenant_id: UUID | None, *, after: UUID, limit: int
-) -> list[Verification]:
-    """Return the next verifications behind an id, of one tenant or of all, without documents."""
-    tx.execute(
-        QUERIES["page_verifications"], {"tenant_id": tenant_id, "after": after, "limit": limit}
-    )
-    return _with_stakeholders(tx, tx.fetchall())
-
-
 def set_risk(tx: Cursor, verification_id: UUID, risk: Mapping[str, Any]) -> datetime:
     """Write the risk that a run has assessed; return when."""
     tx.execute(QUERIES["set_risk"], {"id": verification_id, "risk": Json(risk)})

@@ -56,16 +56,6 @@ SELECT id, tenant_id, trace, user_id, on_behalf_uid, status, risk, screened_at, 
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s;
 
--- name: page_verifications
--- Of one tenant or of all, in no order that means anything: for work on every one of them.
--- Without the documents.
-SELECT id, tenant_id, trace, user_id, on_behalf_uid, entity, status, risk, screened_at, created_at,
-       updated_at
-  FROM verifications
- WHERE (%(tenant_id)s::uuid IS NULL OR tenant_id = %(tenant_id)s) AND id > %(after)s
- ORDER BY id
- LIMIT %(limit)s;
-
 -- name: set_risk
 UPDATE verifications
    SET risk = %(risk)s, screened_at = clock_timestamp(), updated_at = clock_timestamp()

@@ -6,18 +6,13 @@ A subject's payload is that of an item of kind `kyc` (app/kinds/kyc.py): {"subje
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.resources import Resources
 from app.screening.alpha3 import alpha2
-from app.verifications import store
 from app.verifications.model import Verification
-
-#: Verifications read at a time.
-PAGE = 100
 
 #: Words for a human being; a sole trader is as good as one, and may be on a list as a company.
 _PEOPLE = frozenset({"individual", "person", "naturalperson"})
@@ -32,7 +27,6 @@ class ScreenedSubject:
     verification_id: UUID
     trace: str
     stakeholder_id: str | None
-    role: str | None
     payload: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -45,30 +39,12 @@ def of(verification: Verification) -> list[ScreenedSubject]:
     """Return the entity, and behind it the stakeholders, in the order in which they were sent."""
     whose = verification.tenant_id, verification.id, verification.trace
     return [
-        ScreenedSubject(*whose, None, None, payload(verification.entity)),
+        ScreenedSubject(*whose, None, payload(verification.entity)),
         *(
-            ScreenedSubject(*whose, each.stakeholder_id, each.role, payload(each.entity))
+            ScreenedSubject(*whose, each.stakeholder_id, payload(each.entity))
             for each in verification.stakeholders
         ),
     ]
-
-
-def every(
-    resources: Resources, tenant_id: UUID | None = None
-) -> Iterator[Sequence[ScreenedSubject]]:
-    """Yield everybody who is screened, of one tenant or of all, some hundreds at a time.
-
-    Each page is a transaction of its own.
-    """
-    after = UUID(int=0)
-    while True:
-        with resources.db.transaction() as tx:
-            page = store.page_verifications(tx, tenant_id, after=after, limit=PAGE)
-        if page:
-            yield [subject for each in page for subject in of(each)]
-        if len(page) < PAGE:
-            return
-        after = page[-1].id
 
 
 def payload(entity: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ PINNED = {
     "TimedOut": ("timed_out", 503),
     "ListUnavailable": ("list_unavailable", 503),
     "IndexNotReady": ("index_not_ready", 503),
+    "MonitorBusy": ("watchlist_busy", 503),
     "ItemError": ("internal_error", 500),
     "JobError": ("internal_error", 500),
     "RateLimited": ("rate_limited", 500),

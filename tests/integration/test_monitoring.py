@@ -494,7 +494,7 @@ def test_whom_the_check_of_an_update_fails_to_screen_is_screened_later(
     assert client.get(path).json["subject"]["screened_at"] is None
     with resources.db.transaction() as tx:
         tx.execute("UPDATE monitor_subjects SET added_at = now() - interval '16 minutes'")
-        tx.execute("UPDATE monitor_checks SET finished_at = now() - interval '16 minutes'")
+        tx.execute("UPDATE monitors SET vain_until = now()")
     until(lambda: client.get(path).json["subject"]["screened_at"], 40, "he is screened")
 
 
@@ -543,7 +543,7 @@ def test_a_large_check_may_take_longer_to_close_than_a_task_may_last(
         monitors.lock_monitor(tx, large.id)
         tx.execute(
             "UPDATE monitor_checks SET subjects = %s WHERE id = %s",
-            (checks.SETTLED_AT_ONCE + 1, check.id),
+            (checks.AT_ONCE + 1, check.id),
         )
         tx.connection.commit()
         monitors.lock_monitor(tx, large.id)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from threading import Thread
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
 
-from app.monitoring import checks, clock, service, sources, store, updates
-from app.monitoring.model import Cause, CheckState
+from app.errors import IndexNotReady
+from app.jobs import service as jobs
+from app.kinds import kyc
+from app.monitoring import checks, clock, service, sources, store, turns, updates
+from app.monitoring.model import Cause, Check, CheckState
 from app.screening import store as lists
 from app.screening.model import EntityType, Entry
 from app.screening.population import Population
-from tests.integration.conftest import until
-from tests.kyc import CLEAR, ENTRIES, LISTED, house_list
+from tests.integration.conftest import ROOT, until
+from tests.kyc import CLEAR, ENTRIES, LISTED, assert_flat, house_list, load
 from tests.monitoring import (
     LATER,
     VEXFORD,
     add,
     client,
+    hits,
     listed,
     make,
     make_due,
@@ -27,6 +36,7 @@ from tests.monitoring import (
     tenant_id,
     update_checks,
 )
+from workers import chunk, passes
 
 __all__ = ["client", "house_list"]
 
@@ -82,6 +92,46 @@ def test_a_list_update_finds_what_a_full_rescreen_finds_whatever_the_index_lags_
     assert updates.renew(resources) == 0
 
 
+#: Has the index made, as a worker's process does.
+_WAITS = """
+from app.monitoring import sources, updates
+from app.resources import Resources
+from app.settings import Settings
+updates._run(Resources.open(Settings.from_env()), sources.Monitors())
+"""
+
+
+def test_the_process_that_makes_an_index_ends_with_who_waits_for_it_and_when_its_time_is_over(
+    client, resources, settings, monkeypatch
+):
+    monkeypatch.setattr(updates, "INDEXING_SECONDS", 0.2)
+    env = {**os.environ, **{name: text for name, text in settings.to_env().items() if text}}
+    source = sources.Monitors()
+
+    with resources.db.transaction() as tx:
+        # It does not come to an end by itself.
+        tx.execute("LOCK monitor_subjects")
+        parent = subprocess.Popen([sys.executable, "-c", _WAITS], env=env, cwd=ROOT)
+        try:
+            until(lambda: _waiting_for_locks(resources), 60, "it has begun")
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+            assert len(children) == 1
+        finally:
+            parent.kill()
+            parent.wait()
+        until(lambda: not _is_alive(children[0]), 40, "it has ended")
+        with pytest.raises(IndexNotReady):
+            updates._made(resources, source, updates.folder_of(resources, source), np.arange(1))
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        # A zombie has ended, whoever has yet to hear of it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def _names(resources, numbers) -> set[str]:
     with resources.db.transaction() as tx:
         tx.execute(
@@ -100,14 +150,13 @@ def _entry(line: dict[str, Any]):
 
 
 def test_two_looks_at_once_begin_one_check(resources, tenant, client, house_list):
-    make(client, LISTED, check_frequency="daily")
+    watchlist = make(client, LISTED, check_frequency="daily")
     make_due(resources)
 
     clock.look(resources)
     clock.look(resources)
 
-    with resources.db.transaction() as tx:
-        assert len(store.list_running(tx, limit=10)) == 1
+    assert len(listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")) == 1
 
 
 def test_a_check_whose_process_died_before_the_job_was_sent_is_sent_by_the_sweep(
@@ -235,6 +284,40 @@ def test_an_update_whose_worker_died_is_sent_again_when_its_claim_has_run_out(
     assert resources.redis.llen("interactive") == 1
 
 
+def test_who_is_at_an_update_keeps_it_until_it_is_done_and_no_longer(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(clock, "HOLD_SECONDS", 8.0)
+    begun: list[str] = []
+
+    def till() -> Any:
+        with resources.db.transaction() as tx:
+            tx.execute("SELECT claimed_till FROM monitor_updates")
+            row = tx.fetchone()
+            return row and row["claimed_till"]
+
+    def slowly(_: Any, name: str) -> None:
+        begun.append(name)
+        first = till()
+        until(lambda: till() > first, 40, "it says that it is alive")
+        clock.take_up(resources, name)
+        clock.release(resources, name, uuid4())
+        clock.release(resources, name, None)
+        assert till() > first, "nobody else can release it"
+
+    monkeypatch.setattr(updates, "take_up", slowly)
+    with resources.db.transaction() as tx:
+        assert store.claim_update(tx, "house", clock.CLAIM_SECONDS)
+    clock.take_up(resources, "house")
+
+    assert begun == ["house"], "somebody else was not let in"
+    assert till() is None
+    with resources.db.transaction() as tx:
+        assert store.hold_update(tx, "house", uuid4(), -1.0)
+        assert store.claim_update(tx, "house", 60), "whoever has died holds it no longer"
+        assert store.hold_update(tx, "house", uuid4(), 60), "what was sent is for a worker to take"
+
+
 def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, resources, house_list):
     for name, threshold in (("low", 0.5), ("high", 0.95), ("as high", 0.95)):
         make(client, name=name, threshold=threshold)
@@ -246,27 +329,77 @@ def test_a_low_threshold_of_one_watchlist_is_not_that_of_the_others(client, reso
     assert sorted((each.threshold, len(each.who)) for each in waiting) == [(0.5, 1), (0.95, 2)]
 
 
-def test_a_check_in_vain_is_not_made_again_at_once(client, resources, house_list):
+def test_a_check_in_vain_is_made_again_later_and_later_and_those_who_came_since_do_not_wait(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(clock, "PATIENCE", 0.0)
     watchlist = make(client, LISTED)
     path = f"/kyc/watchlists/{watchlist}/history"
-    _long_ago(resources, "monitor_subjects", "added_at")
 
-    clock.look(resources)
-    (check,) = listed(client, path, "checks")
-    client.post(f"/kyc/jobs/{check['job_id']}/cancel")
-    for _ in range(3):
-        clock.look(resources)
+    def begun(number: int) -> dict[str, Any]:
+        for _ in range(3):
+            clock.look(resources)
+        found = listed(client, path, "checks")
+        assert len(found) == number
+        return found[0]
 
-    (shown,) = listed(client, path, "checks")
-    assert shown["check_status"] == "failed"
-    _long_ago(resources, "monitor_checks", "finished_at")
-    clock.look(resources)
-    assert len(listed(client, path, "checks")) == 2
+    for number, quarters in enumerate((1, 2, 4), 1):
+        client.post(f"/kyc/jobs/{begun(number)['job_id']}/cancel")
+        assert begun(number)["check_status"] == "failed"
+        assert -300 < _pause(resources) - quarters * 900 <= 0
+        _is_over(resources)
+    _do(resources, begun(4)["check_id"])
+    assert begun(4)["check_status"] == "completed"
+    assert _pause(resources) is None
 
-
-def _long_ago(resources, table: str, column: str) -> None:
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
     with resources.db.transaction() as tx:
-        tx.execute(f"UPDATE {table} SET {column} = now() - interval '16 minutes'")
+        tx.execute("UPDATE monitors SET vain_checks = 40")
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    client.post(f"/kyc/jobs/{check.id}/cancel")
+    assert begun(5)["check_status"] == "failed"
+    assert 86_100 < _pause(resources) <= 86_400
+    add(client, watchlist, VEXFORD)
+    assert begun(6)["subjects_total"] == 1
+
+
+def test_nothing_is_begun_while_none_of_the_lists_is_loaded(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(clock, "PATIENCE", 0.0)
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    watchlist = make(client, LISTED, lists=["house"])
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = false WHERE name = 'house'")
+
+    screened(resources, watchlist)
+    clock.look(resources)
+    (check,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    assert check["subjects_failed"] == 1
+    assert _pause(resources) > 600
+    _is_over(resources)
+    clock.look(resources)
+    assert _states(client, watchlist) == ["completed"]
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = true WHERE name = 'house'")
+    clock.look(resources)
+
+    assert _states(client, watchlist) == ["running", "completed"]
+
+
+def _pause(resources) -> float | None:
+    """Seconds that whoever a check failed to screen still waits."""
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT extract(epoch FROM vain_until - now())::float8 AS left FROM monitors")
+        return tx.fetchone()["left"]
+
+
+def _is_over(resources) -> None:
+    with resources.db.transaction() as tx:
+        tx.execute(
+            "UPDATE monitors SET next_check_at = next_check_at - (vain_until - now()),"
+            " vain_until = now()"
+        )
 
 
 def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
@@ -293,11 +426,9 @@ def test_checks_that_go_on_keep_nobody_from_closing_those_that_have_ended(
 def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has_run_out(
     client, resources, house_list, monkeypatch
 ):
-    monkeypatch.setattr(checks, "SETTLED_AT_ONCE", 0)
+    monkeypatch.setattr(checks, "AT_ONCE", 0)
     watchlist = make(client, LISTED)
-    found = service.find(resources, tenant_id(resources), UUID(watchlist))
-    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
-    client.post(f"/kyc/jobs/{check.id}/cancel")
+    check = screened(resources, watchlist)
     resources.redis.delete("screening")
 
     clock.look(resources)
@@ -311,9 +442,91 @@ def test_a_large_check_whose_worker_died_is_handed_over_again_when_its_claim_has
     clock.look(resources)
     assert resources.redis.llen("screening") == 1
 
-    clock.settle(resources, found.tenant_id, check.id)
+    clock.settle(resources, tenant_id(resources), check.id)
     (shown,) = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
-    assert shown["check_status"] == "failed"
+    assert shown["check_status"] == "completed"
+
+
+def test_what_has_many_hits_is_closed_by_a_worker_however_few_the_subjects(
+    client, resources, settings, house_list, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checks, "AT_ONCE", 2)
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    few = make(client, LISTED, name="few", lists=["house"])
+    many = make(client, LISTED, name="many")
+    for watchlist in (few, many):
+        screened(resources, watchlist)
+    resources.redis.delete("screening")
+
+    clock.look(resources)
+    assert _states(client, few) == ["completed"]
+    assert _states(client, many) == ["running"]
+    assert resources.redis.llen("screening") == 1
+    (check,) = listed(client, f"/kyc/watchlists/{many}/history", "checks")
+    clock.settle(resources, tenant_id(resources), UUID(check["check_id"]))
+    assert hits(client, many) == {("listed", "h-1")}
+
+    monkeypatch.setattr(checks, "AT_ONCE", 1)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = false WHERE name = 'other'")
+    clock.look(resources)
+    clock.look(resources)
+    assert _states(client, many) == ["running", "completed"]
+    assert resources.redis.llen("screening") == 2
+    check, _ = listed(client, f"/kyc/watchlists/{many}/history", "checks")
+    clock.settle(resources, tenant_id(resources), UUID(check["check_id"]))
+
+    (check,) = update_checks(client, many)
+    assert (check["check_status"], check["gone_matches_count"]) == ("completed", 1)
+    assert [each["list_name"] for each in _hits(client, many)] == ["house"]
+
+
+def _states(client, watchlist: str) -> list[str]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/history", "checks")
+    return [each["check_status"] for each in found]
+
+
+def _hits(client, watchlist: str) -> list[dict[str, Any]]:
+    found = listed(client, f"/kyc/watchlists/{watchlist}/hits", "hits")
+    return [each["match"] for each in found]
+
+
+def screened(resources, watchlist: str) -> Check:
+    """Begin a check, and do what workers would."""
+    found = service.find(resources, tenant_id(resources), UUID(watchlist))
+    check, _ = checks.begin(resources, found, Cause.SCHEDULED)
+    _do(resources, check.id)
+    return check
+
+
+def _do(resources, check_id) -> None:
+    job = jobs.find(resources, tenant_id(resources), kyc.NAME, str(check_id))
+    for number in range(job.chunk_count):
+        chunk.run(resources, job.id, job.pass_no, number)
+    passes.finish(resources, job.id, job.pass_no)
+
+
+def test_a_look_without_time_does_one_of_each_sort_and_the_next_one_goes_on(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(turns, "SHARE_SECONDS", 0.0)
+    closing = [make(client, LISTED, name=f"closing {n}") for n in range(2)]
+    due = [make(client, LISTED, name=f"due {n}", check_frequency="daily") for n in range(2)]
+    for watchlist in closing:
+        screened(resources, watchlist)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE monitors SET next_check_at = now() WHERE check_frequency = 'daily'")
+
+    def seen() -> list[int]:
+        return [
+            sum(_states(client, watchlist) == [state] for watchlist in those)
+            for those, state in ((closing, "completed"), (due, "running"))
+        ]
+
+    clock.look(resources)
+    assert seen() == [1, 1]
+    clock.look(resources)
+    assert seen() == [2, 2]
 
 
 def test_a_check_that_cannot_be_closed_keeps_nobody_else_from_being_looked_after(
@@ -351,18 +564,57 @@ def test_closing_a_check_and_deleting_its_watchlist_wait_for_each_other_in_one_o
     found = service.find(resources, tenant_id(resources), UUID(watchlist))
     check, _ = checks.begin(resources, found, Cause.SCHEDULED)
     client.post(f"/kyc/jobs/{check.id}/cancel")
-    closing = Thread(target=checks.settle, args=(resources, found.tenant_id, check.id))
+    closing = Thread(target=clock.settle, args=(resources, found.tenant_id, check.id))
 
     with resources.db.transaction() as tx:
         store.lock_monitor(tx, found.id)
         closing.start()
         until(lambda: _waiting_for_locks(resources), 40, "the other one waits")
+        tx.execute(
+            "SELECT extract(epoch FROM claimed_till - clock_timestamp()) AS left"
+            " FROM monitor_checks"
+        )
+        assert tx.fetchone()["left"] <= clock.HOLD_SECONDS, "who dies now is soon replaced"
         # Deleting goes on to the checks; were this one locked, both would wait for ever.
         tx.execute("SELECT FROM monitor_checks WHERE id = %s FOR UPDATE NOWAIT", (check.id,))
         store.delete_monitor(tx, found.tenant_id, found.id)
     closing.join(40)
 
     assert not closing.is_alive()
+
+
+def test_while_a_large_check_is_being_closed_nobody_waits_to_be_told_so(
+    client, resources, house_list, monkeypatch
+):
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.05)
+    watchlist = make(client, LISTED)
+    check = screened(resources, watchlist)
+    path = f"/kyc/watchlists/{watchlist}"
+    body = {"subjects": [VEXFORD]}
+
+    with resources.db.transaction() as tx:
+        # Whoever closes it has it locked.
+        store.lock_monitor(tx, UUID(watchlist))
+        answers = [
+            client.post(f"{path}/subjects", json=body),
+            client.delete(f"{path}/subjects/listed"),
+            client.post(f"{path}/remove-subjects", json={"entity_ids": ["listed"]}),
+            client.patch(path, json={"name": "others"}),
+            client.delete(path),
+        ]
+        again = client.post(f"{path}/monitor")
+        shown = client.get(f"{path}/history/{check.id}")
+        clock.look(resources)
+
+    for answer in answers:
+        assert_flat(answer, 503, "watchlist_busy")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert_flat(again, 409, "check_running")
+    assert again.json["check_id"] == str(check.id)
+    assert shown.json["data"]["check_status"] == "running"
+    clock.look(resources)
+    assert _states(client, watchlist) == ["completed"]
+    assert client.post(f"{path}/subjects", json=body).status_code == 200
 
 
 def _waiting_for_locks(resources) -> bool:

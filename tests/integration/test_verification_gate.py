@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg2.errors
 import pytest
@@ -19,11 +19,11 @@ from app.jobs import service as jobs
 from app.jobs import store as jobs_store
 from app.jobs.states import Event, JobState
 from app.kinds import verifications as kind
-from app.verifications import dispatch, service, store, subjects
+from app.verifications import dispatch, service, store
 from app.verifications.model import KIND, Run
 from tests.integration.conftest import commits, until
 from tests.kyc import house_list as house_list
-from tests.verifications import API, JANE, TRUST, ZEBULON
+from tests.verifications import API, JANE, TRUST
 from tests.verifications import ended as ended
 from tests.verifications import read as read
 from tests.verifications import run as run
@@ -176,19 +176,6 @@ def test_nobody_changes_the_audit_or_a_screening_or_who_asked_for_a_run(
             tx.execute(statement)
 
 
-def test_everybody_who_is_screened_is_told_page_by_page(resources, tenant, verified):
-    verification = verified(JANE, ZEBULON)
-    verified()
-
-    found = [each for page in subjects.every(resources, tenant.id) for each in page]
-
-    assert len(found) == 4
-    assert {each.trace for each in found} >= {verification.trace}
-    names = {each.payload["subject"]["full_name"] for each in found}
-    assert names == {"Ploughwright Family Trust", "Jane Ploughwright", "Zebulon Quartermain"}
-    assert [each for page in subjects.every(resources, uuid4()) for each in page] == []
-
-
 def test_only_who_asks_for_one_verification_is_given_its_documents(resources, tenant, verified):
     deed = {"kind": "deed", "data": "x" * 100_000}
     verification = verified(JANE, documents=[deed], addresses={"home": "1 York St"})
@@ -196,12 +183,11 @@ def test_only_who_asks_for_one_verification_is_given_its_documents(resources, te
     one = service.get(resources, tenant.id, verification.trace)
     (listed,) = service.list_all(resources, tenant.id, user_id=None, before=None, limit=9)
     with resources.db.transaction() as tx:
-        (paged,) = store.page_verifications(tx, tenant.id, after=UUID(int=0), limit=9)
         loaded = store.load_verification(tx, verification.id)
 
     assert one == verification
     assert one.entity["documents"] == [deed]
-    assert "documents" not in {**paged.entity, **loaded.entity}
+    assert "documents" not in loaded.entity
     # Of a list, names are shown, and nothing else of an entity is read.
     shown = [each.entity for each in (listed, *listed.stakeholders)]
     assert [each["name"] for each in shown] == [TRUST["name"], JANE["entity"]["name"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from app.monitoring import clock
 from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
 from app.verifications import dispatch
+from app.verifications import store as verifications
 from app.verifications.model import KIND
 from tests.integration.test_verification_monitoring import LATER, path, watch
 from tests.kyc import ENTRIES, house_list, load
@@ -148,8 +150,119 @@ def test_a_list_that_failed_for_one_subject_is_searched_again(
         assert store.list_outdated(tx) == []
 
 
-def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_before(
+def test_a_list_that_always_fails_is_searched_less_and_less_often_and_a_new_version_at_once(
     client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    verification = verified(JANE)
+    watch(client, verification, "on_update")
+    clock.look(resources)
+
+    for number, quarters in enumerate((1, 2, 4), 1):
+        found = jobs(client, verification)
+        assert len(found) == number
+        finish(resources, tenant, found[0])
+        fail(resources, service.find(resources, tenant.id, KIND, found[0]["run"]["jobId"]).id)
+        clock.look(resources)
+        with resources.db.transaction() as tx:
+            tx.execute(
+                "SELECT extract(epoch FROM retry_at - now())::float8 AS left"
+                " FROM verification_monitoring"
+            )
+            assert -300 < tx.fetchone()["left"] - quarters * 900 <= 0
+        clock.take_up(resources, "house")
+        assert len(jobs(client, verification)) == number
+        if number < 3:
+            with resources.db.transaction() as tx:
+                tx.execute("UPDATE verification_monitoring SET retry_at = now() - interval '1 s'")
+            clock.take_up(resources, "house")
+
+    new_version(resources, settings, tmp_path, *ENTRIES, LATER)
+    clock.take_up(resources, "house")
+    assert len(jobs(client, verification)) == 4
+
+
+def test_a_version_in_force_with_the_lower_id_is_known_once_it_was_searched(
+    client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    """As when of two that load a list at once the one that began first ends last."""
+    verification = verified(ZEBULON)
+    watch(client, verification, "on_update")
+    new_version(resources, settings, tmp_path, *ENTRIES[1:], LATER)
+    clock.look(resources)
+    finish(resources, tenant, jobs(client, verification)[0])
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        assert store.list_outdated(tx) == []
+        tx.execute("UPDATE watchlists SET is_current = false")
+        tx.execute("UPDATE watchlists SET is_current = true WHERE version = 'v1'")
+
+    clock.take_up(resources, "house")
+    second, _ = jobs(client, verification)
+    finish(resources, tenant, second)
+    clock.look(resources)
+
+    with resources.db.transaction() as tx:
+        assert store.list_outdated(tx) == []
+
+
+def test_a_withdrawn_list_is_forgotten_when_a_run_has_completed_without_it(
+    client, resources, settings, tenant, tmp_path, house_list, verified
+):
+    load(resources, settings, tmp_path, "other", ENTRIES)
+    verification, janes = verified(ZEBULON), verified(JANE)
+    for each in (verification, janes):
+        watch(client, each, "on_update")
+        clock.look(resources)
+        finish(resources, tenant, jobs(client, each)[0])
+    clock.look(resources)
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE watchlists SET is_current = false WHERE name = 'other'")
+
+    clock.look(resources)
+    clock.look(resources)
+    assert len(jobs(client, janes)) == 1
+    second, _ = jobs(client, verification)
+    client.post(path(verification, f"jobs/watchlist/{second['run']['jobId']}/cancel"))
+    clock.look(resources)
+    assert len(jobs(client, verification)) == 2, "not at once"
+    a_quarter_of_an_hour_later(resources)
+    clock.look(resources)
+    third, *_ = jobs(client, verification)
+    finish(resources, tenant, third)
+    for _ in range(2):
+        clock.look(resources)
+        a_quarter_of_an_hour_later(resources)
+
+    assert len(jobs(client, verification)) == 3
+    with resources.db.transaction() as tx:
+        tx.execute("SELECT DISTINCT list_name FROM verification_lists")
+        assert [row["list_name"] for row in tx.fetchall()] == ["house"]
+
+
+def test_a_verification_that_cannot_be_dispatched_holds_up_nobody_behind_it(
+    client, resources, house_list, verified, monkeypatch
+):
+    broken, sound = verified(JANE), verified(ZEBULON)
+    for each in (broken, sound):
+        watch(client, each, "daily")
+    dispatched, tried = dispatch.dispatch_background, []
+
+    def fail_for_one(resources: Any, tenant_id: UUID, trace: str, action: str) -> Any:
+        tried.append(trace)
+        if trace == broken.trace:
+            raise RuntimeError
+        return dispatched(resources, tenant_id, trace, action)
+
+    monkeypatch.setattr(dispatch, "dispatch_background", fail_for_one)
+    clock.look(resources)
+    clock.look(resources)
+
+    assert len(jobs(client, sound)) == 1
+    assert sorted(tried) == sorted([broken.trace, sound.trace])
+
+
+def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_before(
+    client, resources, settings, tenant, tmp_path, house_list, verified, monkeypatch
 ):
     verification = verified(ZEBULON, JANE)
 
@@ -172,6 +285,29 @@ def test_what_a_source_finds_after_it_failed_is_compared_with_what_it_found_befo
         assert [each["record"]["id"] for each in newest["new"]] == ["h-9"]
         assert not failed["hasChanges"]
         assert not same["hasChanges"]
+    held = held_at_once(monkeypatch)
+    assert len(pages(client, verification, 10)) == 6
+    assert max(held) == 2, "however many runs a page has"
+
+
+class Found(list[Any]):
+    """Of which one can tell whether anybody still has it."""
+
+
+def held_at_once(monkeypatch) -> list[int]:
+    """Return a list that says of every run that is read how many are in memory then."""
+    read = verifications.list_screenings
+    those: list[weakref.ref[Found]] = []
+    held: list[int] = []
+
+    def counted(*args: Any, **given: Any) -> Found:
+        found = Found(read(*args, **given))
+        those.append(weakref.ref(found))
+        held.append(sum(each() is not None for each in those))
+        return found
+
+    monkeypatch.setattr(verifications, "list_screenings", counted)
+    return held
 
 
 def pages(client, verification, limit: int) -> list[dict[str, Any]]:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 
 from app.errors import VerificationNotFound
-from app.monitoring.verifications import store
-from app.monitoring.verifications.model import AGAIN_SECONDS, Due
+from app.monitoring.turns import alone, in_time
+from app.monitoring.verifications import source, store
+from app.monitoring.verifications.model import Due
 from app.resources import Resources
 from app.verifications import dispatch
 
 log = logging.getLogger(__name__)
 
-#: Verifications of one sort in one look; the next look goes on.
+#: Verifications of one sort in one look, if there is time; the next look goes on.
 _LIMIT = 500
 
 
 def look(resources: Resources) -> None:
     """Look once. Raises Unavailable. Twice at once makes a run more, which the gate rejects."""
+    for part in (_sync, _due, _withdraw):
+        alone(partial(part, resources))
+
+
+def _sync(resources: Resources) -> None:
+    for _ in in_time(iter(partial(_sync_some, resources), False)):
+        pass
+
+
+def _sync_some(resources: Resources) -> bool:
+    """Say whether there may be more."""
     with resources.db.transaction() as tx:
-        while store.sync(tx, limit=_LIMIT) == _LIMIT:
-            pass
+        return store.sync(tx, limit=_LIMIT) == _LIMIT
+
+
+def _due(resources: Resources) -> None:
+    with resources.db.transaction() as tx:
         due = store.list_due(tx, limit=_LIMIT)
-        withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
-    for each in due:
-        _dispatch(resources, each)
-        with resources.db.transaction() as tx:
-            store.note_dispatched(tx, each.verification_id, AGAIN_SECONDS)
-    for each, list_name in withdrawn:
-        with resources.db.transaction() as tx:
-            holds = store.holders(tx, list_name, None, [each.verification_id])
-        if holds:
-            _dispatch(resources, each)
-        with resources.db.transaction() as tx:
-            store.forget_list(tx, each.verification_id, list_name)
+    for each in in_time(due):
+        alone(partial(_dispatch, resources, each), trace=each.trace)
 
 
 def _dispatch(resources: Resources, due: Due) -> None:
@@ -41,3 +48,27 @@ def _dispatch(resources: Resources, due: Due) -> None:
         dispatch.dispatch_background(resources, due.tenant_id, due.trace, "scheduled")
     except VerificationNotFound:
         log.info("monitoring.verification_gone", extra={"trace": due.trace})
+    finally:
+        # Whatever came of it: the one that is due first must not always be the same.
+        with resources.db.transaction() as tx:
+            store.note_dispatched(tx, due.verification_id)
+
+
+def _withdraw(resources: Resources) -> None:
+    with resources.db.transaction() as tx:
+        withdrawn = store.list_withdrawn(tx, limit=_LIMIT)
+    of: dict[Due, list[str]] = {}
+    for each, list_name in withdrawn:
+        of.setdefault(each, []).append(list_name)
+    for each, names in in_time(of.items()):
+        alone(partial(_take_away, resources, each, names), trace=each.trace)
+
+
+def _take_away(resources: Resources, due: Due, names: Sequence[str]) -> None:
+    """Screen one again that had a hit there; when that has completed, `sync` forgets the list."""
+    with resources.db.transaction() as tx:
+        held = [name for name in names if store.holders(tx, name, None, [due.verification_id])]
+        for name in set(names) - set(held):
+            store.forget_list(tx, due.verification_id, name)
+    if held:
+        source.dispatch_later(resources, due)

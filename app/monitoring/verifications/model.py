@@ -12,7 +12,8 @@ from app.verifications.findings import OK
 from app.verifications.model import Screening
 
 OFF = "off"
-#: After a run that came to nothing another one is dispatched, so many seconds later.
+#: After a run that came to nothing another one is dispatched, so many seconds later; twice as many
+#: after each further one, up to the interval.
 AGAIN_SECONDS = 900.0
 
 

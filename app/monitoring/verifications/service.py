@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from app.db import Cursor
 from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
 from app.monitoring.verifications.model import (
@@ -17,7 +20,7 @@ from app.monitoring.verifications.model import (
 )
 from app.resources import Resources
 from app.verifications import store as verifications
-from app.verifications.model import Actor
+from app.verifications.model import Actor, Screening
 
 #: Subjects of one run at the most, which is more than any verification has.
 _SUBJECTS = 10_000
@@ -59,30 +62,33 @@ def list_changes(
 
     One run for each line, the newest first, whether or not anything changed.
     """
+    pages = []
     with resources.db.transaction() as tx:
         whose = verifications.find_id(tx, tenant_id, trace)
         # One more than is shown: what the last one is compared with, and whether there is more.
         runs = store.list_completed(tx, whose, before=before, limit=limit + 1)
-        found = [
-            verifications.list_screenings(tx, whose, job_id=run["job_id"], limit=_SUBJECTS)
-            for run in runs
-        ]
-        earlier: list[Earlier] = []
-        for now, last, run in zip(found, found[1:], runs[1:], strict=False):
-            keys = unanswered(last, now)
-            place = (run["requested_at"], run["job_id"])
-            earlier.append(store.last_answers(tx, whose, place, keys) if keys else {})
-    pages = []
-    for at, run in enumerate(runs[:limit]):
-        previous = found[at + 1] if at + 1 < len(runs) else []
-        pages.append(
-            RunChanges(
-                run["run_id"],
-                runs[at + 1]["run_id"] if at + 1 < len(runs) else None,
-                run["source_action"],
-                found[at][0].screened_at if found[at] else run["requested_at"],
-                list(compare(previous, found[at], earlier[at] if previous else None)),
+        # Two at a time: the hits of a hundred runs of a thousand subjects are more than memory has.
+        now = _found(tx, whose, runs[0]) if runs else []
+        for at, run in enumerate(runs[:limit]):
+            last = runs[at + 1] if at + 1 < len(runs) else None
+            previous = [] if last is None else _found(tx, whose, last)
+            earlier: Earlier | None = None
+            if last is not None and (keys := unanswered(previous, now)):
+                place = (last["requested_at"], last["job_id"])
+                earlier = store.last_answers(tx, whose, place, keys)
+            pages.append(
+                RunChanges(
+                    run["run_id"],
+                    None if last is None else last["run_id"],
+                    run["source_action"],
+                    now[0].screened_at if now else run["requested_at"],
+                    list(compare(previous, now, earlier)),
+                )
             )
-        )
+            now = previous
     more = len(runs) > limit
     return pages, (runs[limit - 1]["requested_at"], runs[limit - 1]["job_id"]) if more else None
+
+
+def _found(tx: Cursor, whose: UUID, run: Mapping[str, Any]) -> list[Screening]:
+    return verifications.list_screenings(tx, whose, job_id=run["job_id"], limit=_SUBJECTS)

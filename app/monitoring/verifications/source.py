@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from app.errors import VerificationNotFound
 from app.kinds import kyc
 from app.monitoring.population import ListUpdate, Waiting
+from app.monitoring.turns import alone
 from app.monitoring.verifications import store
-from app.monitoring.verifications.model import AGAIN_SECONDS, Due
+from app.monitoring.verifications.model import Due
 from app.resources import Resources
 from app.screening.model import Subject
 from app.verifications import dispatch, subjects
@@ -65,14 +67,17 @@ class Verifications:
                 )
                 store.set_list(tx, after.name, after.id, [*every.keys() - concerned])
         # The others know the version when their run has completed.
-        return sum(_dispatch(resources, every[each]) for each in sorted(concerned))
+        for each in sorted(concerned):
+            due = every[each]
+            alone(partial(dispatch_later, resources, due), trace=due.trace)
+        return len(concerned)
 
 
-def _dispatch(resources: Resources, due: Due) -> bool:
+def dispatch_later(resources: Resources, due: Due) -> None:
+    """Dispatch a run for a list that changed. If nothing comes of it, there is a pause first."""
     with resources.db.transaction() as tx:
-        store.retry_later(tx, due.verification_id, AGAIN_SECONDS)
+        store.retry_later(tx, due.verification_id)
     try:
         dispatch.dispatch_background(resources, due.tenant_id, due.trace, "scheduled")
     except VerificationNotFound:
-        return False
-    return True
+        log.info("monitoring.verification_gone", extra={"trace": due.trace})

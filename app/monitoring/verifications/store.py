@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Cursor, load_queries, one
-from app.monitoring.model import INTERVALS
+from app.monitoring.model import INTERVALS, longest_pause
 from app.monitoring.verifications.model import (
     AGAIN_SECONDS,
     Asked,
@@ -57,10 +57,12 @@ def list_due(tx: Cursor, *, limit: int) -> list[Due]:
     return [_due(row) for row in tx.fetchall()]
 
 
-def note_dispatched(tx: Cursor, verification_id: UUID, seconds: float) -> None:
-    """Note that a run is on its way; if nothing comes of it, another one is due then."""
-    given = {"verification_id": verification_id, "seconds": seconds}
-    tx.execute(QUERIES["note_dispatched"], given)
+def note_dispatched(tx: Cursor, verification_id: UUID) -> None:
+    """Note that a run is on its way; if nothing comes of it, another one is due after a pause.
+
+    The pause is AGAIN_SECONDS, and twice as long each time, until a run comes to something.
+    """
+    tx.execute(QUERIES["note_dispatched"], {"verification_id": verification_id, **_pauses()})
 
 
 def sync(tx: Cursor, *, limit: int) -> int:
@@ -74,9 +76,9 @@ def sync(tx: Cursor, *, limit: int) -> int:
     }
     given = {
         "limit": limit,
-        "seconds": AGAIN_SECONDS,
         "intervals": json.dumps(intervals),
         "engine": int(ENGINE_VERSION),
+        **_pauses(),
     }
     tx.execute(QUERIES["sync"], given)
     return int(tx.rowcount)
@@ -163,9 +165,14 @@ def set_list(
     )
 
 
-def retry_later(tx: Cursor, verification_id: UUID, seconds: float) -> None:
-    given = {"verification_id": verification_id, "seconds": seconds}
-    tx.execute(QUERIES["retry_later"], given)
+def retry_later(tx: Cursor, verification_id: UUID) -> None:
+    """Note that a run is on its way for a list; if nothing comes of it, likewise."""
+    tx.execute(QUERIES["retry_later"], {"verification_id": verification_id, **_pauses()})
+
+
+def _pauses() -> dict[str, Any]:
+    longest = {name: f"{longest_pause(name).total_seconds()} seconds" for name in INTERVALS}
+    return {"seconds": AGAIN_SECONDS, "longest": json.dumps(longest)}
 
 
 def list_completed(

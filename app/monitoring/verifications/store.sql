@@ -6,7 +6,8 @@ SELECT id, %(frequency)s, CASE WHEN screened_at IS NULL THEN now()
                                ELSE screened_at + %(interval)s END
   FROM verifications WHERE id = %(verification_id)s
 ON CONFLICT (verification_id) DO UPDATE
-   SET frequency = EXCLUDED.frequency, next_run_at = EXCLUDED.next_run_at, updated_at = now()
+   SET frequency = EXCLUDED.frequency, next_run_at = EXCLUDED.next_run_at, vain_runs = 0,
+       updated_at = now()
 RETURNING *;
 
 -- name: watch
@@ -40,14 +41,17 @@ SELECT known.verification_id, whole.tenant_id, whole.trace
 
 -- name: note_dispatched
 -- Until the run has completed, and `sync` knows when the next one is due.
-UPDATE verification_monitoring SET next_run_at = now() + make_interval(secs => %(seconds)s)
+UPDATE verification_monitoring
+   SET next_run_at = now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_runs, 20),
+                          (%(longest)s::jsonb ->> frequency)::interval), vain_runs = vain_runs + 1
  WHERE verification_id = %(verification_id)s;
 
 -- name: sync
 -- Takes down which versions completed runs have searched: what the verification knows from then on.
--- A list that failed for one of its subjects it does not know; another run comes after a while.
+-- A list that failed for one of its subjects it does not know; another run comes after a while. One
+-- that was withdrawn, and not searched any more, it forgets.
 WITH fresh AS (
-    SELECT known.verification_id, whole.screened_at, latest.job_id, latest.lists
+    SELECT known.verification_id, whole.tenant_id, whole.screened_at, latest.job_id, latest.lists
       FROM verification_monitoring AS known
       JOIN verifications AS whole ON whole.id = known.verification_id
      CROSS JOIN LATERAL (
@@ -69,7 +73,19 @@ written AS (
       FROM fresh, jsonb_each(fresh.lists) AS each
      WHERE (fresh.verification_id, each.key) NOT IN (SELECT verification_id, list_name FROM failed)
     ON CONFLICT (verification_id, list_name) DO UPDATE
-       SET version_id = greatest(known.version_id, EXCLUDED.version_id))
+       -- A list update may have been taken up while the run went on. But ids follow the order in
+       -- which versions were begun, and the one in force may have the lower.
+       SET version_id = CASE WHEN EXISTS (SELECT FROM watchlists AS current
+                                           WHERE current.id = EXCLUDED.version_id
+                                             AND current.is_current)
+                             THEN EXCLUDED.version_id
+                             ELSE greatest(known.version_id, EXCLUDED.version_id) END),
+withdrawn AS (
+    DELETE FROM verification_lists AS known USING fresh
+     WHERE known.verification_id = fresh.verification_id AND NOT fresh.lists ? known.list_name
+       AND NOT EXISTS (SELECT FROM watchlists AS current
+                        WHERE current.name = known.list_name AND current.is_current
+                          AND (current.tenant_id IS NULL OR current.tenant_id = fresh.tenant_id)))
 UPDATE verification_monitoring AS known
    SET synced_at = fresh.screened_at,
        -- By the oldest of the workers; where others alone were asked, it makes no difference.
@@ -78,12 +94,17 @@ UPDATE verification_monitoring AS known
               FROM screenings AS each, json_array_elements(each.sources_checked) AS source
              WHERE each.job_id = fresh.job_id), %(engine)s),
        retry_at = CASE WHEN known.verification_id IN (SELECT verification_id FROM failed)
-                       THEN now() + make_interval(secs => %(seconds)s) END,
+                       THEN now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(greatest(known.vain_runs - 1, 0), 20),
+                          (%(longest)s::jsonb ->> known.frequency)::interval)
+                       END,
+       vain_runs = CASE WHEN known.verification_id IN (SELECT verification_id FROM failed)
+                        THEN known.vain_runs ELSE 0 END,
        next_run_at = fresh.screened_at + (%(intervals)s::jsonb ->> known.frequency)::interval
   FROM fresh
  WHERE known.verification_id = fresh.verification_id;
 
 -- name: list_outdated
+-- Whoever waits because a run was in vain waits only for the versions that were searched in vain.
 SELECT known.verification_id, whole.tenant_id, whole.trace, current.name AS list_name,
        current.id AS version_id, lists.version_id AS known_id
   FROM verification_monitoring AS known
@@ -95,7 +116,10 @@ SELECT known.verification_id, whole.tenant_id, whole.trace, current.name AS list
  WHERE known.frequency = 'on_update' AND known.synced_at IS NOT NULL
    AND (%(list_name)s::text IS NULL OR current.name = %(list_name)s)
    AND lists.version_id IS DISTINCT FROM current.id
-   AND (known.retry_at IS NULL OR known.retry_at < now())
+   AND (known.retry_at IS NULL OR known.retry_at < now()
+        OR NOT EXISTS (SELECT FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
+                        WHERE run.verification_id = known.verification_id
+                          AND jobs.options -> 'lists' -> current.name ->> 'id' = current.id::text))
    AND NOT EXISTS (SELECT FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
                     WHERE run.verification_id = known.verification_id
                       AND jobs.finished_at IS NULL)
@@ -111,6 +135,10 @@ SELECT known.verification_id, whole.tenant_id, whole.trace, lists.list_name
    AND NOT EXISTS (SELECT FROM watchlists AS current
                     WHERE current.name = lists.list_name AND current.is_current
                       AND (current.tenant_id IS NULL OR current.tenant_id = whole.tenant_id))
+   AND (known.retry_at IS NULL OR known.retry_at < now())
+   AND NOT EXISTS (SELECT FROM verification_runs AS run JOIN jobs ON jobs.id = run.job_id
+                    WHERE run.verification_id = known.verification_id
+                      AND jobs.finished_at IS NULL)
  ORDER BY known.verification_id
  LIMIT %(limit)s;
 
@@ -156,7 +184,9 @@ SELECT each, %(list_name)s, %(version_id)s FROM unnest(%(verification_ids)s::uui
 ON CONFLICT (verification_id, list_name) DO UPDATE SET version_id = EXCLUDED.version_id;
 
 -- name: retry_later
-UPDATE verification_monitoring SET retry_at = now() + make_interval(secs => %(seconds)s)
+UPDATE verification_monitoring
+   SET retry_at = now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_runs, 20),
+                          (%(longest)s::jsonb ->> frequency)::interval), vain_runs = vain_runs + 1
  WHERE verification_id = %(verification_id)s;
 
 -- name: list_completed
