@@ -4,7 +4,8 @@ A chunk travels at the level that says how much of its tenant's work goes before
 at 0, the next eight at 1, and each further level holds three times as many. Workers empty a level
 before they look into the next, so a chunk waits, of each other tenant, for at most about three
 times what its own has before it, and whoever has nothing queued is next. Among the chunks of one
-level, and so among the jobs of one tenant, those go first that came first.
+level those go first that came first. A level is kept: what is queued does not move up when others
+are done, save for `favour_the_starved`.
 
 On Redis a level is a priority, and a priority is a list of its own, of which 0 is taken first.
 """
