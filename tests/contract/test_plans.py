@@ -82,6 +82,7 @@ ASKED: dict[str, Any] = {
     "calibrated_seconds": 1.0,
     "rest": "cancelled",
     "interval": timedelta(days=1),
+    "longest": timedelta(days=1),
     "intervals": json.dumps({"daily": "1 day"}),
     "rows": "[]",
     "keys": json.dumps([{"stakeholder_id": None, "source": "list7"}]),
@@ -98,12 +99,14 @@ BY_PACKAGE: dict[str, dict[str, Any]] = {
     "app.monitoring": {"after": ["c7", "list7", "e7"]},
     "app.verifications": {"after": SOMEBODY, "user_id": "u7"},
     "app.accounts": {"name": "tenant 7"},
+    "app.monitoring.verifications": {"longest": json.dumps({"daily": "1 day"})},
 }
 BY_QUERY: dict[str, dict[str, Any]] = {
     "app.jobs.list_batches": {"collection_id": "c7"},
     "app.jobs.add_counts": {"positions": "{[3,5)}"},
     "app.jobs.search_worked": {"words": None},
     "app.monitoring.list_subjects": {"after": "c7"},
+    "app.monitoring.note_vain": {"since": datetime(2026, 5, 1, tzinfo=UTC)},
     "app.verifications.list_audit": {"before": 100},
 }
 

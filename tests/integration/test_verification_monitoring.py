@@ -103,11 +103,14 @@ def test_one_that_an_older_engine_screened_is_screened_again_once(
     with resources.db.transaction() as tx:
         tx.execute("UPDATE verification_monitoring SET engine_version = engine_version - 1")
         # The other one a moment ago: perhaps by a worker that is still to be replaced.
-        tx.execute(
-            "UPDATE verification_monitoring SET synced_at = now() - interval '1 day'"
-            " WHERE verification_id = %s",
-            (verification.id,),
-        )
+        for table, column, key in (
+            ("verification_monitoring", "synced_at", "verification_id"),
+            ("verifications", "screened_at", "id"),
+        ):
+            tx.execute(
+                f"UPDATE {table} SET {column} = now() - interval '1 day' WHERE {key} = %s",
+                (verification.id,),
+            )
 
     until(lambda: len(runs(client, verification)) == 2, 40, "it is screened again")
     until(lambda: _is_up_to_date(resources), 40, "that is noted")
