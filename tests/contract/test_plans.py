@@ -98,6 +98,7 @@ BY_PACKAGE: dict[str, dict[str, Any]] = {
     "app.monitoring": {"after": ["c7", "list7", "e7"]},
     "app.verifications": {"after": SOMEBODY, "user_id": "u7"},
     "app.accounts": {"name": "tenant 7"},
+    "app.idempotency": {"digest": bytes(32), "request": SOMEBODY, "http_status": 200},
 }
 BY_QUERY: dict[str, dict[str, Any]] = {
     "app.jobs.list_batches": {"collection_id": "c7"},
