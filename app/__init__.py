@@ -13,6 +13,7 @@
     faces/      Faces in images, told apart, and the collections they are kept in. Likewise.
     providers/  What calls of other people's servers share: settings, time limits, trying again.
     accounts/   Tenants, users, keys, and what each may do.
+    idempotency/  Keys of requests that may come again, and what became of them.
     sample/     A small watchlist and a generator of people, for the demo.
 
 Imports point downwards in that order; `workers` is the other door into `kinds` and `jobs`, as

@@ -6,8 +6,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from importlib import resources
 from typing import Any
 
@@ -28,6 +29,11 @@ CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 #: A connection unused for longer is asked whether it still lives before it is trusted again.
 IDLE_SECONDS = 2.0
+
+#: What is done in each transaction just before it commits, if anything: what it raises undoes it.
+before_commit: ContextVar[Callable[[Cursor], None] | None] = ContextVar(
+    "before_commit", default=None
+)
 
 _QUERY = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -76,6 +82,8 @@ class Database:
                 try:
                     with connection, connection.cursor(cursor_factory=RealDictCursor) as tx:
                         yield tx
+                        if (check := before_commit.get()) is not None:
+                            check(tx)
                 finally:
                     self._give_back(connection)
             except CONNECTION_ERRORS as error:

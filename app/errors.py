@@ -18,10 +18,10 @@
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
       MonitorExists, CheckRunning
-      CollectionDisabled, DuplicateFace, RequestInProgress
+      CollectionDisabled, DuplicateFace, RequestInProgress, AnswerNotKept
   - Invalid                    the request is wrong, and saying it again will not help
       MalformedJson, InvalidParameter, InvalidEntities, TooManyEntities
-      InvalidDocuments
+      InvalidDocuments, InvalidIdempotencyKey
       WatchlistRejected        a list file that will not be loaded
       EvaluationRejected       a file of labelled rows that cannot be read
       InvalidConfig            what the tagger is asked to do
@@ -239,7 +239,13 @@ class DuplicateFace(Conflict):
 class RequestInProgress(Conflict):
     """The same idempotency key came a moment ago, and its request is not done yet."""
 
-    code = "request_in_progress"
+    code = "idempotency_in_progress"
+
+
+class AnswerNotKept(Conflict):
+    """What came with the idempotency key was done, and nobody knows any more what was answered."""
+
+    code = "idempotency_answer_not_kept"
 
 
 class UserIdTaken(Conflict):
@@ -258,6 +264,10 @@ class MalformedJson(Invalid):
 
 class InvalidParameter(Invalid):
     code = "invalid_parameter"
+
+
+class InvalidIdempotencyKey(Invalid):
+    code = "invalid_idempotency_key"
 
 
 class InvalidEntities(Invalid):
@@ -316,7 +326,7 @@ class FaceRefused(Unprocessable):
 
 
 class OtherRequest(Unprocessable):
-    code = "idempotency_mismatch"
+    code = "idempotency_key_reused"
 
 
 class InvalidVerification(Unprocessable):

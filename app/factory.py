@@ -17,6 +17,7 @@ from app.api import (
     faces_organizations,
     faces_search,
     health,
+    idempotency,
     job_events,
     jobs,
     kyc,
@@ -88,6 +89,7 @@ def _create(settings: Settings) -> Flask:
     attach(app, resources)
     limits.attach(app, resources, exempt=_ALWAYS)
     errors.register(app)
+    idempotency.register(app)
     believed = parse_networks(settings.proxies)
     app.wsgi_app = proxies.wrap(app.wsgi_app, believed)  # type: ignore[assignment, method-assign]  # as Flask's documentation says
     return app

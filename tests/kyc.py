@@ -140,6 +140,12 @@ class Web:
     url: str
     port: int
     log: Path
+    pid: int
+
+    def children(self) -> list[int]:
+        """The processes that answer; the one above them starts another for each that dies."""
+        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
 
     def call(self, method: str, path: str, token: str | None = None, **given: Any):
         headers = {**given.pop("headers", {})}
@@ -156,11 +162,11 @@ def serving(settings: Settings, folder: Path) -> Iterator[Web]:
     env |= {"PORT": str(port), "MUSTER_BIND": "127.0.0.1", "MUSTER_WEB_WORKERS": "1"}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = "exec " + procfile.read(ROOT / "Procfile")["web"]
-    web = Web(f"http://127.0.0.1:{port}", port, folder / "web.log")
-    with web.log.open("wb") as log:
+    with (folder / "web.log").open("wb") as log:
         process = subprocess.Popen(
             ["/bin/sh", "-c", command], cwd=ROOT, env=env, stdout=log, stderr=log
         )
+    web = Web(f"http://127.0.0.1:{port}", port, folder / "web.log", process.pid)
     try:
         until(lambda: _answers(web), 30, lambda: f"the web answers: {web.log.read_text()}")
         yield web

@@ -16,6 +16,7 @@ from uuid import UUID
 from app.accounts import store as accounts
 from app.documents import uploads
 from app.faces import collections
+from app.idempotency import store as idempotency
 from app.jobs import service, store, turns
 from app.jobs.dispatch import SHARED, in_flight
 from app.jobs.model import Job
@@ -154,7 +155,7 @@ def _move(resources: Resources, job_id: UUID, event: Event) -> bool:
 
 def maintain(resources: Resources) -> None:
     """Make partitions for the coming months; delete ended jobs' claims, uncited versions, and
-    uploads and faces that have expired.
+    uploads, faces and idempotency keys that have expired.
     """
     with resources.db.transaction() as tx:
         made = store.ensure_partitions(tx)
@@ -162,6 +163,7 @@ def maintain(resources: Resources) -> None:
         accounts.forget_refresh_tokens(tx)
         purged = watchlists.purge_retired(tx)
         expired = uploads.purge(tx)
+        keys = idempotency.purge(tx)
     log.info(
         "maintenance.done",
         extra={
@@ -169,6 +171,7 @@ def maintain(resources: Resources) -> None:
             "claims": forgotten,
             "versions": purged,
             "uploads": expired,
+            "idempotency_keys": keys,
             "faces": collections.purge(resources.db),
         },
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from flask import g, request
@@ -15,7 +15,7 @@ from flask import g, request
 from app.accounts import service as accounts
 from app.accounts.keys import PREFIXES
 from app.accounts.model import Caller
-from app.api import attempts, limits, tokens
+from app.api import attempts, idempotency, limits, tokens
 from app.api.context import resources
 from app.errors import Forbidden, InvalidToken, MissingToken
 
@@ -33,11 +33,13 @@ def requires(
     permission: str,
     by: Callable[[], Caller] | None = None,
     unless: Callable[[Caller], bool] | None = None,
+    there: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the route run only for callers with the permission.
 
     `by` says who is calling, in dialects whose credentials are others than a Bearer token. Of whom
-    `unless` says so the route itself asks, with `allow`, once it knows for which tenant they act.
+    `unless` says so the route itself asks, with `allow`, once it knows for which tenant they act;
+    `there` finds that out from the path. What comes with an Idempotency-Key is done once.
     """
 
     def decorate(route: Callable[P, R]) -> Callable[P, R]:
@@ -49,7 +51,12 @@ def requires(
             if unless is None or not unless(caller):
                 allow(caller, permission)
             g.caller, g.permission = caller, permission
-            return route(*args, **kwargs)
+            if request.method != "POST" or idempotency.HEADER not in request.headers:
+                return route(*args, **kwargs)
+            if there is not None:
+                # A key belongs to a tenant, and so do answers.
+                there(kwargs)
+            return cast(R, idempotency.once(lambda: route(*args, **kwargs)))
 
         # A contract test walks the URL map and looks for this.
         guarded.required_permission = permission  # type: ignore[attr-defined]  # our own mark

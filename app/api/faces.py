@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render, rates
+from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render
 from app.api.body import parse
 from app.api.context import resources
 from app.api.documents_body import load
@@ -58,8 +58,8 @@ _UPDATE, _FACE_UPDATE, _IDS = CollectionUpdateSchema(), FaceUpdateSchema(), Face
 def submit(collection_id: str) -> Response:
     """Accept up to 100 images for enrolment, and answer before any is looked at."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
-    with rates.in_progress(rates.idempotency_key()), received() as form:
-        job, _ = _batch(form, collection, interactive=False, most=MOST_IMAGES)
+    with received() as form:
+        job = _batch(form, collection, interactive=False, most=MOST_IMAGES)
     body = {
         **faces_render.job(job),
         "collection_id": str(collection.id),
@@ -87,8 +87,8 @@ def enrol_batch(collection_id: str) -> Response:
     """Enrol up to 20 images while the caller waits."""
     with_details = read_flag("details")
     collection = faces_access.collection(collection_id, must_be_enabled=True)
-    with rates.in_progress(rates.idempotency_key()), received(SYNC_IMAGES) as form:
-        job, _ = _batch(form, collection, interactive=True, most=SYNC_IMAGES)
+    with received(SYNC_IMAGES) as form:
+        job = _batch(form, collection, interactive=True, most=SYNC_IMAGES)
     job = faces_jobs.wait_for_all(job)
     rows = service.result_page(resources(), job, limit=SYNC_IMAGES)
     counts = faces_render.job(job)
@@ -103,14 +103,14 @@ def enrol(collection_id: str) -> Response:
     """Enrol one image while the caller waits."""
     with_details = read_flag("details")
     collection = faces_access.collection(collection_id, must_be_enabled=True)
-    with rates.in_progress(rates.idempotency_key()), received(1) as form:
+    with received(1) as form:
         (image,) = require_images(form)
         wanted = item(
             read_external_id(form.one("external_id")),
             is_too_large=image.is_too_large,
             metadata=read_metadata(form.one("metadata")),
         )
-        job, _ = submitted(
+        job = submitted(
             form,
             Work.ENROL,
             [wanted],
@@ -245,7 +245,7 @@ def polled(job_id: str, collection: Collection | None = None) -> Response:
     return response
 
 
-def _batch(form: Form, collection: Collection, *, interactive: bool, most: int) -> tuple[Job, bool]:
+def _batch(form: Form, collection: Collection, *, interactive: bool, most: int) -> Job:
     """Make a job of the images and ids of a form, or raise InvalidParameter."""
     if not form.images:
         raise InvalidParameter(f"Send 1 to {most} images, in the field `images`.")

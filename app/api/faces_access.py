@@ -6,8 +6,8 @@ for its own, and one that is bound to a collection for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from flask import g
@@ -37,7 +37,7 @@ def requires_there(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]
 
     The route must begin with `organization` or `collection`, which ask for it.
     """
-    return requires(permission, unless=_may_be_more_elsewhere)
+    return requires(permission, unless=_may_be_more_elsewhere, there=_act_there)
 
 
 def organization(text: str) -> Caller:
@@ -90,6 +90,14 @@ def job_id(text: str) -> str:
     if found is None:
         raise InvalidParameter("A job_id is a UUID.")
     return str(found)
+
+
+def _act_there(path: Mapping[str, Any]) -> None:
+    """Let the caller act for the organization of the path."""
+    if "org_id" in path:
+        organization(path["org_id"])
+    else:
+        collection(path["collection_id"])
 
 
 def _found(who: Caller, collection_id: UUID) -> Collection | None:

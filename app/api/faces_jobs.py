@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from flask import Response, after_this_request, request
-
-from app.api import rates, waiting
+from app.api import waiting
 from app.api.body import parse
 from app.api.context import caller, resources
 from app.api.faces_upload import Form
@@ -25,19 +22,17 @@ from app.errors import (
     IllegalTransition,
     InvalidParameter,
     JobError,
-    JobExists,
     JobNotFound,
     MalformedJson,
-    OtherRequest,
     QuotaExceeded,
     TimedOut,
     Unavailable,
 )
-from app.faces import codes, images
+from app.faces import codes
 from app.faces.collections import OnDuplicate
 from app.jobs import service
 from app.jobs.dispatch import FACES
-from app.jobs.model import Job, NewItem, NewJob
+from app.jobs.model import Job, NewItem
 from app.jobs.states import JobState
 from app.kinds import faces
 from app.kinds.faces import Work
@@ -48,24 +43,12 @@ from schemas.faces import EXTERNAL_ID_LENGTH, METADATA_DEPTH, METADATA_LENGTH
 _LOOK = 0.05
 #: What a caller may do about a full collection: delete, or wait until faces go by themselves.
 _FULL_FOR = 3600
-#: How a call ends whose caller got no answer to keep to.
-_CAME_TO_NOTHING = frozenset(
-    {JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED, JobState.REJECTED}
-)
 
 
 def submitted(
     form: Form, work: Work, items: Sequence[NewItem], *, interactive: bool, **options: Any
-) -> tuple[Job, bool]:
-    """Return the job of a request, and whether it is new: with the same key, it is one job.
-
-    Raises OtherRequest if the key came with another request before.
-    """
-    key = rates.idempotency_key()
-    external_id = None
-    if key is not None:
-        external_id = str(uuid5(caller().tenant_id, f"{request.method} {request.path}\n{key}"))
-    options["fingerprint"] = form.fingerprint
+) -> Job:
+    """Return the job of a request; under the same key, the one that it made before."""
     plan = faces.plan(
         resources(),
         work,
@@ -75,36 +58,11 @@ def submitted(
         items=items,
         options=options,
         interactive=interactive,
-        external_id=external_id,
     )
-    try:
-        return service.submit(resources(), plan), True
-    except JobExists:
-        known = service.find(resources(), caller().tenant_id, faces.NAME, external_id or "")
-        if known.options.get("fingerprint") != form.fingerprint:
-            raise OtherRequest(
-                "This Idempotency-Key came with another request before; use another key."
-            ) from None
-        if interactive and known.state in _CAME_TO_NOTHING:
-            # Its caller was told to try again, which is what this is.
-            return _anew(known, plan), True
-        images.discard(resources().db, resources().settings, form.batch)
-        after_this_request(_replayed)
-        return known, False
-
-
-def _replayed(response: Response) -> Response:
-    response.headers["Idempotent-Replayed"] = "true"
-    return response
-
-
-def _anew(known: Job, plan: NewJob) -> Job:
-    """Put a job in place of one that came to nothing."""
-    # What it left behind is known by its row alone.
-    faces.purge(resources(), UUID(known.options["batch"]))
-    with suppress(JobNotFound):
-        service.delete(resources(), known)
-    return service.submit(resources(), plan)
+    job = service.submit(resources(), plan)
+    if job.options["batch"] != str(form.batch):
+        form.discard()
+    return job
 
 
 def item(external_id: str | None, *, is_too_large: bool, **more: Any) -> NewItem:
@@ -123,6 +81,9 @@ def answer(job: Job) -> Mapping[str, Any]:
         row = waiting.finished(job)
     except JobError as error:
         raise _of_job(error) from error
+    except TimedOut:
+        _clear_up(job)
+        raise
     if row["error_code"] is None:
         found: Mapping[str, Any] = row["result"]
         return found
@@ -141,6 +102,7 @@ def wait_for_all(job: Job) -> Job:
                 service.cancel(resources(), job.tenant_id, job.dialect, job.external_id)
             except IllegalTransition:
                 continue
+            _clear_up(job)
             raise _cut_short()
         time.sleep(_LOOK)
     if now.state in {JobState.CANCELLED, JobState.EXPIRED}:
@@ -149,6 +111,11 @@ def wait_for_all(job: Job) -> Job:
     if now.error_code is not None:
         raise _of_job(JobError(now.error_code, now.error_message or ""))
     return now
+
+
+def _clear_up(job: Job) -> None:
+    """Let nothing that nobody was told of be in the way when the same images come again."""
+    faces.purge(resources(), UUID(job.options["batch"]))
 
 
 def _cut_short() -> TimedOut:

@@ -76,6 +76,7 @@ _CODES: Mapping[type[errors.AppError], tuple[str, HTTPStatus | None]] = {
     errors.NotFound: ("NOT_FOUND", None),
     errors.CollectionDisabled: ("COLLECTION_DISABLED", None),
     errors.DuplicateFace: ("DUPLICATE_EXTERNAL_ID", None),
+    errors.AnswerNotKept: ("IDEMPOTENCY_ANSWER_NOT_KEPT", None),
     errors.RequestInProgress: ("IDEMPOTENCY_KEY_IN_USE", None),
     errors.IllegalTransition: ("INVALID_JOB_STATE", None),
     errors.Conflict: ("CONFLICT", None),

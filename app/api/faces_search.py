@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from app.api import faces_access, faces_jobs, faces_render, rates
+from app.api import faces_access, faces_jobs, faces_render
 from app.api.auth import requires
 from app.api.context import caller, resources
 from app.api.faces_access import requires_there
@@ -31,7 +31,7 @@ MOST_COLLECTIONS = 20
 def identify(collection_id: str) -> Response:
     """Find the faces of a collection that are like the one in an image."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
-    with rates.in_progress(rates.idempotency_key()), received(1) as form:
+    with received(1) as form:
         return _identified(form, [collection.id])
 
 
@@ -39,8 +39,7 @@ def identify(collection_id: str) -> Response:
 @requires("face:read")
 def search() -> Response:
     """Find the faces of several collections that are like the one in an image."""
-    caller()
-    with rates.in_progress(rates.idempotency_key()), received(1) as form:
+    with received(1) as form:
         return _identified(form, _wanted(form))
 
 
@@ -49,11 +48,11 @@ def search() -> Response:
 def verify(collection_id: str) -> Response:
     """Say whether the face in an image is that of one person of the collection."""
     collection = faces_access.collection(collection_id, must_be_enabled=True)
-    with rates.in_progress(rates.idempotency_key()), received(1) as form:
+    with received(1) as form:
         (image,) = require_images(form)
         person = _person(form, collection.id)
         threshold = threshold_of(form, default=resources().settings.face_verify_threshold)
-        job, _ = submitted(
+        job = submitted(
             form,
             Work.VERIFY,
             [item(is_too_large=image.is_too_large, **person)],
@@ -69,11 +68,10 @@ def verify(collection_id: str) -> Response:
 @requires("face:read")
 def compare() -> Response:
     """Say whether two images are of one person. Nothing of either is kept."""
-    caller()
-    with rates.in_progress(rates.idempotency_key()), received(2, are_two=True) as form:
+    with received(2, are_two=True) as form:
         sent = require_images(form, 2)
         threshold = threshold_of(form, default=resources().settings.face_verify_threshold)
-        job, _ = submitted(
+        job = submitted(
             form,
             Work.COMPARE,
             [item(None, is_too_large=any(image.is_too_large for image in sent))],
@@ -88,7 +86,7 @@ def _identified(form: Form, collection_ids: Sequence[UUID]) -> Response:
     (image,) = require_images(form)
     with_metadata = flag_of(form, "return_metadata", default=True)
     threshold = threshold_of(form, default=resources().settings.face_identify_threshold)
-    job, _ = submitted(
+    job = submitted(
         form,
         Work.IDENTIFY,
         [item(None, is_too_large=image.is_too_large)],

@@ -7,7 +7,6 @@ goes wrong on the way, nothing of the request stays.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from werkzeug.sansio.multipart import (
 from app.api.context import caller, resources
 from app.errors import DatabaseUnavailable, InvalidParameter, TooLarge
 from app.faces import images
+from app.idempotency import claims
 from schemas import texts
 
 #: Images of one request, unless a call says less [seed C].
@@ -72,8 +72,11 @@ class Form:
     images: list[Sent] = field(default_factory=list)
     #: How many there were, which may be more than are taken.
     received: int = 0
-    #: Stands for the request: of the same request the same.
-    fingerprint: str = ""
+
+    def discard(self) -> None:
+        """Give the images back."""
+        with claims.unwatched():
+            images.discard(resources().db, resources().settings, self.batch)
 
     def one(self, name: str) -> str | None:
         """Return the last of the texts of that name."""
@@ -115,7 +118,9 @@ def received(most_images: int = MOST_IMAGES, *, are_two: bool = False) -> Iterat
     form = Form(uuid4())
     images.check_room(resources().db, resources().settings, caller().tenant_id)
     try:
-        _read(form, most_images, are_two)
+        # What is only kept until there is a job is no effect of the request.
+        with claims.unwatched():
+            _read(form, most_images, are_two)
         yield form
     except DatabaseUnavailable:
         # Perhaps when the job was being committed, which then needs them. If there is none, the
@@ -123,7 +128,7 @@ def received(most_images: int = MOST_IMAGES, *, are_two: bool = False) -> Iterat
         raise
     except BaseException:
         # Also of a client that hung up: nothing of what it sent stays.
-        images.discard(resources().db, resources().settings, form.batch)
+        form.discard()
         raise
 
 
@@ -148,7 +153,6 @@ def _read(form: Form, most_images: int, are_two: bool) -> None:
             received=form.received,
         )
     form.images = reader.images()
-    form.fingerprint = reader.fingerprint()
 
 
 def _blocks(limit: int) -> Iterator[bytes]:
@@ -208,8 +212,6 @@ class _Reader:
         self._text = bytearray()
         self._size = 0
         self._texts_size = 0
-        self._digest = hashlib.sha256()
-        self._all = hashlib.sha256(f"{request.method} {request.path}".encode())
 
     def feed(self, block: bytes) -> None:
         self._decoder.receive_data(block)
@@ -219,9 +221,6 @@ class _Reader:
         self._decoder.receive_data(None)
         if not self._take():
             raise ValueError("the form has no end")
-
-    def fingerprint(self) -> str:
-        return self._all.hexdigest()
 
     def images(self) -> list[Sent]:
         """Return the images by their position, or raise InvalidParameter if one is left out."""
@@ -267,7 +266,6 @@ class _Reader:
             )
         self._text.clear()
         self._size = 0
-        self._digest = hashlib.sha256()
         if self._is_stored:
             self._writer.begin(self._position)
 
@@ -288,7 +286,6 @@ class _Reader:
 
     def _data(self, event: Data) -> None:
         self._size += len(event.data)
-        self._digest.update(event.data)
         if self._is_stored:
             self._writer.write(event.data)
         elif not self._is_image:
@@ -302,8 +299,6 @@ class _Reader:
             self._finish()
 
     def _finish(self) -> None:
-        self._all.update(f"\n{len(self._name)} {self._name} {self._size} ".encode())
-        self._all.update(self._digest.digest())
         if not self._is_image:
             self._keep_text()
             return

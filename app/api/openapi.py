@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 
 from app.api import (
     formats,
+    idempotency,
     kyc_lists,
     openapi_documents,
     openapi_events,
@@ -148,8 +149,11 @@ _SAYS = {
     HTTPStatus.UNAUTHORIZED: "No token, a wrong one, or one that has expired.",
     HTTPStatus.FORBIDDEN: "The token does not carry the permission that is required.",
     HTTPStatus.NOT_FOUND: "There is no such thing for this tenant.",
-    HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong; nothing was done.",
+    HTTPStatus.CONFLICT: "The thing is not in a state for this, or its name is taken; or a request"
+    " with the same Idempotency-Key is still at work (then with Retry-After), or its answer is not"
+    " kept.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A value in the body is wrong, or the Idempotency-Key came"
+    " with another request before; nothing was done.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too often, or more than the caller may have, for now: wait for"
     " Retry-After; of a run, one is in flight: poll that one.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
@@ -273,9 +277,9 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     doc: Shape = {
         "operationId": rule.endpoint.replace(".", "_"),
         "summary": (view.__doc__ or "").strip().partition("\n")[0],
-        "parameters": [*path, *known.query],
+        "parameters": [*path, *known.query, *_key_of(rule, permission)],
         "responses": {
-            str(int(status)): _response(rule, known, status)
+            str(int(status)): _response(rule, known, status, permission)
             for status in _statuses(rule, known, permission)
         },
         "security": _security(rule, permission),
@@ -291,6 +295,25 @@ def _operation(app: Flask, rule: Rule) -> Shape:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
         doc["requestBody"] = {"required": True, "content": media}
     return doc
+
+
+def _key_of(rule: Rule, permission: str | None) -> list[Shape]:
+    """The header that every POST takes."""
+    if not _is_post(rule):
+        return []
+    says = (
+        "Sent again with the same key, within a day, the same request is answered as before and"
+        " not carried out again."
+        if permission
+        else "Taken for the sake of clients that send one with every POST. Credentials are not"
+        " answered from memory: it is carried out again."
+    )
+    text = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
+    return [{"name": idempotency.HEADER, "in": "header", "schema": text, "description": says}]
+
+
+def _is_post(rule: Rule) -> bool:
+    return "POST" in (rule.methods or ())
 
 
 def _security(rule: Rule, permission: str | None) -> list[Shape]:
@@ -314,10 +337,14 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
     found = {known.status, *known.more}
     if permission:
         found |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    is_b = rule.rule.startswith("/v5")
+    if _is_post(rule):
+        found.add(HTTPStatus.UNPROCESSABLE_ENTITY if is_b else HTTPStatus.BAD_REQUEST)
+        if permission:
+            found |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
     if rule.arguments:
         found.add(HTTPStatus.NOT_FOUND)
     if known.body or known.query:
-        is_b = rule.rule.startswith("/v5")
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY if is_b else HTTPStatus.BAD_REQUEST)
     if known.body or known.uploads:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -329,7 +356,11 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
     return sorted(found)
 
 
-def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
+_TRUE: Shape = {"type": "string", "enum": ["true"]}
+_REPLAYED = "An earlier request with the same Idempotency-Key was carried out, and this was not."
+
+
+def _response(rule: Rule, known: Operation, status: HTTPStatus, permission: str | None) -> Shape:
     if status in _NO_DOCUMENT:
         return {"description": _SAYS[status]}
     if status < HTTPStatus.MULTIPLE_CHOICES or rule.endpoint in _READY:
@@ -346,16 +377,18 @@ def _response(rule: Rule, known: Operation, status: HTTPStatus) -> Shape:
         )
         content = {media: {"schema": ref(shape)}}
     response: Shape = {"description": _SAYS[status], "content": content}
-    headers = _headers(rule, status)
+    headers = _headers(rule, status, permission)
     if headers:
         response["headers"] = headers
     return response
 
 
-def _headers(rule: Rule, status: HTTPStatus) -> Shape:
+def _headers(rule: Rule, status: HTTPStatus, permission: str | None) -> Shape:
     if rule.endpoint in _PLAIN:
         return {}
     headers: Shape = {}
+    if _is_post(rule) and permission and status < HTTPStatus.MULTIPLE_CHOICES:
+        headers["Idempotent-Replayed"] = {"schema": _TRUE, "description": _REPLAYED}
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         says = "Seconds to wait before the next try."
         headers["Retry-After"] = {"schema": WHOLE, "description": says}

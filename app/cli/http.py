@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
@@ -21,6 +23,12 @@ TIMEOUT = (5, 60)
 
 #: So many of the details of an error are shown; the first ones say what kind of thing is wrong.
 DETAILS = 5
+
+
+#: Seconds before a request without an answer is sent again, and how long the server may be at work
+#: on the first: one that was killed over it is taken for lost in less.
+_PAUSE = 0.5
+_PATIENCE = 60.0
 
 
 class ApiFailure(Failure):
@@ -115,7 +123,21 @@ class Api:
     def post_json(
         self, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        return body_of(self._call("POST", path, json=body, headers=headers))
+        """Send it, and once more if no answer came: under one key it is carried out once."""
+        given = {**(headers or {}), "Idempotency-Key": str(uuid4())}
+        until = None
+        while True:
+            try:
+                return body_of(self._call("POST", path, json=body, headers=given))
+            except ApiFailure as failure:
+                now = time.monotonic()
+                if until is None and failure.status is None:
+                    until, pause = now + _PATIENCE, _PAUSE
+                elif until and now < until and _is_at_work(failure):
+                    pause = failure.retry_after or _PAUSE
+                else:
+                    raise
+            time.sleep(pause)
 
     @contextmanager
     def stream(self, path: str, accept: str) -> Iterator[Iterator[bytes]]:
@@ -162,6 +184,11 @@ class Api:
             raise Failure("What was to be sent cannot be written as JSON.") from error
         except requests.exceptions.RequestException as error:
             raise ApiFailure(f"{self.url} cannot be called: it is no valid address.") from error
+
+
+def _is_at_work(failure: ApiFailure) -> bool:
+    """Whether what was sent before is still being worked on, or was when the server was killed."""
+    return failure.status == HTTPStatus.CONFLICT and failure.retry_after is not None
 
 
 def body_of(response: Response) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from app.errors import (
     JobNotFound,
     NothingToRetry,
 )
+from app.idempotency import claims
 from app.jobs import endings, store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
@@ -48,16 +49,34 @@ def submit(resources: Resources, new_job: NewJob, *, hold: Hold = hold_nothing) 
     """Record the job and all its items, then hand it to the workers.
 
     Once this returns nothing is lost any more, whether or not the broker could be reached.
+    Under an idempotency key it is the job that was made under it before, if there is one.
     Raises JobExists if the tenant has used the name before, and what `hold` raises.
     """
+    if (made := made_earlier(resources, new_job.tenant_id)) is not None:
+        return made
     with resources.db.transaction() as tx:
         job = _inserted(tx, new_job, len(new_job.items))
+        claims.note_job(tx, job.id)
         hold(tx, job)
         store.copy_items(tx, job, new_job.items)
         job = store.set_estimate(tx, job, new_job.calibrated_seconds)
     log.info("job.submitted", extra={"job_id": str(job.id), "items": job.total})
     launch(resources, job, range(job.chunk_count))
     return job
+
+
+def made_earlier(resources: Resources, tenant_id: UUID) -> Job | None:
+    """Return the job that an earlier request made under the same idempotency key, if one did.
+
+    Raises OtherRequest if that was another request, or AnswerNotKept if the job is gone.
+    """
+    job_id = claims.job_made_earlier()
+    if job_id is None:
+        return None
+    try:
+        return get(resources, tenant_id, job_id)
+    except JobNotFound:
+        raise claims.answer_not_kept() from None
 
 
 def write(tx: Cursor, new_job: NewJob, total: int, fill: Callable[[Cursor, Job], int]) -> Job:
@@ -323,6 +342,8 @@ def retry(
     begun; `positions` chooses among them; `hold` finds the new job with its items. Raises
     JobNotFound, IllegalTransition if the job still runs, or NothingToRetry.
     """
+    if (made := made_earlier(resources, tenant_id)) is not None:
+        return made
     with resources.db.transaction() as tx:
         # Locked: whoever deletes it meanwhile waits, or has been here before.
         old = store.lock_job(tx, store.find_job(tx, tenant_id, dialect, external_id).id)
@@ -351,6 +372,7 @@ def retry(
             ),
             total,
         )
+        claims.note_job(tx, job.id)
         copied = store.copy_items_of(tx, job, old, statuses, positions)
         assert copied == total, "the counts of a final job are exact"
         hold(tx, job)

@@ -94,7 +94,6 @@ def plan(
     items: Sequence[NewItem],
     options: Mapping[str, Any],
     interactive: bool = False,
-    external_id: str | None = None,
 ) -> NewJob:
     """Return a job whose images are those of `batch`. `options` are those of the work."""
     return NewJob(
@@ -102,7 +101,6 @@ def plan(
         kind=NAME,
         dialect=NAME,
         queue=FACES_INTERACTIVE if interactive else FACES,
-        external_id=external_id,
         # Somebody waits for all of them: one worker begins at once.
         chunk_size=len(items) if interactive else resources.settings.face_chunk_size,
         options={"work": str(work), "batch": str(batch), **options},

@@ -42,6 +42,9 @@ def dispatch(
 
     Raises VerificationNotFound, or RunInFlight that names the run which holds the gate.
     """
+    if (made := service.made_earlier(resources, tenant_id)) is not None:
+        with resources.db.transaction() as tx:
+            return store.load_run(tx, made.id)
     for _ in range(_TRIES):
         with resources.db.transaction() as tx:
             verification = store.load_verification(tx, store.find_id(tx, tenant_id, trace))

@@ -25,6 +25,7 @@ LAYERS = (
         *("app.jobs", "app.screening", "app.documents", "app.tagging", "app.faces"),
         *("app.accounts", "app.sample"),
     ),
+    ("app.idempotency",),
 )
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
@@ -55,7 +56,7 @@ DOORS = {
     "kombu": ("app/jobs/dispatch.py",),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
-        *("app/api/health.py", "app/api/metrics.py", "app/api/rates.py"),
+        *("app/api/health.py", "app/api/metrics.py"),
         *("app/api/counters.py", "app/broker_check.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/jobs/turns.py", "app/live/hub.py"),
     ),

@@ -450,7 +450,27 @@ def test_every_status_is_documented_and_nothing_else(spec):
         for method, path, operation in operations(spec)
     }
 
-    assert documented == STATUSES
+    assert documented == {each: STATUSES[each] | of_keys(*each) for each in STATUSES}
+
+
+def of_keys(method: str, path: str) -> set[int]:
+    """What a POST may be answered for its Idempotency-Key: in dialect B a malformed one is 422."""
+    if method != "POST":
+        return set()
+    malformed = 422 if path.startswith("/v5") else 400
+    return {malformed} if ("POST", path) in OPEN else {malformed, 409, 422}
+
+
+def test_every_post_documents_its_idempotency_key_and_nothing_else_does(spec):
+    for method, path, operation in operations(spec):
+        named = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        says = [
+            "Idempotent-Replayed" in answer.get("headers", {})
+            for status, answer in operation["responses"].items()
+            if status.startswith("2")
+        ]
+        assert ("Idempotency-Key" in named) == (method == "POST"), path
+        assert any(says) == (method == "POST" and (method, path) not in OPEN), path
 
 
 def test_every_route_says_which_permission_it_takes(spec):
@@ -918,7 +938,7 @@ def test_the_page_for_people_names_every_route_and_code():
     # Dialect C has words of its own: test_dialect_c_keeps_its_codes.
     hidden |= {"organization_not_found", "collection_not_found", "face_not_found"}
     hidden |= {"collection_not_allowed", "collection_disabled", "duplicate_external_id"}
-    hidden |= {"request_in_progress", "idempotency_mismatch", "face_refused", "key_not_found"}
+    hidden |= {"face_refused", "key_not_found"}
     hidden |= {"quota_exceeded", "rate_limit_exceeded"}
     # Dialect D shows no codes.
     hidden |= {"invalid_config", "invalid_documents", "document_not_found", "uploads_full"}

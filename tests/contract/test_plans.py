@@ -100,12 +100,14 @@ BY_PACKAGE: dict[str, dict[str, Any]] = {
     "app.verifications": {"after": SOMEBODY, "user_id": "u7"},
     "app.accounts": {"name": "tenant 7"},
     "app.monitoring.verifications": {"longest": json.dumps({"daily": "1 day"})},
+    "app.idempotency": {"digest": bytes(32), "request": SOMEBODY, "http_status": 200},
 }
 BY_QUERY: dict[str, dict[str, Any]] = {
     "app.jobs.list_batches": {"collection_id": "c7"},
     "app.jobs.add_counts": {"positions": "{[3,5)}"},
     "app.jobs.search_worked": {"words": None},
     "app.monitoring.list_subjects": {"after": "c7"},
+    "app.monitoring.holders_on_list": {"after": "c7"},
     "app.monitoring.note_vain": {"since": datetime(2026, 5, 1, tzinfo=UTC)},
     "app.verifications.list_audit": {"before": 100},
 }

@@ -8,11 +8,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from flask import g
 
 from app.accounts import service as accounts
-from app.accounts.model import Caller
-from app.api import rates
 from app.errors import CollectionNotFound
 from app.factory import create_app
 from tests.faces_api import (
@@ -31,6 +28,7 @@ from tests.faces_api import (
     poll,
     post_batch,
 )
+from tests.idempotency import in_hand
 
 __all__ = ["admin", "app", "collection"]
 
@@ -318,18 +316,14 @@ def test_another_request_with_the_same_key_is_422(app, collection, database):
 
 
 def test_a_key_that_is_in_use_is_409(app, web, tenant, collection, database):
-    place, key = f"{faces_of(collection)}/batch-async", "nightly-7"
-    with web.test_request_context(place, method="POST"):
-        g.caller = Caller(tenant.id, "usr_x", frozenset(), "user")
-        with rates.in_progress(key):
-            answer = post_batch(
-                app, collection["id"], form_of([b"x"]), headers={"Idempotency-Key": key}
-            )
+    key = {"Idempotency-Key": "nightly-7"}
+    with in_hand(web, tenant, f"{faces_of(collection)}/batch-async", key, collection["id"]):
+        answer = post_batch(app, collection["id"], form_of([b"x"]), headers=key)
 
     assert_error(answer, 409, "IDEMPOTENCY_KEY_IN_USE")
     assert answer.headers["Retry-After"] == "1"
     assert images_left(database) == 0
-    later = post_batch(app, collection["id"], form_of([b"x"]), headers={"Idempotency-Key": key})
+    later = post_batch(app, collection["id"], form_of([b"x"]), headers=key)
     assert data_of(later, 202)
 
 
