@@ -7,11 +7,16 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
 
 import psycopg2
+from psycopg2.errors import (
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor, register_uuid
@@ -23,8 +28,15 @@ Cursor = RealDictCursor
 # Columns of type uuid arrive as UUID, and UUID may be passed as a parameter.
 register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it bare
 
-#: The world, not a bug: the server is gone, restarting or full.
-CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+#: The world, not a bug: the server is gone, restarting or full, or has become one that only reads,
+#: or has ended the transaction by its own clocks. The last three are no OperationalError.
+CONNECTION_ERRORS = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    ReadOnlySqlTransaction,
+    IdleInTransactionSessionTimeout,
+    TransactionTimeout,
+)
 
 #: A connection unused for longer is asked whether it still lives before it is trusted again.
 IDLE_SECONDS = 2.0
@@ -76,6 +88,12 @@ class Database:
                 try:
                     with connection, connection.cursor(cursor_factory=RealDictCursor) as tx:
                         yield tx
+                except CONNECTION_ERRORS:
+                    # A connection keeps what it was told when it was opened, as that it may only
+                    # read, and so do those that rest: each would fail somebody once.
+                    connection.close()
+                    self._close_idle()
+                    raise
                 finally:
                     self._give_back(connection)
             except CONNECTION_ERRORS as error:
@@ -107,10 +125,15 @@ class Database:
         else:
             connection.close()
 
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                connection, _ = self._idle.pop()
+                connection.close()
+
     def close(self) -> None:
         if self._pid == os.getpid():
-            for connection, _ in self._idle:
-                connection.close()
+            self._close_idle()
         self._reset()
 
 

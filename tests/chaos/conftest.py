@@ -114,7 +114,7 @@ def mortal(servers) -> Iterator[Any]:
     guard.delete_at_the_end(home)
     made = []
 
-    def make(program: str) -> Mortal:
+    def make(program: str, home: Path = home) -> Mortal:
         server = Mortal(program, home, guard)
         server.start()
         made.append(server)
