@@ -31,6 +31,7 @@ from tests.integration.conftest import reload as reload
 from tests.integration.conftest import settings as settings
 from tests.integration.conftest import submit as submit
 from tests.integration.conftest import tenant as tenant
+from tests.integration.conftest import token as token
 from tests.integration.engine import kill, lasting_worker, start_worker
 
 

@@ -169,7 +169,7 @@ def test_a_job_goes_on_when_others_let_go_of_the_connections_they_took(site, pos
     with ExitStack() as taken:
 
         def take_all() -> bool:
-            with pytest.raises(psycopg2.OperationalError, match="too many"):
+            with suppress(psycopg2.OperationalError):  # too many clients already
                 while True:
                     connection = psycopg2.connect(postgres.url, application_name="hoarder")
                     taken.callback(connection.close)
