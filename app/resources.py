@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.db import Database
+from app.jobs import transport
 from app.jobs.dispatch import (
     CHECK_LISTS,
     LOOK_AFTER_MONITORS,
@@ -62,6 +63,7 @@ def make_celery(settings: Settings) -> Celery:
 
     docs/reliability.md says which, and tests/integration/test_celery_traps.py shows each.
     """
+    transport.use()
     celery = Celery("muster")
     redis_url = _verifying(settings.redis_url)
     celery.conf.update(
@@ -90,6 +92,8 @@ def make_celery(settings: Settings) -> Celery:
         result_expires=24 * 3600,
         # An endless loop in one item costs its process, not the worker.
         task_time_limit=_hard_limit(settings),
+        # Celery's own may die when it loses its connection.
+        worker_pool="workers.pool:TaskPool",
         # A new pool process opens its indexes before it says that it is up, and may have to
         # build one; the default 4 s would kill each in turn, for ever.
         worker_proc_alive_timeout=120.0,

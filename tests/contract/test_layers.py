@@ -49,9 +49,10 @@ DOORS = {
     "apispec": ("app/api/openapi.py",),
     "marshmallow": ("schemas/", "app/api/"),
     "celery": ("app/jobs/backend.py", "app/jobs/dispatch.py", "app/resources.py", "workers/"),
-    "kombu": ("app/jobs/dispatch.py",),
+    "kombu": ("app/jobs/dispatch.py", "app/jobs/transport.py"),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
+        "app/jobs/transport.py",
         *("app/api/health.py", "app/api/rates.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/live/hub.py"),
     ),
