@@ -117,6 +117,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_send_task_events=True,
         task_send_sent_event=False,
         event_queue_expires=60.0,
+        # Celery's own stands still when its clock is put back.
+        beat_scheduler="workers.punctual:Scheduler",
         beat_schedule={
             "sweep": _every(SWEEP, settings.sweep_seconds),
             "maintain": _every(MAINTAIN, 3600.0),
@@ -166,7 +168,12 @@ def _hard_limit(settings: Settings) -> float:
     return (settings.chunk_seconds + settings.visibility_timeout) / 2
 
 
+#: Longer than any clock is wrong that nobody has noticed.
+_BEAT_EXPIRES = 12 * 3600.0
+
+
 def _every(task: str, seconds: float, **options: Any) -> dict[str, Any]:
-    # One that waited longer than its interval is dropped: the next one does the same.
-    options["expires"] = max(seconds, 1.0)
+    # By the clock of the machine, which may be an hour off: it keeps messages from piling up for
+    # days while nobody takes them. Workers drop all but one of what waited (workers/tasks.py).
+    options["expires"] = max(seconds, _BEAT_EXPIRES)
     return {"task": task, "schedule": seconds, "options": options}
