@@ -319,6 +319,13 @@ class Settings:
         "How often a chunk saves its results, counts them, and looks whether to stop.",
         0.5,
     )
+    item_memory_bytes: int = _setting(
+        "MUSTER_ITEM_MEMORY_BYTES",
+        _whole(50_000_000, 1_000_000_000_000),
+        "What the items that a screening process has in hand may take beyond what it holds, as"
+        " indexes. More fails the item, and not the machine (on Linux).",
+        1024 * 1024 * 1024,
+    )
     claim_seconds: float = _setting(
         "MUSTER_CLAIM_SECONDS",
         _seconds(1, 600),
