@@ -36,6 +36,11 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 5.0
 
 
+#: What looks after jobs may take longer than a chunk: of a Redis that answers late, sending a job
+#: alone takes many answers. Killed in the middle of it, it would be begun again, and never end.
+_CONTROL_SECONDS = 300
+
+
 #: How messages of tasks are taken that come back after a pause, however wrong a clock is.
 _TAKE = "workers.punctual:start"
 
@@ -60,7 +65,12 @@ def run_chunk(task: Any, job_id: str, pass_no: int, chunk_no: int) -> None:
 
 
 @celery.task(
-    name=FINISH_PASS, bind=True, max_retries=None, Strategy=_TAKE, longest_wait=_LONGEST_PAUSE
+    name=FINISH_PASS,
+    bind=True,
+    max_retries=None,
+    time_limit=_CONTROL_SECONDS,
+    Strategy=_TAKE,
+    longest_wait=_LONGEST_PAUSE,
 )
 def finish_pass(task: Any, job_id: str, pass_no: int) -> None:
     """Close a pass: end the job, or begin another pass over what is outstanding."""
@@ -71,19 +81,25 @@ def finish_pass(task: Any, job_id: str, pass_no: int) -> None:
 _LONGEST_REST = 60.0
 
 
-@celery.task(name=SWEEP, bind=True, Strategy=_TAKE, longest_wait=_LONGEST_REST)
+@celery.task(
+    name=SWEEP,
+    bind=True,
+    time_limit=_CONTROL_SECONDS,
+    Strategy=_TAKE,
+    longest_wait=_LONGEST_REST,
+)
 def sweep(task: Any, is_extra: bool = False) -> None:
     """Find what was lost on the way and send it again. Running two at once does no harm."""
     _do_now_and_then(task, lambda: sweeping.sweep(resources), is_extra=is_extra)
 
 
-@celery.task(name=MAINTAIN, bind=True)
+@celery.task(name=MAINTAIN, bind=True, time_limit=_CONTROL_SECONDS)
 def maintain(task: Any) -> None:
     """Make room for the coming months and clear away what dead workers left."""
     _do_now_and_then(task, lambda: sweeping.maintain(resources))
 
 
-@celery.task(name=CHECK_LISTS, bind=True)
+@celery.task(name=CHECK_LISTS, bind=True, time_limit=_CONTROL_SECONDS)
 def check_lists(task: Any) -> None:
     """Send the lists that are due to be fetched. Sending one twice fetches it once."""
     _do_now_and_then(task, lambda: refreshing.send(resources, refreshing.due(resources)))
@@ -100,7 +116,7 @@ def refresh_list(task: Any, name: str) -> None:
     _do(task, lambda: refreshing.refresh(resources, name), again=False)
 
 
-@celery.task(name=LOOK_AFTER_MONITORS, bind=True)
+@celery.task(name=LOOK_AFTER_MONITORS, bind=True, time_limit=_CONTROL_SECONDS)
 def look_after_monitors(task: Any) -> None:
     """Close checks that have ended, begin those that are due, and see which lists have changed."""
     _do_now_and_then(task, lambda: clock.look(resources))
