@@ -32,8 +32,9 @@ from workers.main import celery, resources
 
 log = logging.getLogger(__name__)
 
-#: Longest pause before a task tries again, in seconds, while Postgres or Redis is away.
-_LONGEST_PAUSE = 5.0
+#: Longest pause before a task tries again, in seconds, while Postgres or Redis is away. Who holds a
+#: message for longer than the visibility timeout finds it given to others, who hold it as long.
+_LONGEST_PAUSE = min(5.0, resources.settings.visibility_timeout / 2)
 
 
 #: What looks after jobs may take longer than a chunk: of a Redis that answers late, sending a job
@@ -78,7 +79,7 @@ def finish_pass(task: Any, job_id: str, pass_no: int) -> None:
 
 
 #: A rest that ends to the moment is shorter: later ones wait for the sweeps that come anyway.
-_LONGEST_REST = 60.0
+_LONGEST_REST = 0.9 * resources.settings.visibility_timeout
 
 
 @celery.task(
