@@ -13,6 +13,11 @@ from importlib import resources
 from typing import Any
 
 import psycopg2
+from psycopg2.errors import (
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor, register_uuid
@@ -24,8 +29,15 @@ Cursor = RealDictCursor
 # Columns of type uuid arrive as UUID, and UUID may be passed as a parameter.
 register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it bare
 
-#: The world, not a bug: the server is gone, restarting or full.
-CONNECTION_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+#: The world, not a bug: the server is gone, restarting or full, or has become one that only reads,
+#: or has ended the transaction by its own clocks. The last three are no OperationalError.
+CONNECTION_ERRORS = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    ReadOnlySqlTransaction,
+    IdleInTransactionSessionTimeout,
+    TransactionTimeout,
+)
 
 #: A connection unused for longer is asked whether it still lives before it is trusted again.
 IDLE_SECONDS = 2.0
@@ -84,6 +96,12 @@ class Database:
                         yield tx
                         if (check := before_commit.get()) is not None:
                             check(tx)
+                except CONNECTION_ERRORS:
+                    # A connection keeps what it was told when it was opened, as that it may only
+                    # read, and so do those that rest: each would fail somebody once.
+                    connection.close()
+                    self._close_idle()
+                    raise
                 finally:
                     self._give_back(connection)
             except CONNECTION_ERRORS as error:

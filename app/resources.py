@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.db import Database
+from app.jobs import transport
 from app.jobs.dispatch import (
     CHECK_LISTS,
     LOOK_AFTER_MONITORS,
@@ -63,6 +64,7 @@ def make_celery(settings: Settings) -> Celery:
 
     docs/reliability.md says which, and tests/integration/test_celery_traps.py shows each.
     """
+    transport.use()
     celery = Celery("muster")
     redis_url = _verifying(settings.redis_url)
     celery.conf.update(
@@ -91,6 +93,8 @@ def make_celery(settings: Settings) -> Celery:
         result_expires=24 * 3600,
         # An endless loop in one item costs its process, not the worker.
         task_time_limit=_hard_limit(settings),
+        # Celery's own may die when it loses its connection.
+        worker_pool="workers.pool:TaskPool",
         # A new pool process opens its indexes before it says that it is up, and may have to
         # build one; the default 4 s would kill each in turn, for ever.
         worker_proc_alive_timeout=120.0,
@@ -114,6 +118,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_send_task_events=True,
         task_send_sent_event=False,
         event_queue_expires=60.0,
+        # Celery's own stands still when its clock is put back.
+        beat_scheduler="workers.punctual:Scheduler",
         beat_schedule={
             "sweep": _every(SWEEP, settings.sweep_seconds),
             "maintain": _every(MAINTAIN, 3600.0),
@@ -165,7 +171,12 @@ def _hard_limit(settings: Settings) -> float:
     return (settings.chunk_seconds + settings.visibility_timeout) / 2
 
 
+#: Longer than any clock is wrong that nobody has noticed.
+_BEAT_EXPIRES = 12 * 3600.0
+
+
 def _every(task: str, seconds: float, **options: Any) -> dict[str, Any]:
-    # One that waited longer than its interval is dropped: the next one does the same.
-    options["expires"] = max(seconds, 1.0)
+    # By the clock of the machine, which may be an hour off: it keeps messages from piling up for
+    # days while nobody takes them. Workers drop all but one of what waited (workers/tasks.py).
+    options["expires"] = max(seconds, _BEAT_EXPIRES)
     return {"task": task, "schedule": seconds, "options": options}

@@ -395,6 +395,13 @@ class Settings:
         "How often a chunk saves its results, counts them, and looks whether to stop.",
         0.5,
     )
+    item_memory_bytes: int = _setting(
+        "MUSTER_ITEM_MEMORY_BYTES",
+        _whole(50_000_000, 1_000_000_000_000),
+        "What the items that a screening process has in hand may take beyond what it holds, as"
+        " indexes. More fails the item, and not the machine (on Linux).",
+        1024 * 1024 * 1024,
+    )
     claim_seconds: float = _setting(
         "MUSTER_CLAIM_SECONDS",
         _seconds(1, 600),
@@ -776,6 +783,8 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "MUSTER_STATE_DIR": (".muster", "dev.py: where a set-up keeps its state."),
     "MUSTER_VENV": (".venv", "dev.py: an environment to use as it is."),
     "MUSTER_RUN": ("set by dev.py", "dev.py: marks the processes of one run."),
+    "MUSTER_CHAOS_SEED": ("another each time", "tests: draws the faults of test_random_faults.py."),
+    "MUSTER_CHAOS_SECONDS": ("60", "tests: for how long they happen."),
     "MUSTER_SHARED_DATA": ("../shared/data", "tests and benchmarks: real lists, where present."),
     "MUSTER_TEST_PGBOUNCER": (
         "none",

@@ -26,6 +26,7 @@ from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
 from app.kinds import KINDS
 from app.kinds.base import Kind, Process
 from app.resources import Resources
+from workers import limits
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ def run(resources: Resources, job_id: UUID, pass_no: int, chunk_no: int) -> floa
             resources.progress.show(claimed)
         kind = KINDS[job.kind]
         try:
-            _work(chunk, kind, kind.prepare(resources, job), items, careful=careful)
+            process = _limited(chunk, kind, kind.prepare(resources, job))
+            _work(chunk, kind, process, items, careful=careful)
         except JobError as error:
             _fail(resources, job_id, error)
         except RateLimited as limit:
@@ -177,6 +179,18 @@ def _claim(tx: Cursor, chunk: _Chunk) -> tuple[Job, list[Item], bool] | Job | fl
     return job, items, starts > 1
 
 
+def _limited(chunk: _Chunk, kind: Kind, process: Process) -> Process:
+    """Give the items a limit of memory, if what works on them has none of its own."""
+    if kind.limits_itself:
+        return process
+
+    def limited(items: Sequence[Item]) -> Sequence[Result]:
+        with limits.memory(chunk.resources.settings.item_memory_bytes):
+            return process(items)
+
+    return limited
+
+
 def _work(
     chunk: _Chunk, kind: Kind, process: Process, items: Sequence[Item], *, careful: bool
 ) -> None:
@@ -253,6 +267,11 @@ def _process(process: Process, batch: Sequence[Item]) -> Sequence[Result]:
             return [result for item in batch for result in _process(process, [item])]
         if isinstance(error, ItemError):
             return [Result.failure(batch[0], error.code, str(error))]
+        if isinstance(error, MemoryError):
+            # Another attempt would end like this one.
+            log.error("item.too_large", extra={"position": batch[0].position})
+            message = "The item takes more memory than one item may."
+            return [Result.failure(batch[0], ATTEMPTS_EXHAUSTED, message)]
         log.error("item.failed", exc_info=error, extra={"position": batch[0].position})
         message = "The item could not be processed because of an error on our side."
         return [Result.failure(batch[0], INTERNAL_ERROR, message)]

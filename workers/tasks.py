@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
@@ -31,8 +32,18 @@ from workers.main import celery, resources
 
 log = logging.getLogger(__name__)
 
-#: Longest pause before a task tries again, in seconds, while Postgres or Redis is away.
-_LONGEST_PAUSE = 5.0
+#: Longest pause before a task tries again, in seconds, while Postgres or Redis is away. Who holds a
+#: message for longer than the visibility timeout finds it given to others, who hold it as long.
+_LONGEST_PAUSE = min(5.0, resources.settings.visibility_timeout / 2)
+
+
+#: What looks after jobs may take longer than a chunk: of a Redis that answers late, sending a job
+#: alone takes many answers. Killed in the middle of it, it would be begun again, and never end.
+_CONTROL_SECONDS = 300
+
+
+#: How messages of tasks are taken that come back after a pause, however wrong a clock is.
+_TAKE = "workers.punctual:start"
 
 
 class WorkFailed(Exception):
@@ -43,7 +54,9 @@ class WorkFailed(Exception):
     """
 
 
-@celery.task(name=RUN_CHUNK, bind=True, max_retries=None)
+@celery.task(
+    name=RUN_CHUNK, bind=True, max_retries=None, Strategy=_TAKE, longest_wait=_LONGEST_PAUSE
+)
 def run_chunk(task: Any, job_id: str, pass_no: int, chunk_no: int) -> None:
     """Work through one chunk. Running it twice leaves the same rows and the same counts."""
     held_for = _do(task, lambda: chunk.run(resources, UUID(job_id), pass_no, chunk_no))
@@ -52,28 +65,45 @@ def run_chunk(task: Any, job_id: str, pass_no: int, chunk_no: int) -> None:
         raise task.retry(countdown=held_for)
 
 
-@celery.task(name=FINISH_PASS, bind=True, max_retries=None)
+@celery.task(
+    name=FINISH_PASS,
+    bind=True,
+    max_retries=None,
+    time_limit=_CONTROL_SECONDS,
+    Strategy=_TAKE,
+    longest_wait=_LONGEST_PAUSE,
+)
 def finish_pass(task: Any, job_id: str, pass_no: int) -> None:
     """Close a pass: end the job, or begin another pass over what is outstanding."""
     _do(task, lambda: passes.finish(resources, UUID(job_id), pass_no))
 
 
-@celery.task(name=SWEEP, bind=True)
-def sweep(task: Any) -> None:
+#: A rest that ends to the moment is shorter: later ones wait for the sweeps that come anyway.
+_LONGEST_REST = 0.9 * resources.settings.visibility_timeout
+
+
+@celery.task(
+    name=SWEEP,
+    bind=True,
+    time_limit=_CONTROL_SECONDS,
+    Strategy=_TAKE,
+    longest_wait=_LONGEST_REST,
+)
+def sweep(task: Any, is_extra: bool = False) -> None:
     """Find what was lost on the way and send it again. Running two at once does no harm."""
-    _do(task, lambda: sweeping.sweep(resources), again=False)
+    _do_now_and_then(task, lambda: sweeping.sweep(resources), is_extra=is_extra)
 
 
-@celery.task(name=MAINTAIN, bind=True)
+@celery.task(name=MAINTAIN, bind=True, time_limit=_CONTROL_SECONDS)
 def maintain(task: Any) -> None:
     """Make room for the coming months and clear away what dead workers left."""
-    _do(task, lambda: sweeping.maintain(resources), again=False)
+    _do_now_and_then(task, lambda: sweeping.maintain(resources))
 
 
-@celery.task(name=CHECK_LISTS, bind=True)
+@celery.task(name=CHECK_LISTS, bind=True, time_limit=_CONTROL_SECONDS)
 def check_lists(task: Any) -> None:
     """Send the lists that are due to be fetched. Sending one twice fetches it once."""
-    _do(task, lambda: refreshing.send(resources, refreshing.due(resources)), again=False)
+    _do_now_and_then(task, lambda: refreshing.send(resources, refreshing.due(resources)))
 
 
 #: Longer than the slowest publisher takes, and its index.
@@ -87,10 +117,10 @@ def refresh_list(task: Any, name: str) -> None:
     _do(task, lambda: refreshing.refresh(resources, name), again=False)
 
 
-@celery.task(name=LOOK_AFTER_MONITORS, bind=True)
+@celery.task(name=LOOK_AFTER_MONITORS, bind=True, time_limit=_CONTROL_SECONDS)
 def look_after_monitors(task: Any) -> None:
     """Close checks that have ended, begin those that are due, and see which lists have changed."""
-    _do(task, lambda: clock.look(resources), again=False)
+    _do_now_and_then(task, lambda: clock.look(resources))
 
 
 # As for lists: a check of a million subjects takes minutes to compare.
@@ -114,10 +144,32 @@ def take_up_update(task: Any, name: str) -> None:
 @celery.task(name=RENEW_POPULATIONS, bind=True, acks_late=False, time_limit=_INDEXING_SECONDS)
 def renew_populations(task: Any) -> None:
     """Let the indexes on this disk forget who is watched no longer."""
-    _do(task, lambda: clock.renew(resources), again=False)
+    _do_now_and_then(task, lambda: clock.renew(resources))
 
 
 T = TypeVar("T")
+
+#: When this process last did what beat asks for, by a clock that does not jump.
+_last_done: dict[str, float] = {}
+
+
+def _do_now_and_then(task: Any, work: Callable[[], object], *, is_extra: bool = False) -> None:
+    """Do what beat asks for again and again; of messages that have piled up, once.
+
+    Not one that was sent beside those of beat, for a reason of its own.
+    """
+    now = time.monotonic()
+    pause = _PAUSES.get(task.name, 0.0) / 2
+    if not is_extra and now - _last_done.get(task.name, float("-inf")) < pause:
+        return
+    _last_done[task.name] = now
+    _do(task, work, again=False)
+
+
+#: Seconds between two messages of beat, by task.
+_PAUSES: dict[str, float] = {
+    entry["task"]: entry["schedule"] for entry in celery.conf.beat_schedule.values()
+}
 
 
 def _do(task: Any, work: Callable[[], T], *, again: bool = True) -> T | None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from celery.backends.redis import RedisBackend
 
+from app.jobs.transport import UNFIT
+
 #: A worker that has done a chunk waits this long for Redis to take its part of the chord. After
 #: that the sweep finds the pass that never ended. Shorter than what the hard time limit leaves
 #: behind a chunk, within which this runs.
@@ -42,7 +44,7 @@ class SendOnlyBackend(RedisBackend):
         while True:
             try:
                 super().on_chord_part_return(request, state, result, propagate, **kwargs)
-            except self.connection_errors:
+            except (*self.connection_errors, *UNFIT):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(pause)

@@ -141,7 +141,9 @@ def send_settle(celery: Celery, tenant_id: UUID, check_id: UUID, seconds: float)
 def wake_sweep(celery: Celery, seconds: float) -> None:
     """Let a sweep come after so many seconds, beside those that come anyway. May be lost."""
     with suppress(OperationalError, redis.RedisError, RuntimeError, OSError):
-        celery.send_task(SWEEP, countdown=seconds + _AFTER, queue=CONTROL)
+        celery.send_task(
+            SWEEP, kwargs={"is_extra": True}, countdown=seconds + _AFTER, queue=CONTROL
+        )
 
 
 #: What a sweep comes late, so that it does not find a rest that has a moment to go.

@@ -63,6 +63,8 @@ class Kind:
     #: Seconds after which a chunk hands back its rest, where items take longer than a moment: this
     #: and one item must fit into MUSTER_CHUNK_SECONDS. None: that setting itself.
     chunk_seconds: float | None = None
+    #: Whether its items are worked on in processes that have limits of memory of their own.
+    limits_itself: bool = False
     #: Called when a worker process starts, so that the first job does not pay for loading.
     warm: Callable[[Resources], None] = _nothing
     #: Called when a job is retried: what has to be taken from today, and not from the old job.

@@ -285,6 +285,7 @@ KIND = Kind(
     queues=frozenset({DOCUMENTS, DOCUMENTS_INTERACTIVE}),
     batch_size=1,
     chunk_seconds=_CHUNK_SECONDS,
+    limits_itself=True,
     warm=warm,
     settle=settle,
     adopt=adopt,

@@ -470,6 +470,7 @@ KIND = Kind(
     queues=frozenset({FACES, FACES_INTERACTIVE}),
     batch_size=1,
     chunk_seconds=_CHUNK_SECONDS,
+    limits_itself=True,
     load=load,
     warm=warm,
     renew=renew,

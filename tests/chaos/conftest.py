@@ -32,6 +32,7 @@ from tests.integration.conftest import reload as reload
 from tests.integration.conftest import settings as settings
 from tests.integration.conftest import submit as submit
 from tests.integration.conftest import tenant as tenant
+from tests.integration.conftest import token as token
 from tests.integration.engine import kill, lasting_worker, start_worker
 
 
@@ -123,9 +124,12 @@ def mortal(servers) -> Iterator[Any]:
     guard = Guard(secrets.token_hex(8))
     made = []
 
-    def make(program: str, files: Path | None = None, **known: Any) -> Mortal:
-        home = embedded.make_home(embedded.scratch())
-        guard.delete_at_the_end(home)
+    def make(
+        program: str, files: Path | None = None, home: Path | None = None, **known: Any
+    ) -> Mortal:
+        if home is None:
+            home = embedded.make_home(embedded.scratch())
+            guard.delete_at_the_end(home)
         server = Mortal(program, home, guard, **known)
         if files is not None:
             server.take_over(files)

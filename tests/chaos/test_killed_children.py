@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from app.jobs import service
 from tests.chaos.conftest import kill_one_that_works
 from tests.integration.conftest import until
@@ -45,9 +47,10 @@ def test_a_child_killed_mid_chunk_loses_no_item_and_repeats_none(
     assert (job.succeeded, job.matches) == (120, 120)
 
 
-def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, submit, finished):
+@pytest.mark.parametrize("how", ["die", "segfault"])
+def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, submit, finished, how):
     payloads = [{"echo": n} for n in range(60)]
-    payloads[33] = {"die": True}
+    payloads[33] = {how: True}
 
     job = finished(submit("slow", payloads, chunk_size=20))
 
@@ -59,7 +62,8 @@ def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, subm
     assert {row["attempts"] for row in rows[:20] + rows[40:]} == {1}
 
 
-def test_an_item_that_hangs_is_killed_and_fails_alone(start, resources, submit, finished):
+@pytest.mark.parametrize("how", ["hang", "spin"])
+def test_an_item_that_never_ends_is_killed_and_fails_alone(start, resources, submit, finished, how):
     """The hard time limit, between a chunk's time and the visibility timeout: 1.25 s here."""
     start(
         "strict",
@@ -69,9 +73,30 @@ def test_an_item_that_hangs_is_killed_and_fails_alone(start, resources, submit, 
         max_attempts=2,
     )
     payloads = [{"echo": n} for n in range(30)]
-    payloads[4] = {"hang": True}
+    payloads[4] = {how: True}
 
     job = finished(submit("slow", payloads), 30)
 
     assert_whole(resources, job)
     assert outcomes(resources, job) == {"succeeded": 29, "attempts_exhausted": 1}
+
+
+def test_an_item_that_takes_all_memory_fails_alone_and_takes_no_process_with_it(
+    start, resources, submit, finished
+):
+    worker = start("modest", item_memory_bytes=200_000_000)
+    worker.wait_until_ready()
+    before = worker.children()
+    payloads = [{"echo": n} for n in range(30)]
+    payloads[4] = {"hog": 1_500_000_000}
+    # What it may.
+    payloads[5] = {"hog": 100_000_000}
+
+    for kind in ("slow", "fast"):
+        job = finished(submit(kind, payloads), 30)
+
+        assert_whole(resources, job)
+        assert outcomes(resources, job) == {"succeeded": 29, "attempts_exhausted": 1}
+        rows = [row for page in service.results(resources, job) for row in page]
+        assert (rows[4]["error_code"], rows[4]["attempts"]) == ("attempts_exhausted", 1)
+    assert worker.children() == before

@@ -53,10 +53,10 @@ DOORS = {
     "apispec": ("app/api/openapi.py",),
     "marshmallow": ("schemas/", "app/api/"),
     "celery": ("app/jobs/backend.py", "app/jobs/dispatch.py", "app/resources.py", "workers/"),
-    "kombu": ("app/jobs/dispatch.py",),
+    "kombu": ("app/jobs/dispatch.py", "app/jobs/transport.py"),
     "redis": (
         *("app/jobs/dispatch.py", "app/jobs/progress.py", "app/resources.py"),
-        *("app/api/health.py", "app/api/metrics.py"),
+        *("app/api/health.py", "app/api/metrics.py", "app/jobs/transport.py"),
         *("app/api/counters.py", "app/broker_check.py", "workers/tasks.py"),
         *("app/jobs/events/signals.py", "app/jobs/turns.py", "app/live/hub.py"),
     ),
@@ -142,8 +142,8 @@ def test_imports_point_downwards(path):
             continue
         if here == "app.resources":
             # It holds the connections, the broker's among them.
-            known = ("app.jobs.dispatch", "app.jobs.progress", "app.jobs.turns")
-            assert name.startswith(known), name
+            known = ("dispatch", "progress", "transport", "turns")
+            assert name.startswith(tuple(f"app.jobs.{each}" for each in known)), name
             continue
         assert own not in GROUND, f"{relative(path)} imports {name}: the ground stands on nothing"
         if there == "schemas":

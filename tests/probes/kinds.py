@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -31,8 +32,15 @@ def _one(item: Item) -> Result:
     time.sleep(say.get("sleep", 0))
     if say.get("die"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if say.get("segfault"):
+        ctypes.string_at(0)
     while say.get("hang"):
         time.sleep(0.05)
+    while say.get("spin"):
+        pass
+    if say.get("hog"):
+        # Not without end: where no limit holds, the test shall fail and not the machine.
+        _ = [bytes(10_000_000) for _ in range(say["hog"] // 10_000_000)]
     if say.get("raise"):
         raise ValueError(say["raise"])
     if say.get("bad"):
