@@ -14,7 +14,7 @@
       VerificationNotFound, StakeholderNotFound, ScreeningNotFound
       MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
   - Gone                       it was there, and is not any more
-      LinkExpired
+      LinkExpired, JobExpired
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
       MonitorExists, CheckRunning
@@ -153,6 +153,12 @@ class Gone(AppError):
 
 class LinkExpired(Gone):
     code = "link_expired"
+
+
+class JobExpired(Gone):
+    """The job was kept as long as jobs of its kind are, and has been deleted since."""
+
+    code = "job_expired"
 
 
 class OrganizationNotFound(NotFound):

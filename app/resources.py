@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 from celery import Celery
+from celery.schedules import crontab
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -16,6 +17,7 @@ from app.jobs.dispatch import (
     CHECK_LISTS,
     LOOK_AFTER_MONITORS,
     MAINTAIN,
+    PRUNE,
     QUEUES,
     RENEW_POPULATIONS,
     SCREENING,
@@ -119,6 +121,7 @@ def make_celery(settings: Settings) -> Celery:
             "monitors": _every(LOOK_AFTER_MONITORS, settings.monitor_seconds),
             # On a worker that screens: the indexes are on its disk.
             "populations": _every(RENEW_POPULATIONS, 6 * 3600.0, queue=SCREENING),
+            **_nightly(PRUNE, settings.prune_at),
             **(
                 {"check_lists": _every(CHECK_LISTS, settings.list_check_seconds)}
                 if settings.list_intervals
@@ -160,6 +163,15 @@ def _transport(settings: Settings) -> dict[str, Any]:
 def _hard_limit(settings: Settings) -> float:
     """Between what a chunk may work and the moment it is given to another worker."""
     return (settings.chunk_seconds + settings.visibility_timeout) / 2
+
+
+def _nightly(task: str, at: str) -> dict[str, Any]:
+    if at == "never":
+        return {}
+    hour, _, minute = at.partition(":")
+    # Not every so many seconds: beat counts from its own start, which may be every day.
+    schedule = crontab(hour=int(hour), minute=int(minute))
+    return {task: {"task": task, "schedule": schedule, "options": {"expires": 3600.0}}}
 
 
 def _every(task: str, seconds: float, **options: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from app.jobs.dispatch import (
     FINISH_PASS,
     LOOK_AFTER_MONITORS,
     MAINTAIN,
+    PRUNE,
     REFRESH_LIST,
     RENEW_POPULATIONS,
     RUN_CHUNK,
@@ -24,6 +25,7 @@ from app.jobs.dispatch import (
     TAKE_UP_UPDATE,
 )
 from app.monitoring import clock
+from app.protection.prune import prune as prune_some
 from workers import chunk, passes
 from workers import refresh as refreshing
 from workers import sweep as sweeping
@@ -68,6 +70,23 @@ def sweep(task: Any) -> None:
 def maintain(task: Any) -> None:
     """Make room for the coming months and clear away what dead workers left."""
     _do(task, lambda: sweeping.maintain(resources), again=False)
+
+
+#: What one message may take: the sweep has the same queue, and waits meanwhile.
+_PRUNING_SECONDS = 5.0
+
+
+@celery.task(name=PRUNE, bind=True)
+def prune(task: Any) -> None:
+    """Delete some of what is kept no longer, and send itself again while there is more."""
+    pruned = _do(
+        task,
+        lambda: prune_some(resources.db, resources.settings, seconds=_PRUNING_SECONDS),
+        again=False,
+    )
+    if pruned is not None and pruned.has_more:
+        # Should it be lost, the next night goes on.
+        task.apply_async(expires=3600.0)
 
 
 @celery.task(name=CHECK_LISTS, bind=True)

@@ -40,6 +40,7 @@ SECTIONS = {
     "Running a server (needs its settings)": (
         admin.migrate,
         admin.tenants,
+        admin.prune,
         users.users,
         keys.keys,
         keys.token,

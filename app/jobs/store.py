@@ -648,6 +648,23 @@ def stay_paused(tx: Cursor, job: Job) -> Job | None:
     return None if row is None else Job.from_row(row)
 
 
+def load_retention(tx: Cursor, tenant_id: UUID) -> dict[str, float | None]:
+    """Return the seconds that the tenant wants otherwise, by kind; None for ever."""
+    tx.execute(QUERIES["load_retention"], {"tenant_id": tenant_id})
+    return {row["kind"]: row["seconds"] for row in tx.fetchall()}
+
+
+def remember_expired(tx: Cursor, job: Job) -> None:
+    """Note that the job was there, for those who will ask."""
+    tx.execute(QUERIES["remember_expired"], {"id": job.id, "tenant_id": job.tenant_id})
+
+
+def is_expired(tx: Cursor, tenant_id: UUID, job_id: UUID, *, seconds: float) -> bool:
+    """Whether the tenant had such a job, and its time was over less than so many seconds ago."""
+    tx.execute(QUERIES["is_expired"], {"tenant_id": tenant_id, "id": job_id, "seconds": seconds})
+    return tx.fetchone() is not None
+
+
 def delete_job(tx: Cursor, job: Job) -> bool:
     """Delete the row of a job that has ended, and return whether it had."""
     tx.execute(QUERIES["delete_job"], {"id": job.id})

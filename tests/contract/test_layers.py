@@ -18,6 +18,7 @@ MODULES = sorted(
 #: A package may import itself and what stands in later rows; a row's packages not each other.
 LAYERS = (
     ("workers", "app.api", "app.cli"),
+    ("app.protection",),
     ("app.monitoring",),
     ("app.kinds",),
     ("app.verifications",),
