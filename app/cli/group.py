@@ -7,6 +7,7 @@ import click
 from app.cli import (
     admin,
     control,
+    deletions,
     evaluate,
     jobs,
     keys,
@@ -41,6 +42,8 @@ SECTIONS = {
         admin.migrate,
         admin.tenants,
         admin.prune,
+        deletions.subjects,
+        deletions.deletions,
         users.users,
         keys.keys,
         keys.token,
