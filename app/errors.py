@@ -36,6 +36,7 @@
       RunInFlight, QuotaExceeded, RateExceeded
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
+      KeyUnavailable
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
   - RateLimited                not now, but later: the job rests until then
@@ -376,6 +377,12 @@ class BrokerUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
+
+
+class KeyUnavailable(Unavailable):
+    """What is stored cannot be decrypted here. Names the key, and nothing of the data."""
+
+    code = "key_unavailable"
 
 
 class TimedOut(Unavailable):

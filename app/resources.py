@@ -47,7 +47,7 @@ class Resources:
         )
         return cls(
             settings=settings,
-            db=Database(settings.database_url, settings.db_connections),
+            db=Database(settings.database_url, settings.db_connections, sealer=settings.sealer()),
             redis=client,
             celery=make_celery(settings),
             progress=Progress(client),

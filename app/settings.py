@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
+from app.sealing import Sealer, parse_keys
 
 #: Secrets that stand in somebody's documentation. None of them ever starts a server.
 KNOWN_SECRETS = frozenset({"secret", "change-me", "changeme", "password", "muster", "dev"})
@@ -135,6 +136,11 @@ def parse_retention(text: str) -> dict[str, float | None]:
 
 def _retention(text: str) -> str:
     parse_retention(text)
+    return text
+
+
+def _payload_keys(text: str) -> str:
+    parse_keys(text)
     return text
 
 
@@ -456,6 +462,15 @@ class Settings:
         15.0,
     )
 
+    payload_keys: str = _setting(
+        "MUSTER_PAYLOAD_KEYS",
+        _payload_keys,
+        "Keys that what items hold and their results are encrypted with in Postgres, as `id:base64,"
+        "id:base64` of 32 random bytes each; the first one writes, each reads. With the extra"
+        " `[crypto]` on every program. Without it nothing is encrypted (docs/data-protection.md).",
+        "",
+        secret=True,
+    )
     retention: str = _setting(
         "MUSTER_RETENTION",
         _retention,
@@ -677,6 +692,10 @@ class Settings:
     def list_interval(self, name: str) -> float | None:
         """Return after how many seconds this list is due again, or None if it never is."""
         return parse_intervals(self.list_intervals).get(name)
+
+    def sealer(self) -> Sealer:
+        """Return what seals payloads. Raises Misconfigured if a library is missing for it."""
+        return Sealer(parse_keys(self.payload_keys))
 
     @property
     def is_production(self) -> bool:

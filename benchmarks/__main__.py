@@ -15,7 +15,16 @@ from benchmarks.machine import Others, be_patient
 #: In the order in which they run. Each is a module with a function `measure(say) -> Figure`.
 NAMES = (
     *("accuracy", "screening", "submit", "job", "overhead", "polls", "watchers", "memory"),
-    *("monitoring", "extraction", "tagging", "faces", "face_uploads", "retention", "first_result"),
+    *(
+        "monitoring",
+        "extraction",
+        "tagging",
+        "faces",
+        "face_uploads",
+        "retention",
+        "sealing",
+        "first_result",
+    ),
 )
 
 

@@ -100,7 +100,7 @@ def delete_subject(tenant: str, entity_id: str, by: str | None, yes: bool) -> No
 @click.option("--entity-id", help="Only of what this tenant called so.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as a JSON array.")
 def deletions(tenant: str | None, entity_id: str | None, as_json: bool) -> None:
-    """List what was deleted on request, and check that nobody has changed the records.
+    """List what was deleted on request, and check the records of it.
 
     \b
     Examples:

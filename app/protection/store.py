@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from app import sealing
 from app.db import Cursor, load_queries, one
 from app.jobs.model import Job
 
@@ -312,18 +314,19 @@ def delete_tenant(tx: Cursor, tenant_id: UUID) -> int:
 def find_items(tx: Cursor, tenant_id: UUID, ref: str) -> dict[UUID, list[int]]:
     """Return positions by job of the tenant's items that are called so."""
     tx.execute(QUERIES["find_items"], {"tenant_id": tenant_id, "ref": ref})
-    return _by_job(tx)
+    return _by_job(tx.fetchall())
 
 
 def find_answers(tx: Cursor, tenant_id: UUID, text: str) -> dict[UUID, list[int]]:
     """Return positions by job of results about faces that hold the text."""
     tx.execute(QUERIES["find_answers"], {"tenant_id": tenant_id, "text": text})
-    return _by_job(tx)
+    opened = sealing.of(tx).open_text
+    return _by_job(row for row in tx.fetchall() if text in (opened(row["result"]) or ""))
 
 
-def _by_job(tx: Cursor) -> dict[UUID, list[int]]:
+def _by_job(rows: Iterable[Mapping[str, Any]]) -> dict[UUID, list[int]]:
     found: dict[UUID, list[int]] = {}
-    for row in tx.fetchall():
+    for row in rows:
         found.setdefault(row["job_id"], []).append(row["position"])
     return found
 
@@ -380,3 +383,47 @@ def delete_answers(tx: Cursor, tenant_id: UUID, names: Collection[bytes]) -> int
 
 def _of(job: Job) -> dict[str, Any]:
     return {"kind": job.kind, "month": job.month, "job_id": job.id}
+
+
+def page_jobs(tx: Cursor, *, after: UUID, limit: int) -> list[Job]:
+    tx.execute(QUERIES["page_jobs"], {"after": after, "limit": limit})
+    return [Job.from_row(row) for row in tx.fetchall()]
+
+
+def count_jobs(tx: Cursor) -> int:
+    tx.execute(QUERIES["count_jobs"])
+    return int(one(tx)["jobs"])
+
+
+def list_unsealed(
+    tx: Cursor, job: Job, *, prefix: str, first: int, limit: int
+) -> list[tuple[int, str]]:
+    """Lock items from `first` on whose payload does not begin so; return position and text."""
+    tx.execute(QUERIES["list_unsealed"], _unsealed(job, prefix, first, limit))
+    return [(row["position"], row["text"]) for row in tx.fetchall()]
+
+
+def list_unsealed_results(
+    tx: Cursor, job: Job, *, prefix: str, first: int, limit: int
+) -> list[tuple[int, str]]:
+    """Likewise, of results."""
+    tx.execute(QUERIES["list_unsealed_results"], _unsealed(job, prefix, first, limit))
+    return [(row["position"], row["text"]) for row in tx.fetchall()]
+
+
+def _unsealed(job: Job, prefix: str, first: int, limit: int) -> dict[str, Any]:
+    return {**_of(job), "prefix": prefix, "length": len(prefix), "first": first, "limit": limit}
+
+
+def seal_items(tx: Cursor, job: Job, rows: Sequence[tuple[int, str]]) -> None:
+    """Put these texts in place of payloads, by position."""
+    tx.execute(QUERIES["seal_items"], {**_of(job), "rows": _rows(rows)})
+
+
+def seal_results(tx: Cursor, job: Job, rows: Sequence[tuple[int, str]]) -> None:
+    """Put these texts in place of results, by position."""
+    tx.execute(QUERIES["seal_results"], {**_of(job), "rows": _rows(rows)})
+
+
+def _rows(rows: Sequence[tuple[int, str]]) -> str:
+    return json.dumps([{"position": position, "text": text} for position, text in rows])

@@ -256,12 +256,13 @@ SELECT jobs.id AS job_id, items.position
  ORDER BY jobs.id, items.position;
 
 -- name: find_answers
--- Searches for a face that found the subject; `text` is what the result has to hold.
-SELECT jobs.id AS job_id, results.position
+-- Searches for a face that found the subject; `text` is what the result has to hold, and of what
+-- is sealed nobody here can tell.
+SELECT jobs.id AS job_id, results.position, results.result::text AS result
   FROM jobs JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
                         AND results.job_id = jobs.id
  WHERE jobs.tenant_id = %(tenant_id)s AND jobs.kind = 'faces'
-   AND position(%(text)s IN results.result::text) > 0
+   AND (position(%(text)s IN results.result::text) > 0 OR json_typeof(results.result) = 'string')
  ORDER BY jobs.id, results.position;
 
 -- name: erase_items
@@ -331,3 +332,36 @@ SELECT collection_id, array_agg(faces.id) AS ids
 
 -- name: delete_answers
 SELECT delete_answers(%(tenant_id)s, %(names)s) AS rows;
+
+-- name: page_jobs
+-- Every job there is, in some order that lasts.
+SELECT * FROM jobs WHERE id > %(after)s ORDER BY id LIMIT %(limit)s;
+
+-- name: count_jobs
+SELECT count(*) AS jobs FROM jobs;
+
+-- name: list_unsealed
+-- Items and results of a job that the first key has not sealed. Locked: nobody changes them
+-- between reading and writing.
+SELECT position, payload::text AS text FROM items
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND position >= %(first)s AND left(payload::text, %(length)s) <> %(prefix)s
+ ORDER BY position LIMIT %(limit)s FOR UPDATE;
+
+-- name: list_unsealed_results
+SELECT position, result::text AS text FROM results
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s AND result IS NOT NULL
+   AND position >= %(first)s AND left(result::text, %(length)s) <> %(prefix)s
+ ORDER BY position LIMIT %(limit)s FOR UPDATE;
+
+-- name: seal_items
+UPDATE items SET payload = given.text::json
+  FROM json_to_recordset(%(rows)s::json) AS given (position integer, text text)
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND items.position = given.position;
+
+-- name: seal_results
+UPDATE results SET result = given.text::json
+  FROM json_to_recordset(%(rows)s::json) AS given (position integer, text text)
+ WHERE kind = %(kind)s AND month = %(month)s AND job_id = %(job_id)s
+   AND results.position = given.position;

@@ -30,6 +30,7 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
     *("errors", "logs", "db", "migrate", "resources", "settings", "provider_settings", "version"),
+    "sealing",
 }
 #: Whole programs, which put the parts together.
 PROGRAMS = {
@@ -79,6 +80,7 @@ DOORS = {
     ),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/", "app/api/exports/pdf.py"),
+    "cryptography": ("app/sealing.py",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
     "pypdf": ("app/documents/formats/pdf.py",),
     "reportlab": ("app/api/exports/pdf.py",),
