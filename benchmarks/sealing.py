@@ -60,8 +60,8 @@ def measure(say: Say) -> Figure:
         size = (
             "SELECT sum(octet_length(payload::text)) / count(*) FROM items WHERE payload::text {}"
         )
-        bytes_plain = float(stage.query(size.format("NOT LIKE '\"sealed%'")))
-        bytes_sealed = float(stage.query(size.format("LIKE '\"sealed%'")))
+        bytes_plain = float(stage.query(size.format("NOT LIKE '\"sealed%%'")))
+        bytes_sealed = float(stage.query(size.format("LIKE '\"sealed%%'")))
         conditions = machine.conditions(
             ("cryptography", "psycopg2-binary"),
             work=f"{ENTITIES:,} items of the batch that `submit` posts, results of 1 kB",
