@@ -3,6 +3,7 @@
     api/        HTTP in, HTTP out. One module per dialect, and what they share.
     cli/        The command line `muster`.
     live/       The process that tells watchers: the routes of api/, served to thousands at a time.
+    protection/ How long data is kept, and deleting it: by the clock and on request.
     monitoring/ Subjects that are screened again, by the clock and when lists change.
     kinds/      What each kind of job does to one item. One module per kind.
     verifications/  Who is verified, the gate, risk, audit, and providers beside our own engine.

@@ -23,6 +23,7 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor, register_uuid
 
 from app.errors import DatabaseUnavailable
+from app.sealing import PLAIN, Sealer
 
 Cursor = RealDictCursor
 
@@ -60,6 +61,12 @@ def is_address(text: str) -> bool:
     return all(re.fullmatch(r"\d{0,5}", p) and int(p or 0) < 65_536 for p in ports.split(","))
 
 
+class _Connection(Connection):
+    """Knows how what it carries is sealed: see app/sealing.py."""
+
+    sealer: Sealer
+
+
 class Database:
     """Hands out transactions. Opens no connection until the first one is asked for.
 
@@ -68,7 +75,14 @@ class Database:
     the session.
     """
 
-    def __init__(self, url: str, max_connections: int = 8, name: str = "muster") -> None:
+    def __init__(
+        self,
+        url: str,
+        max_connections: int = 8,
+        name: str = "muster",
+        sealer: Sealer = PLAIN,
+    ) -> None:
+        self.sealer = sealer
         self._url = url
         self._name = name
         self._size = max_connections
@@ -121,14 +135,17 @@ class Database:
             # Nor do the others live, most likely; and behind a pooler that has no connection to
             # give, each of them would be asked for as long as the pooler lets anybody wait.
             self._close_idle()
-        return psycopg2.connect(
+        connection = psycopg2.connect(
             self._url,
+            connection_factory=_Connection,
             connect_timeout=3,
             application_name=self._name,
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
         )
+        connection.sealer = self.sealer
+        return connection
 
     def _give_back(self, connection: Connection) -> None:
         if connection.closed == 0 and connection.info.transaction_status == 0:

@@ -14,7 +14,7 @@
       VerificationNotFound, StakeholderNotFound, ScreeningNotFound
       MonitorNotFound, SubjectNotFound, CheckNotFound, ExportNotFound
   - Gone                       it was there, and is not any more
-      LinkExpired
+      LinkExpired, JobExpired
   - Conflict                   the thing exists, but not in a state for this
       IllegalTransition, NothingToRetry, JobExists, ListExists, UserIdTaken
       MonitorExists, CheckRunning
@@ -36,7 +36,7 @@
       RunInFlight, QuotaExceeded, RateExceeded
   - Unavailable                try again later
       BrokerUnavailable, DatabaseUnavailable, TimedOut, ListUnavailable, IndexNotReady
-      MonitorBusy
+      MonitorBusy, KeyUnavailable
   - ItemError                  one item is bad; the job carries on
   - JobError                   the whole job cannot be done
   - RateLimited                not now, but later: the job rests until then
@@ -154,6 +154,12 @@ class Gone(AppError):
 
 class LinkExpired(Gone):
     code = "link_expired"
+
+
+class JobExpired(Gone):
+    """The job was kept as long as jobs of its kind are, and has been deleted since."""
+
+    code = "job_expired"
 
 
 class OrganizationNotFound(NotFound):
@@ -381,6 +387,12 @@ class BrokerUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
+
+
+class KeyUnavailable(Unavailable):
+    """What is stored cannot be decrypted here. Names the key, and nothing of the data."""
+
+    code = "key_unavailable"
 
 
 class TimedOut(Unavailable):

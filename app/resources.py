@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 from celery import Celery
+from celery.schedules import crontab
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -17,6 +18,7 @@ from app.jobs.dispatch import (
     CHECK_LISTS,
     LOOK_AFTER_MONITORS,
     MAINTAIN,
+    PRUNE,
     QUEUES,
     RENEW_POPULATIONS,
     SCREENING,
@@ -47,7 +49,7 @@ class Resources:
         )
         return cls(
             settings=settings,
-            db=Database(settings.database_url, settings.db_connections),
+            db=Database(settings.database_url, settings.db_connections, sealer=settings.sealer()),
             redis=client,
             celery=make_celery(settings),
             progress=Progress(client),
@@ -126,6 +128,7 @@ def make_celery(settings: Settings) -> Celery:
             "monitors": _every(LOOK_AFTER_MONITORS, settings.monitor_seconds),
             # On a worker that screens: the indexes are on its disk.
             "populations": _every(RENEW_POPULATIONS, 6 * 3600.0, queue=SCREENING),
+            **_nightly(PRUNE, settings.prune_at),
             **(
                 {"check_lists": _every(CHECK_LISTS, settings.list_check_seconds)}
                 if settings.list_intervals
@@ -173,6 +176,15 @@ def _hard_limit(settings: Settings) -> float:
 
 #: Longer than any clock is wrong that nobody has noticed.
 _BEAT_EXPIRES = 12 * 3600.0
+
+
+def _nightly(task: str, at: str) -> dict[str, Any]:
+    if at == "never":
+        return {}
+    hour, _, minute = at.partition(":")
+    # Not every so many seconds: beat counts from its own start, which may be every day.
+    schedule = crontab(hour=int(hour), minute=int(minute))
+    return {task: {"task": task, "schedule": schedule, "options": {"expires": _BEAT_EXPIRES}}}
 
 
 def _every(task: str, seconds: float, **options: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
+from app.sealing import Sealer, parse_keys
 
 #: Secrets that stand in somebody's documentation. None of them ever starts a server.
 KNOWN_SECRETS = frozenset({"secret", "change-me", "changeme", "password", "muster", "dev"})
@@ -101,6 +102,51 @@ def parse_intervals(text: str) -> dict[str, float]:
 
 def _intervals(text: str) -> str:
     parse_intervals(text)
+    return text
+
+
+_PERIOD = re.compile(r"([a-z]+)=(?:([0-9]{1,5})([dy])|(forever))")
+_DAYS = {"d": 1.0, "y": 365.25}
+_LONGEST_DAYS = 36_525.0
+
+#: What may be set; how long the other kinds are kept is a promise of their APIs.
+RETAINED = ("kyc", "documents")
+
+
+def parse_retention(text: str) -> dict[str, float | None]:
+    """Return seconds by kind of `kyc=5y documents=30d`, None for `forever`; or raise ValueError."""
+    found: dict[str, float | None] = {}
+    for each in text.replace(",", " ").split():
+        parts = _PERIOD.fullmatch(each)
+        if parts is None or (not parts[4] and int(parts[2]) == 0):
+            raise ValueError(
+                f"{each!r} is not a kind and a time, such as kyc=5y, documents=30d or kyc=forever"
+            )
+        if parts[1] not in RETAINED:
+            raise ValueError(
+                f"{each!r}: only {' and '.join(RETAINED)} can be set; faces are kept for 7 days,"
+                " and the runs of a verification as long as the verification"
+            )
+        days = 0.0 if parts[4] else int(parts[2]) * _DAYS[parts[3]]
+        if days > _LONGEST_DAYS:
+            raise ValueError(f"{each!r} is more than 100 years; say {parts[1]}=forever")
+        found[parts[1]] = days * 86_400.0 or None
+    return found
+
+
+def _retention(text: str) -> str:
+    parse_retention(text)
+    return text
+
+
+def _payload_keys(text: str) -> str:
+    parse_keys(text)
+    return text
+
+
+def _time_of_day(text: str) -> str:
+    if text != "never" and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("must be a time such as 02:30, in UTC, or never")
     return text
 
 
@@ -499,6 +545,31 @@ class Settings:
         15.0,
     )
 
+    payload_keys: str = _setting(
+        "MUSTER_PAYLOAD_KEYS",
+        _payload_keys,
+        "Keys that what items hold and their results are encrypted with in Postgres, as `id:base64,"
+        "id:base64` of 32 random bytes each; the first one writes, each reads. With the extra"
+        " `[crypto]` on every program. Without it nothing is encrypted (docs/data-protection.md).",
+        "",
+        secret=True,
+    )
+    retention: str = _setting(
+        "MUSTER_RETENTION",
+        _retention,
+        "How long jobs are kept after their end, as `kyc=5y documents=30d`; units are d and y, or"
+        " `forever`. What is not named is as here. A tenant may have another time: `muster tenants"
+        " retention` (docs/data-protection.md).",
+        "kyc=5y documents=30d",
+    )
+    prune_at: str = _setting(
+        "MUSTER_PRUNE_AT",
+        _time_of_day,
+        "When in the night, in UTC, what is kept no longer is deleted; `never` leaves that to"
+        " `muster prune`.",
+        "02:30",
+    )
+
     document_max_bytes: int = _setting(
         "MUSTER_DOCUMENT_MAX_BYTES",
         _whole(1_000, 1_000_000_000),
@@ -704,6 +775,10 @@ class Settings:
     def list_interval(self, name: str) -> float | None:
         """Return after how many seconds this list is due again, or None if it never is."""
         return parse_intervals(self.list_intervals).get(name)
+
+    def sealer(self) -> Sealer:
+        """Return what seals payloads. Raises Misconfigured if a library is missing for it."""
+        return Sealer(parse_keys(self.payload_keys))
 
     @property
     def is_production(self) -> bool:

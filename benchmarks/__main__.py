@@ -18,7 +18,7 @@ from benchmarks.options import OPTIONS
 NAMES = (
     *("accuracy", "screening", "submit", "job", "overhead", "polls", "watchers", "memory"),
     *("monitoring", "extraction", "tagging", "faces", "face_uploads", "first_result"),
-    *("backlog", "clients", "growth"),
+    *("backlog", "clients", "growth", "retention", "sealing"),
 )
 
 

@@ -21,7 +21,7 @@ from app.db import Cursor
 from app.errors import ItemError, JobError, RateLimited, Unavailable
 from app.jobs import endings, store
 from app.jobs.dispatch import wake_sweep
-from app.jobs.model import Item, Job, Result
+from app.jobs.model import ERASED, ERASED_MESSAGE, Item, Job, Result
 from app.jobs.states import CLAIMABLE, DRAINING, Event, JobState
 from app.kinds import KINDS
 from app.kinds.base import Kind, Process
@@ -197,7 +197,11 @@ def _work(
     settings = chunk.resources.settings
     began = saved = time.monotonic()
     size = 1 if careful else min(kind.batch_size, _FIRST_BATCH)
-    results: list[Result] = []
+    # What somebody had deleted meanwhile is not worked on.
+    results = [
+        Result.failure(item, ERASED, ERASED_MESSAGE) for item in items if "erased" in item.payload
+    ]
+    items = [item for item in items if "erased" not in item.payload]
     at = 0
     while at < len(items):
         if at and kind.batch_size == 1 and not _is_wanted(chunk):

@@ -17,6 +17,7 @@ from app.jobs.dispatch import (
     FINISH_PASS,
     LOOK_AFTER_MONITORS,
     MAINTAIN,
+    PRUNE,
     REFRESH_LIST,
     RENEW_POPULATIONS,
     RUN_CHUNK,
@@ -25,6 +26,7 @@ from app.jobs.dispatch import (
     TAKE_UP_UPDATE,
 )
 from app.monitoring import clock
+from app.protection.prune import prune as prune_some
 from workers import chunk, passes
 from workers import refresh as refreshing
 from workers import sweep as sweeping
@@ -100,6 +102,23 @@ def maintain(task: Any) -> None:
     _do_now_and_then(task, lambda: sweeping.maintain(resources))
 
 
+#: What one message may take: the sweep has the same queue, and waits meanwhile.
+_PRUNING_SECONDS = 5.0
+
+
+@celery.task(name=PRUNE, bind=True, time_limit=_CONTROL_SECONDS)
+def prune(task: Any) -> None:
+    """Delete some of what is kept no longer, and send itself again while there is more."""
+    pruned = _do(
+        task,
+        lambda: prune_some(resources.db, resources.settings, seconds=_PRUNING_SECONDS),
+        again=False,
+    )
+    if pruned is not None and pruned.has_more:
+        # Should it be lost, the next night goes on.
+        task.apply_async(expires=3600.0)
+
+
 @celery.task(name=CHECK_LISTS, bind=True, time_limit=_CONTROL_SECONDS)
 def check_lists(task: Any) -> None:
     """Send the lists that are due to be fetched. Sending one twice fetches it once."""
@@ -168,7 +187,9 @@ def _do_now_and_then(task: Any, work: Callable[[], object], *, is_extra: bool = 
 
 #: Seconds between two messages of beat, by task.
 _PAUSES: dict[str, float] = {
-    entry["task"]: entry["schedule"] for entry in celery.conf.beat_schedule.values()
+    entry["task"]: entry["schedule"]
+    for entry in celery.conf.beat_schedule.values()
+    if isinstance(entry["schedule"], float)
 }
 
 

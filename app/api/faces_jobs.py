@@ -33,6 +33,7 @@ from app.faces.collections import OnDuplicate
 from app.jobs import service
 from app.jobs.dispatch import FACES
 from app.jobs.model import Job, NewItem
+from app.jobs.retention import FACES_SECONDS
 from app.jobs.states import JobState
 from app.kinds import faces
 from app.kinds.faces import Work
@@ -135,7 +136,7 @@ def find(job_id: str) -> Job:
     if bound is not None and str(bound) not in found.options["collection_ids"]:
         raise no_job()
     ended = found.finished_at
-    if ended is not None and time.time() - ended.timestamp() > faces.KEPT_SECONDS:
+    if ended is not None and time.time() - ended.timestamp() > FACES_SECONDS:
         # The sweep deletes it in a few seconds.
         raise no_job()
     return found

@@ -23,8 +23,9 @@ from app.faces import collections
 from app.faces.choice import Selection
 from app.jobs import service
 from app.jobs.dispatch import FACES
+from app.jobs.retention import FACES_SECONDS
 from app.jobs.states import JobState
-from app.kinds.faces import KEPT_SECONDS, NAME
+from app.kinds.faces import NAME
 from schemas.faces import ApiKeySchema, CollectionSchema, OrganizationSchema, read_uuid
 
 bp = Blueprint("faces_organizations", __name__, url_prefix="/api/v1/organizations")
@@ -173,7 +174,7 @@ def list_batches(org_id: str) -> Response:
         queue=FACES,
         collection_id=None if who.collection_id is None else str(who.collection_id),
         states=_states(),
-        kept_seconds=KEPT_SECONDS,
+        kept_seconds=FACES_SECONDS,
         limit=limit,
         offset=offset,
     )

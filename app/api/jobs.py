@@ -17,7 +17,7 @@ from app.api.body import read_json
 from app.api.context import caller, resources
 from app.api.paging import make_cursor, read_cursor, read_limit, read_position
 from app.api.verifications_auth import actor
-from app.errors import InvalidParameter, JobNotFound, Unprocessable
+from app.errors import InvalidParameter, JobExpired, JobNotFound, Unprocessable
 from app.jobs import ids, service
 from app.jobs.model import Job
 from app.jobs.states import JobState
@@ -61,7 +61,9 @@ def search() -> Response:
     running = service.count_running(resources(), page)
     next_cursor = make_cursor(page[-1]) if len(jobs) > limit else None
     now = datetime.now(UTC)
-    return _listed([jobs_render.record(job, running[job.id], now) for job in page], next_cursor)
+    expiries = service.expiries(resources(), caller().tenant_id, page)
+    data = [jobs_render.record(job, running[job.id], now, expiries[job.id]) for job in page]
+    return _listed(data, next_cursor)
 
 
 @bp.get("/<job_id>")
@@ -70,12 +72,15 @@ def show(job_id: str) -> Response:
     """Show one job: where it stands, its counts, and what can be asked of it."""
     job = find(job_id)
     running = service.count_running(resources(), [job])[job.id]
-    # A chunk that is begun changes no version, and yet what is shown.
+    expires_at = _expires_at(job)
+    # A chunk that is begun changes no version, and yet what is shown. Nor does another retention.
     etag = f"{job.version}-{running}"
+    if expires_at is not None:
+        etag += f"-{expires_at.timestamp():.0f}"
     if request.if_none_match.contains_weak(etag):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
-        response = jsonify(jobs_render.record(job, running, datetime.now(UTC)))
+        response = jsonify(jobs_render.record(job, running, datetime.now(UTC), expires_at))
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     return _polled(response, job)
@@ -173,15 +178,30 @@ def _controlled(act: Callable[..., Job], job_id: str, what: str) -> Response:
     hold = verifications.asked_for(what, actor()) if is_run else service.hold_nothing
     job = act(resources(), known.tenant_id, known.dialect, known.external_id, hold=hold)
     running = service.count_running(resources(), [job])[job.id]
-    return _polled(jsonify(jobs_render.record(job, running, datetime.now(UTC))), job)
+    record = jobs_render.record(job, running, datetime.now(UTC), _expires_at(job))
+    return _polled(jsonify(record), job)
+
+
+def _expires_at(job: Job) -> datetime | None:
+    # Nothing has to be looked up of a job that is polled while it runs.
+    if job.finished_at is None:
+        return None
+    return service.expiries(resources(), job.tenant_id, [job])[job.id]
 
 
 def find(job_id: str) -> Job:
-    """Return the caller's job of that id, or raise JobNotFound."""
+    """Return the caller's job of that id, or raise JobNotFound or JobExpired."""
     known = ids.parse(job_id)
     if known is None:
         raise JobNotFound("No such job exists for this tenant: this is not the id of one.")
-    return service.get(resources(), caller().tenant_id, known)
+    try:
+        return service.get(resources(), caller().tenant_id, known)
+    except JobNotFound:
+        if service.is_expired(resources(), caller().tenant_id, known):
+            raise JobExpired(
+                "The job was kept as long as jobs of its kind are kept, and has been deleted."
+            ) from None
+        raise
 
 
 def _polled(response: Response, job: Job) -> Response:

@@ -32,7 +32,9 @@ def path(job: Job) -> str:
     return f"/v1/jobs/{ids.render(job.id)}"
 
 
-def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
+def record(
+    job: Job, running: int, now: datetime, expires_at: datetime | None = None
+) -> dict[str, Any]:
     """A job as `/v1` shows it. What does not apply is null."""
     here = path(job)
     links = {"self": here, "items": f"{here}/items", "results": f"{here}/results"}
@@ -76,6 +78,7 @@ def record(job: Job, running: int, now: datetime) -> dict[str, Any]:
         "finished_at": stamp(job.finished_at),
         "updated_at": stamp(job.updated_at),
         "deadline_at": stamp(job.deadline_at),
+        "expires_at": stamp(expires_at),
         # When a job that a rate limit paused goes on by itself.
         "resume_at": stamp(job.resume_at),
         "estimated_completion": stamp(expected_end(job, now)) if job.state in CLAIMABLE else None,

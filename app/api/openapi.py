@@ -142,7 +142,7 @@ _SAYS = {
     HTTPStatus.NO_CONTENT: "Done, and nothing to show; of a stream: the end was told.",
     HTTPStatus.TEMPORARY_REDIRECT: "The stream is to be had at Location, with the ticket in it.",
     HTTPStatus.NOT_ACCEPTABLE: "Not to be had in that form here; the message says in which.",
-    HTTPStatus.GONE: "It was there, and is not any more: a link that has expired.",
+    HTTPStatus.GONE: "It was there, and is not any more: a link, or a job, that has expired.",
     HTTPStatus.UPGRADE_REQUIRED: "This is a WebSocket.",
     HTTPStatus.NOT_MODIFIED: "Nothing has changed since the ETag in If-None-Match.",
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was done.",

@@ -20,7 +20,7 @@ OPERATIONS: dict[str, Operation] = {
             _AFTER,
             LIMIT,
         ),
-        more=_ELSEWHERE,
+        more=(*_ELSEWHERE, HTTPStatus.GONE),
         media=(EVENT_STREAM,),
     ),
     "documents_events.show": Operation(

@@ -32,6 +32,8 @@ SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("RetryJob", RetryJobSchema),)
 
 _FORMATS: Shape = {"type": "string", "enum": list(formats.FORMATS)}
 _NOT_MODIFIED = (HTTPStatus.NOT_MODIFIED,)
+#: The job's time is over: so it is said for 30 days.
+_GONE = (HTTPStatus.GONE,)
 
 OPERATIONS: dict[str, Operation] = {
     "jobs.search": Operation(
@@ -45,7 +47,7 @@ OPERATIONS: dict[str, Operation] = {
             AFTER,
         ),
     ),
-    "jobs.show": Operation("JobRecord", more=_NOT_MODIFIED),
+    "jobs.show": Operation("JobRecord", more=(*_NOT_MODIFIED, *_GONE)),
     "jobs.list_items": Operation(
         "JobItems",
         query=(
@@ -53,9 +55,10 @@ OPERATIONS: dict[str, Operation] = {
             LIMIT,
             AFTER,
         ),
+        more=_GONE,
     ),
-    "jobs.list_errors": Operation("JobErrors", query=(LIMIT, AFTER)),
-    "jobs.delete": Operation("JobRecord", status=HTTPStatus.NO_CONTENT, more=CONFLICT),
+    "jobs.list_errors": Operation("JobErrors", query=(LIMIT, AFTER), more=_GONE),
+    "jobs.delete": Operation("JobRecord", status=HTTPStatus.NO_CONTENT, more=(*CONFLICT, *_GONE)),
     "jobs.results": Operation(
         "JobResults",
         query=(
@@ -65,16 +68,17 @@ OPERATIONS: dict[str, Operation] = {
             AFTER,
         ),
         media=(formats.NDJSON, formats.CSV),
+        more=_GONE,
     ),
-    "jobs.pause": Operation("JobRecord", more=CONFLICT),
-    "jobs.resume": Operation("JobRecord", more=CONFLICT),
-    "jobs.cancel": Operation("JobRecord", more=CONFLICT),
+    "jobs.pause": Operation("JobRecord", more=(*CONFLICT, *_GONE)),
+    "jobs.resume": Operation("JobRecord", more=(*CONFLICT, *_GONE)),
+    "jobs.cancel": Operation("JobRecord", more=(*CONFLICT, *_GONE)),
     "jobs.retry": Operation(
         "JobRecord",
         body="RetryJob",
         optional_body=True,
         status=HTTPStatus.ACCEPTED,
-        more=(*CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+        more=(*CONFLICT, *_GONE, HTTPStatus.UNPROCESSABLE_ENTITY),
     ),
 }
 
@@ -136,6 +140,10 @@ SHAPES: dict[str, Shape] = {
             "finished_at": _SOMETIME,
             "updated_at": TIME,
             "deadline_at": {**_SOMETIME, "description": "Only while the job's time runs."},
+            "expires_at": {
+                **_SOMETIME,
+                "description": "From when on it is deleted; null while it runs, or if never.",
+            },
             "resume_at": {**_SOMETIME, "description": "When it goes on by itself."},
             "estimated_completion": _SOMETIME,
             "links": object_of(

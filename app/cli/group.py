@@ -7,6 +7,7 @@ import click
 from app.cli import (
     admin,
     control,
+    deletions,
     evaluate,
     jobs,
     keys,
@@ -40,6 +41,9 @@ SECTIONS = {
     "Running a server (needs its settings)": (
         admin.migrate,
         admin.tenants,
+        admin.prune,
+        deletions.subjects,
+        deletions.deletions,
         users.users,
         keys.keys,
         keys.token,

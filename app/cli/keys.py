@@ -195,3 +195,24 @@ def _record(key: ApiKey) -> dict[str, object]:
         "last_used_at": key.last_used_at,
         "created_at": key.created_at,
     }
+
+
+@keys.command("rotate-payloads")
+def rotate_payloads() -> None:
+    """Encrypt what is stored with the first key of MUSTER_PAYLOAD_KEYS.
+
+    That is what is encrypted with another key, or not at all. It may be broken off and run again.
+    Afterwards the other keys are not needed any more.
+
+    \b
+    Example:
+      muster keys rotate-payloads
+    """
+    from app.protection import rotation
+
+    def say(jobs: int, total: int, rows: int) -> None:
+        note(f"{jobs:,} of {total:,} jobs, {rows:,} rows encrypted")
+
+    with open_database() as db:
+        rows = rotation.rotate(db, say=say)
+    click.echo(f"{rows:,} rows were encrypted with the key {db.sealer.first!r}.")

@@ -22,7 +22,10 @@ def open_database(settings: Settings | None = None) -> Iterator[Database]:
     """Open the server's database for the length of one command."""
     from app.db import Database
 
-    db = Database((settings or load_settings()).database_url, max_connections=2, name="muster-cli")
+    settings = settings or load_settings()
+    db = Database(
+        settings.database_url, max_connections=2, name="muster-cli", sealer=settings.sealer()
+    )
     try:
         yield db
     finally:

@@ -32,6 +32,7 @@ LOOK_AFTER_MONITORS = "monitoring.look"
 SETTLE_CHECK = "monitoring.settle"
 TAKE_UP_UPDATE = "monitoring.take_up"
 RENEW_POPULATIONS = "monitoring.renew"
+PRUNE = "data.prune"
 
 #: Callbacks and the sweep have a queue and a worker of their own: redelivered chunks go to the
 #: front of a queue, and starved callbacks that shared it for over a minute.

@@ -19,6 +19,13 @@ class ItemStatus(StrEnum):
     FAILED = "failed"
 
 
+#: What is left of an item that was deleted on request: its code, and a payload that every kind
+#: can be shown with.
+ERASED = "erased"
+ERASED_MESSAGE = "The item was deleted on request."
+ERASED_PAYLOAD = '{"erased":true,"subject":{},"document":{},"external_id":"erased"}'
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One unit of a job, as a kind gets it to work on."""

@@ -23,7 +23,7 @@ from app.errors import (
     NothingToRetry,
 )
 from app.idempotency import claims
-from app.jobs import endings, store
+from app.jobs import endings, retention, store
 from app.jobs.dispatch import dispatch
 from app.jobs.model import ItemStatus, Job, NewJob
 from app.jobs.progress import Snapshot
@@ -158,6 +158,22 @@ def get(resources: Resources, tenant_id: UUID, job_id: UUID) -> Job:
     """Return the tenant's job, of whatever dialect, or raise JobNotFound."""
     with resources.db.transaction() as tx:
         return store.find_job_by_id(tx, tenant_id, job_id)
+
+
+def expiries(
+    resources: Resources, tenant_id: UUID, jobs: Iterable[Job]
+) -> dict[UUID, datetime | None]:
+    """Return from when on each of the tenant's jobs may be deleted, as it is kept today."""
+    with resources.db.transaction() as tx:
+        own = store.load_retention(tx, tenant_id)
+    periods = {**retention.defaults(resources.settings), **own}
+    return {job.id: retention.expires_at(job, periods) for job in jobs}
+
+
+def is_expired(resources: Resources, tenant_id: UUID, job_id: UUID) -> bool:
+    """Whether the tenant had such a job until its time was over, not too long ago."""
+    with resources.db.transaction() as tx:
+        return store.is_expired(tx, tenant_id, job_id, seconds=retention.REMEMBERED_SECONDS)
 
 
 def search_jobs(
@@ -502,8 +518,11 @@ def sum_up(resources: Resources, tenant_id: UUID, dialect: str) -> dict[str, int
         return store.sum_up(tx, tenant_id, dialect)
 
 
-def delete(resources: Resources, job: Job) -> None:
-    """Delete a job that has ended, with all it holds. Raises IllegalTransition or JobNotFound."""
+def delete(resources: Resources, job: Job, *, expired: bool = False) -> None:
+    """Delete a job that has ended, with all it holds. Raises IllegalTransition or JobNotFound.
+
+    Of one that is `expired` it is remembered that it was there.
+    """
     with resources.db.transaction() as tx:
         now = store.lock_job(tx, job.id)
         if now.is_dispatched_anew:
@@ -513,6 +532,8 @@ def delete(resources: Resources, job: Job) -> None:
         store.delete_events(tx, now)
         if not store.delete_job(tx, now):
             raise _refused(now, f"A {now.state} job cannot be deleted: cancel it first.")
+        if expired:
+            store.remember_expired(tx, now)
     resources.progress.forget(job.tenant_id, job.dialect, job.external_id)
     log.info("job.deleted", extra={"job_id": str(job.id)})
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extras import Json
 
+from app import sealing
 from app.db import Cursor, counted_page, load_queries, one
 from app.errors import JobNotFound
 from app.jobs.model import Item, ItemStatus, Job, Living, NewItem, NewJob, Result, Written
@@ -56,6 +57,7 @@ def insert_job(tx: Cursor, new_job: NewJob, total: int) -> Job | None:
 
 def copy_items(tx: Cursor, job: Job, items: Sequence[NewItem]) -> None:
     """Write the items by COPY, the fastest way into Postgres."""
+    seal = sealing.of(tx).seal
     head = f"{job.kind}\t{job.month}\t{job.id}\t".encode()
     lines = [
         b"%b%d\t%b\t%b\n"
@@ -64,7 +66,7 @@ def copy_items(tx: Cursor, job: Job, items: Sequence[NewItem]) -> None:
             position,
             rb"\N" if item.ref is None else _escaped(item.ref.encode()),
             # JSON text holds no raw tabs or line ends, so only backslashes need doubling.
-            item.payload.replace(b"\\", b"\\\\"),
+            seal(item.payload).replace(b"\\", b"\\\\"),
         )
         for position, item in enumerate(items)
     ]
@@ -344,7 +346,11 @@ def load_outstanding(tx: Cursor, job: Job, positions: range) -> list[Item]:
         QUERIES["load_outstanding"],
         {**_of(job), "start": positions.start, "stop": positions.stop},
     )
-    return [Item(*values) for values in one(tx)["items"]]
+    opened = sealing.of(tx).open_value
+    return [
+        Item(position, ref, opened(payload), attempts)
+        for position, ref, payload, attempts in one(tx)["items"]
+    ]
 
 
 def count_attempt(tx: Cursor, job: Job, positions: Collection[int]) -> None:
@@ -363,12 +369,15 @@ def suspect(tx: Cursor, job: Job, positions: Collection[int]) -> None:
 
 def save_results(tx: Cursor, job: Job, results: Iterable[Result], *, pass_no: int) -> Written:
     """Write the results that are not there yet, and return what was really written."""
+    seal = sealing.of(tx).seal
     rows = [
         {
             "position": result.position,
             "status": result.status,
             "matches": result.matches,
-            "result": None if result.detail is None else _json(result.detail),
+            "result": (
+                None if result.detail is None else seal(_json(result.detail).encode()).decode()
+            ),
             "error_code": result.error_code,
             "error_message": result.error_message,
             "attempts": result.attempts,
@@ -500,7 +509,7 @@ def list_results(
             "statuses": [str(status) for status in statuses],
         },
     )
-    return [dict(row) for row in tx.fetchall()]
+    return [_opened(tx, row) for row in tx.fetchall()]
 
 
 def list_items(
@@ -554,7 +563,7 @@ def list_worked(
             "finished": finished,
         },
     )
-    return [dict(row) for row in tx.fetchall()]
+    return [_opened(tx, row) for row in tx.fetchall()]
 
 
 def list_history(
@@ -633,7 +642,7 @@ def search_worked(
 
     `words` is an ILIKE pattern, looked for at the two `paths` of the payload.
     """
-    return counted_page(
+    rows, total = counted_page(
         tx,
         QUERIES["search_worked"],
         {
@@ -649,6 +658,7 @@ def search_worked(
         limit=limit,
         offset=offset,
     )
+    return [_opened(tx, row) for row in rows], total
 
 
 def sum_up(tx: Cursor, tenant_id: UUID, dialect: str) -> dict[str, int]:
@@ -662,6 +672,23 @@ def stay_paused(tx: Cursor, job: Job) -> Job | None:
     tx.execute(QUERIES["stay_paused"], {"id": job.id})
     row = tx.fetchone()
     return None if row is None else Job.from_row(row)
+
+
+def load_retention(tx: Cursor, tenant_id: UUID) -> dict[str, float | None]:
+    """Return the seconds that the tenant wants otherwise, by kind; None for ever."""
+    tx.execute(QUERIES["load_retention"], {"tenant_id": tenant_id})
+    return {row["kind"]: row["seconds"] for row in tx.fetchall()}
+
+
+def remember_expired(tx: Cursor, job: Job) -> None:
+    """Note that the job was there, for those who will ask."""
+    tx.execute(QUERIES["remember_expired"], {"id": job.id, "tenant_id": job.tenant_id})
+
+
+def is_expired(tx: Cursor, tenant_id: UUID, job_id: UUID, *, seconds: float) -> bool:
+    """Whether the tenant had such a job, and its time was over less than so many seconds ago."""
+    tx.execute(QUERIES["is_expired"], {"tenant_id": tenant_id, "id": job_id, "seconds": seconds})
+    return tx.fetchone() is not None
 
 
 def delete_job(tx: Cursor, job: Job) -> bool:
@@ -692,7 +719,7 @@ def find_result(tx: Cursor, job: Job, ref: str) -> dict[str, Any] | None:
     """Return {payload, result} of the item called `ref`, if it succeeded; `result` is JSON text."""
     tx.execute(QUERIES["find_result"], {**_of(job), "ref": ref})
     row = tx.fetchone()
-    return None if row is None else dict(row)
+    return None if row is None else _opened(tx, row)
 
 
 def ensure_partitions(tx: Cursor) -> int:
@@ -713,6 +740,16 @@ def ensure_partitions(tx: Cursor) -> int:
 def leave_partitions(tx: Cursor) -> None:
     """Go on with the transaction as it was before partitions were to be made."""
     tx.execute(QUERIES["leave_partitions"])
+
+
+def _opened(tx: Cursor, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with `result`, which is text, and `payload` as they were before sealing."""
+    sealer = sealing.of(tx)
+    opened = dict(row)
+    opened["result"] = sealer.open_text(opened["result"])
+    if "payload" in opened:
+        opened["payload"] = sealer.open_value(opened["payload"])
+    return opened
 
 
 def _of(job: Job) -> dict[str, str | date | UUID]:

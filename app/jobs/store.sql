@@ -184,6 +184,19 @@ UPDATE jobs SET resume_at = NULL, version = version + 1, updated_at = clock_time
  WHERE id = %(id)s AND state = 'paused' AND resume_at IS NOT NULL
 RETURNING *;
 
+-- name: load_retention
+SELECT kind, seconds FROM tenant_retention WHERE tenant_id = %(tenant_id)s;
+
+-- name: remember_expired
+-- That it was there, and whose it was.
+INSERT INTO expired_jobs (id, tenant_id) VALUES (%(id)s, %(tenant_id)s)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: is_expired
+SELECT FROM expired_jobs
+ WHERE tenant_id = %(tenant_id)s AND id = %(id)s
+   AND expired_at > now() - make_interval(secs => %(seconds)s);
+
 -- name: delete_job
 -- Its claims, and the uploads that it needs, go with the row.
 DELETE FROM jobs WHERE id = %(id)s AND finished_at IS NOT NULL;

@@ -41,6 +41,7 @@ from app.jobs import service
 from app.jobs import store as jobs
 from app.jobs.dispatch import FACES, FACES_INTERACTIVE
 from app.jobs.model import Item, ItemStatus, Job, NewItem, NewJob, Result
+from app.jobs.retention import FACES_SECONDS
 from app.jobs.states import JobState
 from app.kinds.base import Kind, Process, Renewal
 from app.resources import Resources
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "faces"
-
-#: A job and its results go so long after it ended, and not an hour sooner.
-KEPT_SECONDS = 7 * 86_400.0
 
 COLLECTION_NOT_FOUND = CollectionNotFound.code
 COLLECTION_DISABLED = CollectionDisabled.code
@@ -440,11 +438,11 @@ def renew(resources: Resources, job: Job) -> Renewal:
 def tidy(resources: Resources) -> None:
     """Delete jobs whose time is over, and images that no living job needs."""
     purge(resources)
-    ended = service.list_ended(resources, NAME, seconds=KEPT_SECONDS, limit=_TIDIED)
+    ended = service.list_ended(resources, NAME, seconds=FACES_SECONDS, limit=_TIDIED)
     for job in ended:
         # Another sweep may have been faster.
         with suppress(JobNotFound):
-            service.delete(resources, job)
+            service.delete(resources, job, expired=True)
     images.delete_objects(resources.db, resources.settings)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from psycopg2.extras import Json
 
+from app import sealing
 from app.db import Cursor, load_queries, one
 from app.errors import VerificationNotFound
 from app.jobs.model import Job
@@ -296,7 +297,11 @@ def list_outcomes(tx: Cursor, job: Job) -> list[dict[str, Any]]:
     that has a result.
     """
     tx.execute(QUERIES["list_outcomes"], {"kind": job.kind, "month": job.month, "job_id": job.id})
-    return [dict(row) for row in tx.fetchall()]
+    opened = sealing.of(tx).open_value
+    return [
+        {**row, "payload": opened(row["payload"]), "result": opened(row["result"])}
+        for row in tx.fetchall()
+    ]
 
 
 def insert_screenings(

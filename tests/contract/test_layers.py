@@ -18,6 +18,7 @@ MODULES = sorted(
 #: A package may import itself and what stands in later rows; a row's packages not each other.
 LAYERS = (
     ("workers", "app.api", "app.cli"),
+    ("app.protection",),
     ("app.monitoring",),
     ("app.kinds",),
     ("app.verifications",),
@@ -30,7 +31,7 @@ LAYERS = (
 #: What everybody may use: settings, errors, logs, the database, the connections of a process.
 GROUND = {
     *("broker_check", "errors", "logs", "db", "migrate", "resources", "settings"),
-    *("providers", "version"),
+    *("providers", "sealing", "version"),
 }
 #: Whole programs, which put the parts together.
 PROGRAMS = {
@@ -84,6 +85,7 @@ DOORS = {
     ),
     "jellyfish": ("app/screening/",),
     "anyascii": ("app/screening/", "app/api/exports/pdf.py"),
+    "cryptography": ("app/sealing.py",),
     "defusedxml": ("app/screening/lists/", "app/documents/formats/docx.py"),
     "pypdf": ("app/documents/formats/pdf.py",),
     "reportlab": ("app/api/exports/pdf.py",),

@@ -26,6 +26,7 @@ from tests.faces_api import (
     poll,
     post_batch,
 )
+from tests.native import assert_problem
 from workers import sweep
 
 __all__ = ["admin", "app", "collection", "people"]
@@ -100,6 +101,8 @@ def test_a_batch_is_kept_for_seven_days_and_not_longer(
     assert_error(admin.get(place), 404, "BATCH_JOB_NOT_FOUND")
     assert data_of(admin.get(f"{BASE}/organizations/{tenant.id}/batch"))["total"] == 0
     sweep.sweep(resources)
+    # The native API remembers that it was there.
+    assert_problem(admin.get(f"/v1/jobs/{job_id}"), 410, "job_expired")
     with database.transaction() as tx:
         tx.execute("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM items) AS left")
         assert tx.fetchone()["left"] == 0

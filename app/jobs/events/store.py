@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from app import sealing
 from app.db import Cursor, load_queries, one
 from app.jobs.events.model import read_positions
 from app.jobs.model import Job
@@ -55,7 +56,20 @@ def list_item_results(
             "detailed": detailed,
         },
     )
-    return {row["position"]: dict(row) for row in tx.fetchall()}
+    return {row["position"]: _opened(tx, row) for row in tx.fetchall()}
+
+
+def _opened(tx: Cursor, row: Mapping[str, Any]) -> dict[str, Any]:
+    sealer = sealing.of(tx)
+    opened = dict(row)
+    opened["result"] = sealer.open_value(opened["result"])
+    payload = sealer.open_value(opened.pop("sealed"))
+    if payload is not None:
+        # What Postgres picks from a payload that it can read.
+        document = payload.get("document") or {}
+        opened["title"] = document.get("title") or payload.get("title")
+        opened["name"] = document.get("id")
+    return opened
 
 
 def list_versions(tx: Cursor, ids: Collection[UUID]) -> dict[UUID, tuple[int, bool]]:

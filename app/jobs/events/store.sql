@@ -24,7 +24,9 @@ SELECT results.position, items.ref, results.status, results.matches, results.att
        CASE WHEN %(detailed)s THEN coalesce(items.payload -> 'document' ->> 'title',
                                             items.payload ->> 'title') END AS title,
        CASE WHEN %(detailed)s THEN items.payload -> 'document' ->> 'id' END AS name,
-       CASE WHEN %(detailed)s THEN results.result END AS result
+       CASE WHEN %(detailed)s THEN results.result END AS result,
+       CASE WHEN %(detailed)s AND json_typeof(items.payload) = 'string'
+            THEN items.payload END AS sealed
   FROM results JOIN items USING (kind, month, job_id, position)
  WHERE results.kind = %(kind)s AND results.month = %(month)s AND results.job_id = %(job_id)s
    AND items.kind = %(kind)s AND items.month = %(month)s AND items.job_id = %(job_id)s
