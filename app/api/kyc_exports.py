@@ -68,7 +68,7 @@ def link(job_id: str) -> Response:
 def download(key: str) -> Response:
     """Send the file that a signed link leads to."""
     export = links.read(
-        resources().settings.jwt_secret,
+        resources().settings.jwt_secrets,
         key,
         request.args.get("expires", ""),
         request.args.get("signature", ""),
