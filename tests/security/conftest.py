@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from tests.integration.conftest import client, settings, tenant, token, web, worker
+from tests.integration.conftest import (
+    _probe_kinds,
+    client,
+    finished,
+    reload,
+    settings,
+    submit,
+    tenant,
+    token,
+    web,
+    worker,
+)
 
-__all__ = ["client", "settings", "tenant", "token", "web", "worker"]
+__all__ = [
+    "_probe_kinds",
+    "client",
+    "finished",
+    "reload",
+    "settings",
+    "submit",
+    "tenant",
+    "token",
+    "web",
+    "worker",
+]
