@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 #: By content type: what would run on being read, if anybody read it so.
 PICKLES = ("application/x-python-serialize", "application/x-pickle")
-OTHERS = ("application/x-yaml", "application/x-msgpack", "text/plain", "application/data")
+OTHERS = ("application/x-yaml", "application/x-msgpack", "text/plain")
 
 
 class Trap:
