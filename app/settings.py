@@ -85,6 +85,12 @@ def _secret(text: str) -> str:
     return text
 
 
+def _secrets(text: str) -> str:
+    for each in text.replace(",", " ").split():
+        _secret(each)
+    return text
+
+
 _INTERVAL = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,6})([smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -287,6 +293,14 @@ class Settings:
         _secret,
         "Signs access tokens. Whoever knows it can be anybody: no default, and known or short"
         " values are refused.",
+        secret=True,
+    )
+    jwt_previous_secrets: str = _setting(
+        "MUSTER_JWT_PREVIOUS_SECRETS",
+        _secrets,
+        "What MUSTER_JWT_SECRET was before, with commas: signs nothing any more, and what it signed"
+        " is believed until it expires. Leave it out again after MUSTER_REFRESH_TOKEN_SECONDS.",
+        "",
         secret=True,
     )
     environment: str = _setting(
@@ -765,6 +779,11 @@ class Settings:
                 "MUSTER_CHUNK_SECONDS must be shorter than MUSTER_VISIBILITY_TIMEOUT, or"
                 " healthy chunks run twice"
             )
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The secret that signs, and behind it those that signed before."""
+        return (self.jwt_secret, *self.jwt_previous_secrets.replace(",", " ").split())
 
     @property
     def registration_is_open(self) -> bool:

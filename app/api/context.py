@@ -11,12 +11,21 @@ from flask import Flask, Response, current_app, g, request
 from app.accounts.model import Caller
 from app.resources import Resources
 
+#: What browsers and caches on the way are told of every answer, unless its route says otherwise.
+#: A page that an answer is taken for may load and run nothing, and be framed by nobody.
+_GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 _REQUEST_ID = re.compile(r"\A[\x20-\x7e]{1,128}\Z")
 
 
 def attach(app: Flask, resources: Resources) -> None:
     app.extensions["muster"] = resources
     app.before_request(_name_request)
+    app.after_request(_guard)
     app.after_request(_show_request_id)
 
 
@@ -41,4 +50,10 @@ def _name_request() -> None:
 
 def _show_request_id(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
+    return response
+
+
+def _guard(response: Response) -> Response:
+    for name, value in _GUARDS.items():
+        response.headers.setdefault(name, value)
     return response

@@ -33,7 +33,7 @@ _TYPES = {
     "pdf": "application/pdf",
 }
 #: The page may show itself, and do nothing else, whatever got into it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
 @bp.get("/<job_id>")
@@ -73,7 +73,7 @@ def link(job_id: str) -> Response:
 def download(key: str) -> Response:
     """Send the file that a signed link leads to."""
     export = links.read(
-        resources().settings.jwt_secret,
+        resources().settings.jwt_secrets,
         key,
         request.args.get("expires", ""),
         request.args.get("signature", ""),
@@ -90,8 +90,6 @@ def download(key: str) -> Response:
     response.headers["Content-Disposition"] = f'{how}; filename="{name}"'
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 

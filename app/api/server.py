@@ -69,6 +69,8 @@ def _answer(status: HTTPStatus) -> bytes:
         f"X-Request-ID: {request_id}\r\n"
         "Connection: close\r\n"
         "Content-Type: application/problem+json\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        "Cache-Control: no-store\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return (head + body).encode()

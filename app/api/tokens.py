@@ -4,6 +4,8 @@ An access token says who (sub), for which tenant, and what they may do; it is be
 expires. A refresh token says who and for which tenant, and is exchanged for what they may do now.
 A ticket lets its caller watch at one path of the process `live`, for a minute, and is good for
 nothing else: it stands in an address, and addresses are written down by many.
+
+All are signed with MUSTER_JWT_SECRET; what MUSTER_JWT_PREVIOUS_SECRETS signed is believed too.
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from uuid import UUID
 
 import jwt
 from flask import Flask, current_app
-from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt.exceptions import ExpiredSignatureError, PyJWTError
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
+from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
 
 from app.accounts.model import Caller
 from app.errors import ExpiredToken, InvalidToken
@@ -33,7 +34,11 @@ TICKET_AUDIENCE = "muster-live"
 TICKET_PREFIX = "tk_"
 #: It is used at once.
 _TICKET = timedelta(seconds=60)
+_CLAIMS = ("tenant", "sub", "exp")
 _TICKET_CLAIMS = ("tenant", "sub", "permissions", "source", "path", "exp")
+
+#: Where an application keeps the secrets that its tokens may be signed with.
+_SECRETS = "muster-jwt-secrets"
 
 #: Tokens whose signature this process has checked. A poller sends the same one every few seconds.
 _CHECKED: dict[str, tuple[float, Caller]] = {}
@@ -44,14 +49,12 @@ def configure(app: Flask, settings: Settings) -> None:
     app.config.update(
         JWT_SECRET_KEY=settings.jwt_secret,
         JWT_ALGORITHM=ALGORITHM,
-        JWT_DECODE_ALGORITHMS=[ALGORITHM],
         JWT_ENCODE_ISSUER=ISSUER,
-        JWT_DECODE_ISSUER=ISSUER,
         JWT_ENCODE_AUDIENCE=AUDIENCE,
-        JWT_DECODE_AUDIENCE=AUDIENCE,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_seconds),
     )
+    app.extensions[_SECRETS] = settings.jwt_secrets
     JWTManager(app)
 
 
@@ -110,20 +113,13 @@ def make_ticket(caller: Caller, permissions: Iterable[str], path: str) -> str:
         "source": caller.source,
         "path": path,
     }
-    return TICKET_PREFIX + jwt.encode(claims, _secret(), ALGORITHM)
+    return TICKET_PREFIX + jwt.encode(claims, _secrets()[0], ALGORITHM)
 
 
 def read_ticket(ticket: str, path: str) -> Caller:
     """Return who may watch at that path with the ticket. Raises InvalidToken or ExpiredToken."""
     try:
-        claims = jwt.decode(
-            ticket.removeprefix(TICKET_PREFIX),
-            _secret(),
-            algorithms=[ALGORITHM],
-            issuer=ISSUER,
-            audience=TICKET_AUDIENCE,
-            options={"require": [*_TICKET_CLAIMS]},
-        )
+        claims = _decode(ticket.removeprefix(TICKET_PREFIX), TICKET_AUDIENCE, _TICKET_CLAIMS)
     except ExpiredSignatureError as error:
         raise ExpiredToken("The ticket has expired; ask for the stream again.") from error
     except PyJWTError as error:
@@ -135,8 +131,32 @@ def read_ticket(ticket: str, path: str) -> Caller:
     )
 
 
-def _secret() -> str:
-    return str(current_app.config["JWT_SECRET_KEY"])
+def _secrets() -> tuple[str, ...]:
+    secrets: tuple[str, ...] = current_app.extensions[_SECRETS]
+    return secrets
+
+
+def _decode(token: str, audience: str, needed: Iterable[str]) -> dict[str, Any]:
+    """Return the claims of what any of our secrets signed. Raises PyJWTError."""
+    *others, last = _secrets()
+    for secret in others:
+        try:
+            return _decode_by(secret, token, audience, needed)
+        except InvalidSignatureError:
+            continue
+    return _decode_by(last, token, audience, needed)
+
+
+def _decode_by(secret: str, token: str, audience: str, needed: Iterable[str]) -> dict[str, Any]:
+    # The algorithm is ours to say, and never the token's.
+    return jwt.decode(
+        token,
+        secret,
+        algorithms=[ALGORITHM],
+        issuer=ISSUER,
+        audience=audience,
+        options={"require": [*needed]},
+    )
 
 
 def read_refresh(token: str) -> tuple[UUID, str]:
@@ -148,14 +168,14 @@ def read_refresh(token: str) -> tuple[UUID, str]:
 def _read(token: str, kind: str) -> Mapping[str, Any]:
     """Return the claims of a token of this kind, the tenant as UUID."""
     try:
-        claims: Mapping[str, Any] = decode_token(token)
+        claims = _decode(token, AUDIENCE, _CLAIMS)
         # Only the secret's owner makes tokens; not all of them make them here.
         tenant = UUID(str(claims["tenant"]))
         expires = float(claims["exp"])
     except ExpiredSignatureError as error:
         raise ExpiredToken("The token has expired; get a new one.") from error
-    except (PyJWTError, JWTExtendedException, ValueError, KeyError) as error:
+    except (PyJWTError, ValueError) as error:
         raise InvalidToken("The token is not one of ours.") from error
-    if claims.get("type") != kind:
+    if claims.get("type", "access") != kind:
         raise InvalidToken(f"This token is not of the kind that is needed here: {kind}.")
     return {**claims, "tenant": tenant, "exp": expires}

@@ -43,6 +43,8 @@ _BESIDE = {"userId": "user_id", "onBehalfUid": "on_behalf_uid", "stakeholders": 
 _COUNTRY = re.compile(r"[A-Za-z]{2,3}")
 
 _FORMATS = ("json", "html")
+#: A record may show itself, and do nothing else, whatever got into it.
+_PAGE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
 @bp.post("")
@@ -188,7 +190,7 @@ def export(trace: str) -> Response:
     page = Response(record_html.render(made), mimetype="text/html")
     # Saved, and not shown under this address: it quotes what clients and lists have said.
     page.headers["Content-Disposition"] = f'attachment; filename="verification-{trace}.html"'
-    page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    page.headers["Content-Security-Policy"] = _PAGE
     page.headers["Cache-Control"] = "private, no-store"
     return page
 

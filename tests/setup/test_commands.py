@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from app.settings import Settings
-from devtools import commands, procfile
+from devtools import procfile
 from tests.setup.conftest import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -45,12 +45,6 @@ def test_the_image_runs_the_web_process_unless_told_otherwise():
     command = json.loads(re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)[1])
 
     assert command == ["sh", "-c", f"exec {COMMANDS['web']}"]
-
-
-def test_the_image_and_dev_py_up_have_what_the_programs_can_do():
-    text = (ROOT / "Dockerfile").read_text()
-
-    assert set(re.search(r'"\.\[([\w,]+)\]"', text)[1].split(",")) == commands.FULL
 
 
 def test_compose_has_every_part_and_each_has_a_health_check():

@@ -65,8 +65,8 @@ def test_an_environment_that_somebody_else_looks_after_is_left_alone(checkout, m
 
 
 def test_requirements_are_those_of_setup_cfg(checkout):
-    plain = environment._requirements(frozenset())
-    with_tools = environment._requirements(frozenset({"dev"}))
+    plain = environment.requirements(frozenset())
+    with_tools = environment.requirements(frozenset({"dev"}))
 
     assert any(line.startswith("celery>=") for line in plain)
     assert not any(line.startswith("pytest>=") for line in plain)

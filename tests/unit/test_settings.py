@@ -65,6 +65,19 @@ def test_a_value_out_of_range_is_refused_by_name(variable, value):
     assert repr(value) in message
 
 
+def test_secrets_of_the_past_must_be_as_good_and_are_not_shown_either():
+    first, second = "a9f3-2b7c-8e1d-4f6a-0c5e-7d2b-9a8f-1e3c", "0b7e-5d19-4a66-9f3d-28c1-e7a0-6b4f"
+    given = {**REQUIRED, "MUSTER_JWT_PREVIOUS_SECRETS": f"{first}, {second}"}
+
+    settings = Settings.from_env(given)
+
+    assert settings.jwt_secrets == (REQUIRED["MUSTER_JWT_SECRET"], first, second)
+    assert first not in repr(settings)
+    message = refused(MUSTER_JWT_PREVIOUS_SECRETS=f"{first},hunter2")
+    assert "MUSTER_JWT_PREVIOUS_SECRETS" in message
+    assert "hunter2" not in message
+
+
 @pytest.mark.parametrize(
     "secret", ["short", "x" * SECRET_LENGTH, "ab" * SECRET_LENGTH, *sorted(KNOWN_SECRETS)]
 )

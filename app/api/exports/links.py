@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
@@ -53,13 +54,17 @@ def sign(secret: str, export: Export, expires: int) -> str:
     return hmac.new(own, f"{export.key}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
-def read(secret: str, key: str, expires: str, signature: str) -> Export:
-    """Return what the link leads to. Raises BadSignature or LinkExpired."""
+def read(secrets: Iterable[str], key: str, expires: str, signature: str) -> Export:
+    """Return what a link leads to that any of the secrets signed.
+
+    Raises BadSignature or LinkExpired.
+    """
     export = Export.from_key(key)
     if export is None or not _WHOLE.fullmatch(expires):
         raise BadSignature("This is not a link of ours, or it was changed on the way.")
-    right = sign(secret, export, int(expires))
-    if not hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")):
+    given = signature.encode("utf-8", "replace")
+    right = (sign(secret, export, int(expires)).encode() for secret in secrets)
+    if not any(hmac.compare_digest(each, given) for each in right):
         raise BadSignature("This is not a link of ours, or it was changed on the way.")
     if int(expires) < time.time():
         raise LinkExpired(
