@@ -170,6 +170,10 @@ _NO_DOCUMENT = (
 #: Nothing stands behind these that could fail, or its failing is what they tell.
 _READY = frozenset({"health.readyz", "health.status"})
 _PLAIN = frozenset({"health.healthz", "health.health", *_READY, "openapi.show"})
+#: Programs ask for these all the time, and are not counted.
+_UNCOUNTED = frozenset({*_PLAIN, "metrics.show"})
+
+_OFTEN = HTTPStatus.TOO_MANY_REQUESTS
 
 
 #: What every counted answer says of the limits, while Redis counts.
@@ -350,9 +354,8 @@ def _statuses(rule: Rule, known: Operation, permission: str | None) -> list[HTTP
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     if rule.endpoint not in _PLAIN:
         found |= {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
-        # Prometheus comes all the time, and is not counted.
-        if rule.endpoint != "metrics.show":
-            found.add(HTTPStatus.TOO_MANY_REQUESTS)
+        if rule.endpoint not in _UNCOUNTED:
+            found.add(_OFTEN)
     return sorted(found)
 
 
@@ -389,10 +392,11 @@ def _headers(rule: Rule, status: HTTPStatus, permission: str | None) -> Shape:
     headers: Shape = {}
     if _is_post(rule) and permission and status < HTTPStatus.MULTIPLE_CHOICES:
         headers["Idempotent-Replayed"] = {"schema": _TRUE, "description": _REPLAYED}
-    if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+    if status in {HTTPStatus.SERVICE_UNAVAILABLE, _OFTEN}:
         says = "Seconds to wait before the next try."
         headers["Retry-After"] = {"schema": WHOLE, "description": says}
-    if status is HTTPStatus.TOO_MANY_REQUESTS or status < HTTPStatus.MULTIPLE_CHOICES:
+    is_counted = rule.endpoint not in _UNCOUNTED
+    if is_counted and (status is _OFTEN or status < HTTPStatus.MULTIPLE_CHOICES):
         names = [*_RATES, *(_RATES_OF_A if rule.rule.startswith(("/kyc", "/exports")) else ())]
         headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     return headers

@@ -248,22 +248,31 @@ SELECT EXISTS (SELECT FROM jobs WHERE tenant_id = %(tenant_id)s)
 DELETE FROM tenants WHERE id = %(tenant_id)s;
 
 -- name: find_items
--- Of all jobs of the tenant, those about the subject.
-SELECT jobs.id AS job_id, items.position
-  FROM jobs JOIN items ON items.kind = jobs.kind AND items.month = jobs.month
-                      AND items.job_id = jobs.id
- WHERE jobs.tenant_id = %(tenant_id)s AND items.ref = %(ref)s
- ORDER BY jobs.id, items.position;
+-- Of all jobs of the tenant, those about the subject. Job by job, which is what OFFSET 0 is for: else
+-- the items of all tenants would be read.
+SELECT jobs.id AS job_id, each.position
+  FROM jobs
+ CROSS JOIN LATERAL (
+       SELECT items.position FROM items
+        WHERE items.kind = jobs.kind AND items.month = jobs.month AND items.job_id = jobs.id
+          AND items.ref = %(ref)s
+       OFFSET 0) AS each
+ WHERE jobs.tenant_id = %(tenant_id)s
+ ORDER BY jobs.created_at, jobs.id, each.position;
 
 -- name: find_answers
 -- Searches for a face that found the subject; `text` is what the result has to hold, and of what
 -- is sealed nobody here can tell.
-SELECT jobs.id AS job_id, results.position, results.result::text AS result
-  FROM jobs JOIN results ON results.kind = jobs.kind AND results.month = jobs.month
-                        AND results.job_id = jobs.id
+SELECT jobs.id AS job_id, each.position, each.result
+  FROM jobs
+ CROSS JOIN LATERAL (
+       SELECT results.position, results.result::text AS result FROM results
+        WHERE results.kind = 'faces' AND results.month = jobs.month AND results.job_id = jobs.id
+          AND (position(%(text)s IN results.result::text) > 0
+               OR json_typeof(results.result) = 'string')
+       OFFSET 0) AS each
  WHERE jobs.tenant_id = %(tenant_id)s AND jobs.kind = 'faces'
-   AND (position(%(text)s IN results.result::text) > 0 OR json_typeof(results.result) = 'string')
- ORDER BY jobs.id, results.position;
+ ORDER BY jobs.created_at, jobs.id, each.position;
 
 -- name: erase_items
 UPDATE items SET ref = %(word)s, payload = %(payload)s

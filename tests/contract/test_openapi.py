@@ -515,7 +515,8 @@ def test_every_route_says_which_permission_it_takes(spec):
 def test_every_route_that_is_counted_says_so_with_its_headers(spec):
     rates = {"RateLimit-Policy", "RateLimit"}
     older = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
-    open_to_all = {"/healthz", "/readyz", "/api/health", "/api/status", "/openapi.json"}
+    open_to_all = {"/healthz", "/readyz", "/api/health", "/api/status"}
+    open_to_all |= {"/metrics", "/openapi.json"}
     for _, path, operation in operations(spec):
         refused = operation["responses"].get("429")
         assert (refused is None) == (path in open_to_all), path
