@@ -79,7 +79,7 @@ def look(site: Site, job):
 
 def running(site: Site, items: int = 120, seconds: float = 0.03, **said: object):
     job = site.submit([{"sleep": seconds, "matches": 1, **said}] * items, chunk_size=20)
-    until(lambda: site.reload(job).done >= 10, 20, "it is running")
+    until(lambda: site.reload(job).done >= 10, 60, "it is running")
     return job
 
 
@@ -335,7 +335,7 @@ def test_a_job_waits_while_the_disk_of_postgres_is_full_and_ends_when_it_has_roo
             {"sleep": 0.03, "matches": 1, "echo": secrets.token_hex(8_000)} for _ in range(120)
         ]
         job = site.submit(payloads, chunk_size=20)
-        until(lambda: site.reload(job).done >= 10, 20, "it is running")
+        until(lambda: site.reload(job).done >= 10, 60, "it is running")
 
         with ballast.open("wb", buffering=0) as file, suppress(OSError):
             while True:
