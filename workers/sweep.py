@@ -9,7 +9,6 @@ waits behind others is left alone.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -36,8 +35,9 @@ _LIMIT = 200
 def sweep(resources: Resources) -> int:
     """Look once, and return how many jobs were moved. Raises redis.RedisError and Unavailable."""
     moved = _expire(resources) + _drain(resources) + _resume(resources) + _revive(resources)
-    _share(resources)
     _tidy(resources)
+    # Last: a Redis that is full takes no note of it.
+    _share(resources)
     return moved
 
 
@@ -48,14 +48,14 @@ _HUNGER = 2.0
 def _share(resources: Resources) -> None:
     """Let those have a turn now and then before whom there is always somebody."""
     seconds = _HUNGER * resources.settings.visibility_timeout
-    for queue in turns.favour_the_starved(
-        resources.redis, SHARED, seconds=seconds, now=time.time()
-    ):
+    whole, micros = resources.redis.time()
+    now = whole + micros / 1e6
+    for queue in turns.favour_the_starved(resources.redis, SHARED, seconds=seconds, now=now):
         log.info("chunk.favoured", extra={"queue": queue})
 
 
 def _tidy(resources: Resources) -> None:
-    """Delete what is over. Last, and nothing of it keeps jobs from being repaired."""
+    """Delete what is over. After jobs are repaired, and nothing of it keeps them from being."""
     try:
         faces.tidy(resources)
     except Exception as error:

@@ -46,6 +46,8 @@ def lists(queue: str) -> list[str]:
 
 #: Hash: for each queue what lay in front of each of its lists, since when, and the last favour.
 _SEEN = "turns"
+#: Nothing of ours stays in Redis for ever.
+_SEEN_SECONDS = 3600
 
 _TAG = re.compile(rb'"delivery_tag": ?"([^"]+)"')
 
@@ -73,6 +75,7 @@ def favour_the_starved(
             last = now
         if fronts or kept:
             client.hset(_SEEN, queue, json.dumps({"fronts": fronts, "last": last}))
+            client.expire(_SEEN, _SEEN_SECONDS)
     return favoured
 
 

@@ -74,13 +74,16 @@ def _text(ref: str) -> str:
 def _delete_verifications(
     resources: Resources, record: Record, tenant_id: UUID, ref: str, seconds: float
 ) -> None:
-    with resources.db.transaction() as tx:
-        found = store.list_verifications(tx, tenant_id, ref=ref, limit=_LIMIT)
-        runs = [job.id for each in found for job in store.list_runs(tx, each)]
-    if runs:
-        stopping.cancel(resources, tenant_id, runs, seconds=seconds)
-    for verification_id in found:
-        delete_verification(resources, record, verification_id)
+    while True:
+        with resources.db.transaction() as tx:
+            found = store.list_verifications(tx, tenant_id, ref=ref, limit=_LIMIT)
+            runs = [job.id for each in found for job in store.list_runs(tx, each)]
+        if not found:
+            return
+        if runs:
+            stopping.cancel(resources, tenant_id, runs, seconds=seconds)
+        for verification_id in found:
+            delete_verification(resources, record, verification_id)
 
 
 def _erase(
