@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,7 +54,10 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 def marks_in(text: bytes) -> set[str]:
     """Return the marks that stand in the bytes, or in anything there that is base64 or escaped."""
-    layers = [text, text.decode("unicode_escape", "replace").encode("utf-8", "replace")]
+    with warnings.catch_warnings():
+        # A backslash in a random text escapes nothing that Python knows.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        layers = [text, text.decode("unicode_escape", "replace").encode("utf-8", "replace")]
     for run in _BASE64.findall(text):
         try:
             layers.append(base64.b64decode(run + b"=" * (-len(run) % 4), b"-_"))
