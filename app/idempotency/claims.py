@@ -17,7 +17,7 @@ from app.idempotency.store import Answer, Name
 #: A key is good for a day [contract 5.4].
 KEPT_SECONDS = 24 * 3600.0
 
-#: Looks for a row that somebody deletes each time before it can be read.
+#: Tries to take a key that somebody else takes, or lets go, each time in the same moment.
 _TRIES = 5
 
 _current: ContextVar[Claim | None] = ContextVar("claim", default=None)
@@ -76,6 +76,13 @@ class Claim:
         name = Name(tenant_id, digest, uuid4())
         for _ in range(_TRIES):
             with db.transaction() as tx:
+                # Looked at first: while a large job is written its row is locked, and taking the
+                # key would wait for it, with a thread and a connection.
+                is_held, answer = store.look(tx, name)
+                if answer is not None:
+                    return answer
+                if is_held:
+                    raise _in_progress()
                 store.forget_expired(tx, name)
                 row = store.claim(tx, name, seconds=seconds, kept=KEPT_SECONDS)
                 if row is not None:
@@ -84,12 +91,6 @@ class Claim:
                     claim._known = None if known is None else bytes(known)
                     claim.job_id, claim.was_written = row["job_id"], row["has_written"]
                     return claim
-            with db.transaction() as tx:
-                is_there, answer = store.find_answer(tx, name)
-            if answer is not None:
-                return answer
-            if is_there:
-                raise _in_progress()
         return None
 
     @contextmanager

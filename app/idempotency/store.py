@@ -43,14 +43,14 @@ def claim(tx: Cursor, name: Name, *, seconds: float, kept: float) -> Mapping[str
     return tx.fetchone()
 
 
-def find_answer(tx: Cursor, name: Name) -> tuple[bool, Answer | None]:
-    """Return whether the key has a row, and the answer in it if there is one."""
-    tx.execute(QUERIES["find_answer"], _of(name))
+def look(tx: Cursor, name: Name) -> tuple[bool, Answer | None]:
+    """Return whether a request is at work under the key, and the answer if there is one."""
+    tx.execute(QUERIES["look"], _of(name))
     row = tx.fetchone()
     if row is None or row["status"] is None:
-        return row is not None, None
+        return row is not None and row["is_held"], None
     headers = [(key, value) for key, value in row["headers"]]
-    return True, Answer(bytes(row["fingerprint"]), row["status"], headers, bytes(row["body"]))
+    return False, Answer(bytes(row["fingerprint"]), row["status"], headers, bytes(row["body"]))
 
 
 def is_writing(tx: Cursor) -> bool:

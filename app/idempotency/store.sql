@@ -13,10 +13,10 @@ SELECT id, %(digest)s, %(request)s, clock_timestamp() + make_interval(secs => %(
  WHERE idempotency_keys.status IS NULL AND idempotency_keys.held_until <= clock_timestamp()
 RETURNING fingerprint, has_written, job_id;
 
--- name: find_answer
-SELECT fingerprint, status, headers, body
+-- name: look
+SELECT fingerprint, status, headers, body, held_until > clock_timestamp() AS is_held
   FROM idempotency_keys
- WHERE tenant_id = %(tenant_id)s AND digest = %(digest)s;
+ WHERE tenant_id = %(tenant_id)s AND digest = %(digest)s AND expires_at > clock_timestamp();
 
 -- name: is_writing
 SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS is_writing;

@@ -471,6 +471,22 @@ def test_a_request_that_was_thought_lost_writes_nothing_once_another_has_its_key
     assert [row["has_written"] for row in idempotency.rows(database)] == [True]
 
 
+def test_a_repeat_does_not_wait_for_the_transaction_of_the_first(client, house_list, database):
+    """Its job may be large: whoever asks again is told so at once."""
+    post(client)
+    with database.transaction() as tx:
+        tx.execute(
+            "UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL,"
+            " held_until = now() + interval '1 minute'"
+        )
+    with database.transaction() as tx:
+        tx.execute("SELECT FROM idempotency_keys FOR UPDATE")
+
+        again = post(client)
+
+    assert_flat(again, 409, "idempotency_in_progress")
+
+
 def test_a_request_whose_body_still_comes_in_is_not_thought_lost(resources, tenant, database):
     def take():
         return Claim.take(resources.db, tenant.id, bytes(32), Nothing(), seconds=60)
