@@ -45,6 +45,9 @@ _PROLONG_SECONDS = 5.0
 #: Of a longer answer nothing is kept.
 ANSWER_BYTES = 1024 * 1024
 
+#: Where a body may be a batch of images, the longest there is.
+_WITH_IMAGES = "/api/v1/"
+
 #: What of a request that must wait is still read and thrown away.
 _SKIPPED = 64 * 1024 * 1024
 
@@ -68,8 +71,9 @@ def once(route: Callable[[], Any]) -> Any:
         return route()
     settings = resources().settings
     sign = _Sign()
-    # The longest body that any route takes is a batch of images.
-    most = max(settings.max_body_bytes, 101 * settings.face_image_max_bytes)
+    most = settings.max_body_bytes
+    if request.path.startswith(_WITH_IMAGES):
+        most = max(most, 101 * settings.face_image_max_bytes)
     body = Body(request, sign, most=most)
     seconds = HELD_SECONDS + settings.sync_seconds
     try:
