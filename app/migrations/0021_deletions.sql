@@ -106,13 +106,17 @@ BEGIN
     RETURN gone;
 END $$;
 
--- Answers that are kept to be given again, where one names the subject.
+-- Answers that are kept to be given again, where one may name the subject: short names stand in much
+-- else. What was done under the key stays known, so that nothing is done twice: a request that comes
+-- again is answered from its job, or told that its answer is not kept.
 CREATE FUNCTION delete_answers(tenant uuid, names bytea[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     gone bigint := 0;
 BEGIN
     IF to_regclass('idempotency_keys') IS NOT NULL THEN
-        EXECUTE 'DELETE FROM idempotency_keys WHERE tenant_id = $1 AND EXISTS'
+        EXECUTE 'UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL,'
+                '   has_written = true, held_until = clock_timestamp()'
+                ' WHERE tenant_id = $1 AND body IS NOT NULL AND EXISTS'
                 ' (SELECT FROM unnest($2) AS name WHERE position(name IN body) > 0)'
           USING tenant, names;
         GET DIAGNOSTICS gone = ROW_COUNT;

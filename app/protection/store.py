@@ -232,6 +232,11 @@ def list_verifications(tx: Cursor, tenant_id: UUID, *, ref: str | None, limit: i
     return [row["id"] for row in tx.fetchall()]
 
 
+def lock_verification(tx: Cursor, verification_id: UUID) -> None:
+    """Let no run of it be dispatched until the transaction ends."""
+    tx.execute(QUERIES["lock_verification"], {"id": verification_id})
+
+
 def list_runs(tx: Cursor, verification_id: UUID) -> list[Job]:
     tx.execute(QUERIES["list_runs"], {"verification_id": verification_id})
     return [Job.from_row(row) for row in tx.fetchall()]

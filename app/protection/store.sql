@@ -148,8 +148,10 @@ SELECT number
  WHERE previous <> before OR number <> place
     OR digest <> encode(sha256(convert_to(previous || E'\n' || entry, 'UTF8')), 'hex')
     OR (entry::jsonb -> 'counts', entry::jsonb ->> 'reference', entry::jsonb ->> 'requested_by',
-        entry::jsonb ->> 'tenant_id', entry::jsonb ->> 'id', entry::jsonb ->> 'scope')
-       IS DISTINCT FROM (counts, reference, requested_by, tenant_id::text, id::text, scope)
+        entry::jsonb ->> 'tenant_id', entry::jsonb ->> 'id', entry::jsonb ->> 'scope',
+        (entry::jsonb ->> 'began_at')::bigint, (entry::jsonb ->> 'finished_at')::bigint)
+       IS DISTINCT FROM (counts, reference, requested_by, tenant_id::text, id::text, scope,
+                         epoch_ms(began_at), epoch_ms(finished_at))
  ORDER BY number;
 
 -- name: list_living
@@ -159,8 +161,10 @@ SELECT * FROM jobs
  LIMIT %(limit)s;
 
 -- name: list_ended
+-- Runs of verifications go with these.
 SELECT * FROM jobs
- WHERE tenant_id = %(tenant_id)s AND finished_at IS NOT NULL AND kind <> 'verifications'
+ WHERE tenant_id = %(tenant_id)s AND finished_at IS NOT NULL
+   AND NOT EXISTS (SELECT FROM verification_runs WHERE job_id = jobs.id)
  LIMIT %(limit)s
    FOR UPDATE SKIP LOCKED;
 
@@ -169,6 +173,10 @@ SELECT id FROM verifications
  WHERE tenant_id = %(tenant_id)s
    AND (%(ref)s::text IS NULL OR user_id = %(ref)s OR trace = %(ref)s)
  LIMIT %(limit)s;
+
+-- name: lock_verification
+-- A run that is dispatched meanwhile refers to it, and waits.
+SELECT id FROM verifications WHERE id = %(id)s FOR UPDATE;
 
 -- name: list_runs
 SELECT jobs.* FROM jobs JOIN verification_runs ON job_id = jobs.id

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from uuid import UUID
 
+from app.db import Cursor
 from app.errors import JobNotFound
 from app.faces import collections
 from app.jobs import store as jobs
@@ -45,9 +46,7 @@ def delete(
         record.add(tx, store.delete_watched(tx, tenant_id, ref))
         record.add(tx, {"exclusions": store.delete_decisions(tx, tenant_id, ref)})
     _delete_verifications(resources, record, tenant_id, ref, seconds)
-    with db.transaction() as tx:
-        items = store.find_items(tx, tenant_id, ref)
-    _erase(resources, record, items, deadline)
+    _erase_all(resources, record, lambda tx: store.find_items(tx, tenant_id, ref), deadline)
     # After the jobs that enrolled them.
     with db.transaction() as tx:
         faces = store.find_faces(tx, tenant_id, ref)
@@ -55,9 +54,8 @@ def delete(
         gone = collections.delete_faces(db, collection_id, ids)
         with db.transaction() as tx:
             record.add(tx, {"faces": len(gone)})
-    with db.transaction() as tx:
-        answers = store.find_answers(tx, tenant_id, f'"external_id":{_text(ref)}')
-    _erase(resources, record, answers, deadline)
+    text = f'"external_id":{_text(ref)}'
+    _erase_all(resources, record, lambda tx: store.find_answers(tx, tenant_id, text), deadline)
     with db.transaction() as tx:
         names = {ref.encode(), json.dumps(ref)[1:-1].encode()}
         record.add(tx, {"idempotency_keys": store.delete_answers(tx, tenant_id, names)})
@@ -86,12 +84,23 @@ def _delete_verifications(
             delete_verification(resources, record, verification_id)
 
 
-def _erase(
-    resources: Resources,
-    record: Record,
-    found: Mapping[UUID, Collection[int]],
-    deadline: float,
+#: Positions of items, by job.
+_Found = Mapping[UUID, Collection[int]]
+
+
+def _erase_all(
+    resources: Resources, record: Record, find: Callable[[Cursor], _Found], deadline: float
 ) -> None:
+    """Erase what is found until nothing is: a retry or a check may have copied some meanwhile."""
+    while True:
+        with resources.db.transaction() as tx:
+            found = find(tx)
+        if not found:
+            return
+        _erase(resources, record, found, deadline)
+
+
+def _erase(resources: Resources, record: Record, found: _Found, deadline: float) -> None:
     waiting = dict(found)
     while waiting:
         for job_id in list(waiting):

@@ -89,6 +89,7 @@ def delete_verification(resources: Resources, record: Record, verification_id: U
     """Delete a verification whose runs have ended, with its audit, in one transaction."""
     with resources.db.transaction() as tx:
         store.allow_deletion(tx, record.id)
+        store.lock_verification(tx, verification_id)
         runs = store.list_runs(tx, verification_id)
         record.add(tx, store.delete_verification(tx, verification_id))
         for job in runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg2
@@ -288,6 +289,56 @@ def test_whoever_is_in_a_workers_hands_is_waited_for(resources, database, tenant
     assert traces(database, REF) == {}
 
 
+def test_what_is_copied_while_a_subject_is_deleted_is_deleted_too(
+    resources, database, tenant, monkeypatch
+):
+    """As a retry does, or a check of a watchlist."""
+    with_result(resources, tenant, "documents", REF, {"tags": [DOCUMENT]})
+    erase, copies = subjects._erase, []
+
+    def meanwhile(*given):
+        if not copies:
+            copies.append(with_result(resources, tenant, "documents", REF, {"tags": [DOCUMENT]}))
+        erase(*given)
+
+    monkeypatch.setattr(subjects, "_erase", meanwhile)
+    subjects.delete(resources, tenant.id, REF, requested_by="me")
+
+    assert copies
+    assert traces(database, *MARKS) == {}
+
+
+def test_no_request_is_carried_out_twice_because_somebody_was_deleted(
+    web, settings, resources, database, tenant, house_list
+):
+    client = caller(web, settings, tenant)
+    posts = {
+        # Who is deleted is in the second; what they are called is in all of them, somewhere.
+        "one": ("/kyc/jobs", {"entities": [CLEAR], "labels": {"batch": "7"}}),
+        "two": ("/kyc/jobs", {"entities": [{**CLEAR, "entity_id": "7"}]}),
+        "three": ("/kyc/watchlists", {"name": "of 7", "check_frequency": "weekly"}),
+    }
+
+    def send() -> list[Any]:
+        return [
+            client.post(path, json=body, headers={"Idempotency-Key": key})
+            for key, (path, body) in posts.items()
+        ]
+
+    before = send()
+    assert [each.status_code for each in before] == [200, 200, 201]
+
+    subjects.delete(resources, tenant.id, "7", requested_by="me")
+
+    after = send()
+    assert [each.status_code for each in after] == [200, 200, 409]
+    assert [each.json["job_id"] for each in after[:2]] == [
+        each.json["job_id"] for each in before[:2]
+    ]
+    assert after[2].json["code"] == "idempotency_answer_not_kept"
+    assert len(client.get("/kyc/jobs").json["jobs"]) == 2
+
+
 def test_records_cannot_be_changed_and_nothing_sealed_goes_without_one(
     resources, settings, database, tenant, monkeypatch
 ):
@@ -314,6 +365,11 @@ def test_records_cannot_be_changed_and_nothing_sealed_goes_without_one(
     assert deletions.check(resources.db) == [1]
     ran = CliRunner().invoke(cli, ["deletions"])
     assert ran.exit_code == 1
+    with database.transaction() as tx:
+        tx.execute("SET LOCAL session_replication_role = replica")
+        tx.execute("UPDATE deletions SET requested_by = 'me' WHERE id = %s", (proof.id,))
+        tx.execute("UPDATE deletions SET finished_at = finished_at + interval '1 day'")
+    assert deletions.check(resources.db) == [1, 2]
     with database.transaction() as tx:
         tx.execute("SET LOCAL session_replication_role = replica")
         tx.execute("DELETE FROM deletions WHERE id = %s", (proof.id,))
