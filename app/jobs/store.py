@@ -682,7 +682,10 @@ def load_retention(tx: Cursor, tenant_id: UUID) -> dict[str, float | None]:
 
 def remember_expired(tx: Cursor, job: Job) -> None:
     """Note that the job was there, for those who will ask."""
-    tx.execute(QUERIES["remember_expired"], {"id": job.id, "tenant_id": job.tenant_id})
+    tx.execute(
+        QUERIES["remember_expired"],
+        {"id": job.id, "tenant_id": job.tenant_id, "kind": job.kind, "month": job.month},
+    )
 
 
 def is_expired(tx: Cursor, tenant_id: UUID, job_id: UUID, *, seconds: float) -> bool:

@@ -189,7 +189,8 @@ SELECT kind, seconds FROM tenant_retention WHERE tenant_id = %(tenant_id)s;
 
 -- name: remember_expired
 -- That it was there, and whose it was.
-INSERT INTO expired_jobs (id, tenant_id) VALUES (%(id)s, %(tenant_id)s)
+INSERT INTO expired_jobs (id, tenant_id, kind, month)
+VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(month)s)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: is_expired

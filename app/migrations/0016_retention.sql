@@ -14,8 +14,13 @@ CREATE TABLE tenant_retention (
 CREATE TABLE expired_jobs (
     id         uuid        PRIMARY KEY,
     tenant_id  uuid        NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    kind       text        NOT NULL,
+    month      date        NOT NULL,
+    -- Its rows are to go with their month. Should that be kept after all, they go by themselves.
+    has_rows   boolean     NOT NULL DEFAULT false,
     expired_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX expired_jobs_with_rows ON expired_jobs (kind, month) WHERE has_rows;
 CREATE INDEX expired_jobs_by_age ON expired_jobs (expired_at);
 CREATE INDEX expired_jobs_of_tenant ON expired_jobs (tenant_id);
 

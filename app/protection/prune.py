@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 from app.db import Cursor, Database
 from app.errors import DatabaseUnavailable
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 #: Rows of jobs of one transaction, and about how many items' rows.
 _JOBS = 200
 _ITEMS = 20_000
+
+#: Jobs of one transaction that left their rows behind.
+_LEFT_JOBS = 5
 
 #: A month is left alone for so long after its end, whoever keeps jobs for less.
 _MARGIN = 7 * 86_400.0
@@ -140,6 +144,7 @@ def _prune_kind(
     with db.transaction() as tx:
         planned = _plan(tx, kind, period)
     if planned is None:
+        _prune_left(db, kind, set(), set(), clock)
         return
     expiry, months = planned
     for gone in _expire(db, kind, expiry, clock):
@@ -148,11 +153,45 @@ def _prune_kind(
     with db.transaction() as tx:
         # New jobs are of the present month: what is empty now stays so.
         used = store.used_months(tx, kind, {each.month for each in months})
-    for month in months:
+    free = [month for month in months if month.month not in used]
+    busy = set()
+    for month in free:
         clock.check()
-        if month.month not in used and _drop(db, month):
+        if _drop(db, month):
             pruned.months.append(month.name)
             say(f"{kind}: dropped {month.name}")
+        else:
+            busy.add(month.month)
+    _prune_left(db, kind, {month.month for month in free} - busy, busy, clock)
+
+
+def _prune_left(db: Database, kind: str, gone: set[date], busy: set[date], clock: _Clock) -> None:
+    """See to rows of jobs that are gone: they went with their month, wait for it, or go singly.
+
+    Singly where somebody keeps the month after all.
+    """
+    with db.transaction() as tx:
+        left = {month for _, month in store.months_left(tx, kind=kind)}
+        for month in left & gone:
+            store.note_dropped(tx, kind, month)
+    for month in sorted(left - gone - busy):
+        delete_left(db, kind, month, check=clock.check)
+
+
+def delete_left(
+    db: Database,
+    kind: str,
+    month: date,
+    *,
+    tenant_id: UUID | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Delete what jobs that are gone left in a month which stays, a few jobs at a time."""
+    while True:
+        check()
+        with db.transaction() as tx:
+            if not store.delete_left(tx, kind, month, tenant_id=tenant_id, limit=_LEFT_JOBS):
+                return
 
 
 def _whole(months: Iterable[Month]) -> set[date]:
@@ -171,15 +210,16 @@ def _expire(db: Database, kind: str, expiry: Expiry, clock: _Clock) -> Iterator[
     """Delete jobs whose time is over; yield them as they are gone."""
     after = datetime.min.replace(tzinfo=UTC)
     while True:
-        clock.check()
         with db.transaction() as tx:
             found = store.take_expired(tx, kind, expiry, after=after, limit=_JOBS)
             gone = list(_delete(tx, found, expiry.whole))
-            store.expire_jobs(tx, [job.id for job in gone])
+            store.expire_jobs(tx, [job.id for job in gone], expiry.whole)
         if not gone:
             return
         after = gone[-1].finished_at or after
         yield gone
+        # Not before the first: a time that planning alone uses up would bring nothing, for ever.
+        clock.check()
 
 
 def _delete(tx: Cursor, found: Iterable[Job], whole: Collection[date]) -> Iterator[Job]:

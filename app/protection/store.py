@@ -106,10 +106,37 @@ def count_expired(tx: Cursor, kind: str, expiry: Expiry) -> dict[str, int]:
     return {name: int(value) for name, value in one(tx).items()}
 
 
-def expire_jobs(tx: Cursor, ids: Collection[UUID]) -> int:
-    """Delete the rows of jobs, and note that they were there. Return how many there were."""
-    tx.execute(QUERIES["expire_jobs"], {"ids": list(ids)})
+def expire_jobs(tx: Cursor, ids: Collection[UUID], whole: Collection[date]) -> int:
+    """Delete the rows of jobs, and note that they were there. Return how many there were.
+
+    What those of the months in `whole` held is left, to go with its month.
+    """
+    tx.execute(QUERIES["expire_jobs"], {"ids": list(ids), "whole": list(whole)})
     return tx.rowcount
+
+
+def months_left(
+    tx: Cursor, *, kind: str | None = None, tenant_id: UUID | None = None
+) -> list[tuple[str, date]]:
+    """Return kinds and months in which jobs that are gone still have rows."""
+    tx.execute(QUERIES["months_left"], {"kind": kind, "tenant_id": tenant_id})
+    return [(row["kind"], row["month"]) for row in tx.fetchall()]
+
+
+def note_dropped(tx: Cursor, kind: str, month: date) -> None:
+    """Note that no job which is gone has rows in the month any more."""
+    tx.execute(QUERIES["note_dropped"], {"kind": kind, "month": month})
+
+
+def delete_left(
+    tx: Cursor, kind: str, month: date, *, tenant_id: UUID | None = None, limit: int
+) -> int:
+    """Delete the rows of some jobs that are gone, and return of how many."""
+    tx.execute(
+        QUERIES["delete_left"],
+        {"kind": kind, "month": month, "tenant_id": tenant_id, "limit": limit},
+    )
+    return int(one(tx)["jobs"])
 
 
 def detach_month(tx: Cursor, name: str) -> bool:

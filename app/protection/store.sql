@@ -66,11 +66,44 @@ SELECT count(*) AS jobs, coalesce(sum(jobs.total), 0) AS items
         OR jobs.finished_at <= now() - make_interval(secs => kept.seconds + %(grace)s));
 
 -- name: expire_jobs
+-- The rows of those whose month goes as a whole are still there.
 WITH gone AS (
     DELETE FROM jobs WHERE id = ANY (%(ids)s::uuid[]) AND finished_at IS NOT NULL
-    RETURNING id, tenant_id)
-INSERT INTO expired_jobs (id, tenant_id) SELECT id, tenant_id FROM gone
+    RETURNING id, tenant_id, kind, month)
+INSERT INTO expired_jobs (id, tenant_id, kind, month, has_rows)
+SELECT id, tenant_id, kind, month, month = ANY (%(whole)s::date[]) FROM gone
 ON CONFLICT (id) DO NOTHING;
+
+-- name: months_left
+-- Months that hold rows of jobs which are gone.
+SELECT DISTINCT kind, month FROM expired_jobs
+ WHERE has_rows AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+   AND (%(tenant_id)s::uuid IS NULL OR tenant_id = %(tenant_id)s)
+ ORDER BY kind, month;
+
+-- name: note_dropped
+UPDATE expired_jobs SET has_rows = false
+ WHERE has_rows AND kind = %(kind)s AND month = %(month)s;
+
+-- name: delete_left
+WITH asked AS (
+    UPDATE expired_jobs SET has_rows = false
+     WHERE id IN (SELECT id FROM expired_jobs
+                   WHERE has_rows AND kind = %(kind)s AND month = %(month)s
+                     AND (%(tenant_id)s::uuid IS NULL OR tenant_id = %(tenant_id)s)
+                   LIMIT %(limit)s
+                     FOR UPDATE SKIP LOCKED)
+    RETURNING id),
+given AS (
+    DELETE FROM items USING asked
+     WHERE kind = %(kind)s AND month = %(month)s AND job_id = asked.id),
+found AS (
+    DELETE FROM results USING asked
+     WHERE kind = %(kind)s AND month = %(month)s AND job_id = asked.id),
+told AS (
+    DELETE FROM job_events USING asked
+     WHERE kind = %(kind)s AND month = %(month)s AND job_id = asked.id)
+SELECT count(*) AS jobs FROM asked;
 
 -- name: detach_month
 SELECT detach_month(%(name)s) AS done;
@@ -81,7 +114,8 @@ SELECT drop_month(%(name)s) AS done;
 -- name: forget_expired
 DELETE FROM expired_jobs
  WHERE id IN (SELECT id FROM expired_jobs
-               WHERE expired_at < now() - make_interval(secs => %(seconds)s) LIMIT %(limit)s);
+               WHERE expired_at < now() - make_interval(secs => %(seconds)s) AND NOT has_rows
+               LIMIT %(limit)s);
 
 -- name: expire_checks
 -- Checks of who is monitored, with what they found to be new, as old as the jobs that made them.

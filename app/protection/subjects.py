@@ -22,7 +22,7 @@ from app.jobs.model import ERASED, ERASED_MESSAGE, ERASED_PAYLOAD
 from app.protection import deletions, stopping, store
 from app.protection.deletions import Record
 from app.protection.store import Deletion
-from app.protection.tenants import delete_verification
+from app.protection.tenants import delete_left_of, delete_verification
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ def delete(
         record.add(tx, store.delete_watched(tx, tenant_id, ref))
         record.add(tx, {"exclusions": store.delete_decisions(tx, tenant_id, ref)})
     _delete_verifications(resources, record, tenant_id, ref, seconds)
+    # Of jobs that are gone nobody can tell whom their rows are about.
+    delete_left_of(resources, tenant_id)
     _erase_all(resources, record, lambda tx: store.find_items(tx, tenant_id, ref), deadline)
     # After the jobs that enrolled them.
     with db.transaction() as tx:

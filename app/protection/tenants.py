@@ -18,6 +18,7 @@ from app.faces import images
 from app.jobs.model import Job
 from app.protection import deletions, stopping, store
 from app.protection.deletions import Record
+from app.protection.prune import delete_left
 from app.protection.store import Deletion
 from app.resources import Resources
 
@@ -62,6 +63,7 @@ def delete(
         stopping.cancel(resources, tenant.id, None, seconds=seconds)
         _delete_verifications(resources, record, tenant.id, say)
         _delete_jobs(resources, record, tenant.id, say)
+        delete_left_of(resources, tenant.id)
         _delete_objects(resources, tenant.id)
         _delete_tables(resources, record, tenant.id, say)
         with db.transaction() as tx:
@@ -109,6 +111,14 @@ def _delete_jobs(resources: Resources, record: Record, tenant_id: UUID, say: Say
             return
         _forget(resources, found)
         say(f"{len(found):,} jobs of {sum(job.total for job in found):,} items")
+
+
+def delete_left_of(resources: Resources, tenant_id: UUID) -> None:
+    """Delete what jobs of the tenant that are gone have left for their month to take along."""
+    with resources.db.transaction() as tx:
+        left = store.months_left(tx, tenant_id=tenant_id)
+    for kind, month in left:
+        delete_left(resources.db, kind, month, tenant_id=tenant_id)
 
 
 def _forget(resources: Resources, found: list[Job]) -> None:

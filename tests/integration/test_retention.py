@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
+from unittest.mock import ANY
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,7 @@ from app.cli.group import cli
 from app.jobs import ids, service, store
 from app.jobs.dispatch import CONTROL, PRUNE
 from app.jobs.model import Item, Result
-from app.protection import periods
+from app.protection import periods, subjects
 from app.protection import prune as pruning
 from app.protection import store as protection
 from app.resources import make_celery
@@ -233,6 +234,44 @@ def test_whatever_breaks_off_a_prune_the_next_one_finishes_it(
     assert months(database, "kyc", OLD) == set()
 
 
+@pytest.mark.parametrize("kept", [None, 9 * YEAR])
+def test_a_month_that_is_kept_after_all_keeps_no_rows_of_jobs_that_are_gone(
+    resources, settings, database, tenant, ended, monkeypatch, kept
+):
+    """Somebody wants it longer while it is about to go: what others had in it goes all the same."""
+    other = accounts.ensure_tenant(resources.db, "other")
+    theirs, kept_job = ended("kyc", tenant_id=other.id), ended("kyc")
+    for job in (theirs, kept_job):
+        put_back(database, job, OLD)
+    monkeypatch.setattr(pruning, "_JOBS", 1)
+    late = pruning.prune(resources.db, settings, seconds=-1)
+    assert late.has_more
+    left = rows(database)["jobs"]
+    assert left < 2, "one at least is gone, and its rows wait for the month"
+    survivor = kept_job if rows(database, kept_job)["jobs"] else theirs
+    periods.change(resources.db, survivor.tenant_id, {"kyc": kept})
+
+    pruned = pruning.prune(resources.db, settings)
+
+    assert left == 1
+    assert not [name for name in pruned.months if "kyc" in name]
+    assert rows(database) == rows(database, survivor)
+    assert rows(database)["items"] == 3
+
+
+def test_a_deletion_finds_what_jobs_that_are_gone_have_left_for_their_month(
+    resources, settings, database, tenant, ended, monkeypatch
+):
+    put_back(database, ended("kyc"), OLD)
+    monkeypatch.setattr(pruning, "_drop", lambda *_: False)
+    pruning.prune(resources.db, settings)
+    assert rows(database) == {**dict.fromkeys(TABLES, ANY), "jobs": 0, "items": 3}
+
+    subjects.delete(resources, tenant.id, "somebody", requested_by="me")
+
+    assert rows(database) == dict.fromkeys((*TABLES, "jobs"), 0)
+
+
 def test_a_month_that_somebody_reads_waits_for_another_night_and_keeps_nobody_waiting(
     resources, settings, database, ended, monkeypatch
 ):
@@ -250,19 +289,21 @@ def test_a_month_that_somebody_reads_waits_for_another_night_and_keeps_nobody_wa
     assert "items_kyc_201903" in second.months
 
 
-def test_two_prunes_at_once_share_the_work_and_one_that_has_no_time_says_there_is_more(
-    resources, settings, database, ended
+def test_two_prunes_at_once_share_the_work_and_one_that_has_no_time_does_some_and_says_so(
+    resources, settings, database, ended, monkeypatch
 ):
     jobs = [ended("documents") for _ in range(3)]
     move(database, "jobs", "finished_at", 31 * DAY)
-    late = pruning.prune(resources.db, settings, seconds=-1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pruning, "_JOBS", 1)
+        late = pruning.prune(resources.db, settings, seconds=-1)
     with database.transaction() as tx:
         tx.execute("SELECT FROM jobs WHERE id = %s FOR UPDATE", (jobs[1].id,))
         first = pruning.prune(resources.db, settings)
     second = pruning.prune(resources.db, settings)
 
-    assert (late.has_more, late.jobs) == (True, {})
-    assert (first.jobs, second.jobs) == ({"documents": 2}, {"documents": 1})
+    assert (late.has_more, late.jobs) == (True, {"documents": 1})
+    assert (first.jobs, second.jobs) == ({"documents": 1}, {"documents": 1})
     assert rows(database) == dict.fromkeys((*TABLES, "jobs"), 0)
 
 
