@@ -405,8 +405,8 @@ class Settings:
     proxies: str = _setting(
         "MUSTER_PROXIES",
         _networks,
-        "Addresses and networks of your own proxies, as `10.0.0.0/28 2001:db8::1`. X-Forwarded-For,"
-        " -Proto and -Host are believed from them only; without it from nobody.",
+        "Addresses and networks of your own proxies, as `10.0.0.0/28 2001:db8::1`. X-Forwarded-For"
+        " and -Proto are believed from them only; without it from nobody.",
         "",
     )
 

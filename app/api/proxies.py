@@ -2,6 +2,8 @@
 
 Anybody can send X-Forwarded-For. Each proxy adds the address it was called from at the right, so
 the client is the right-most address that is not a proxy of ours; what stands left of it is hearsay.
+X-Forwarded-Host is believed from nobody: proxies hand on what a client wrote there, and links would
+lead to wherever it likes. They pass Host.
 werkzeug's ProxyFix counts hops instead, and believes whoever comes by a shorter way.
 """
 
@@ -23,9 +25,6 @@ _HOPS = 20
 
 #: IPv4 with a port, and IPv6 in brackets with or without one: so write some proxies.
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
-)
 _FORWARDED = (
     *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST"),
     *("HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_PREFIX", "HTTP_FORWARDED"),
@@ -43,7 +42,7 @@ def wrap(application: _Wsgi, proxies: Sequence[Network]) -> _Wsgi:
 
 
 def correct(environ: Environ, proxies: Sequence[Network]) -> None:
-    """Say in the environ where the request comes from, and by which scheme and host.
+    """Say in the environ where the request comes from, and by which scheme.
 
     Whatever was claimed is taken out, believed or not, so that nobody after us believes it.
     """
@@ -56,9 +55,6 @@ def correct(environ: Environ, proxies: Sequence[Network]) -> None:
     scheme = _told(claimed["HTTP_X_FORWARDED_PROTO"], hops).lower()
     if scheme in {"http", "https"}:
         environ["wsgi.url_scheme"] = scheme
-    host = _told(claimed["HTTP_X_FORWARDED_HOST"], hops)
-    if _HOST.fullmatch(host):
-        environ["HTTP_HOST"] = host
 
 
 def read(text: str) -> _Address | None:
