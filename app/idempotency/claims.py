@@ -60,8 +60,7 @@ class Claim:
         self._known: bytes | None = None
         self.job_id: UUID | None = None
         self.was_written = False
-        #: Whether this request has written, and whether a job was among it.
-        self.has_written = False
+        #: Whether this request has made a job.
         self.has_made_job = False
         self._makes_job = False
 
@@ -145,7 +144,6 @@ class Claim:
         if not store.note_write(tx, self._name, found, seconds=self._seconds):
             # It was thought lost, and another one is at it.
             raise _in_progress()
-        self.has_written = True
         self.has_made_job |= self._makes_job
 
 
