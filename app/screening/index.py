@@ -6,9 +6,11 @@ worker process of a machine, which then share its memory.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain, groupby
 from operator import itemgetter
@@ -20,6 +22,7 @@ import numpy as np
 from app.screening import arrays as folders
 from app.screening.arrays import Array, Damaged, TextPacker, Texts
 from app.screening.candidates import SLACK
+from app.screening.compiled import cache
 from app.screening.features import WEAK_ALIAS, plain_identifiers
 from app.screening.hashing import hash_text, hash_texts
 from app.screening.lookup import Lookup
@@ -27,6 +30,8 @@ from app.screening.match import DECIMALS, BestName, Match, make_match, most_alik
 from app.screening.model import ENGINE_VERSION, EntityType, Entry, Subject
 from app.screening.names import PreparedName, prepare
 from app.screening.shelf import NameFound, Shelf, names_of
+
+log = logging.getLogger(__name__)
 
 #: Called with how many of how many entries are filed.
 Progress = Callable[[int, int], None]
@@ -87,7 +92,7 @@ class Index:
     ) -> Index:
         """Build the index of these entries; `compiled` says how, where it is not to be chosen."""
         if compiled is None:
-            compiled = len(entries) >= COMPILED_FROM and can_compile()
+            compiled = len(entries) >= COMPILED_FROM and _loads_compiler()
         texts = TextPacker()
         values: list[tuple[str, int]] = []
         for number, entry in enumerate(entries):
@@ -129,8 +134,8 @@ class Index:
         if facts.get("engine") != ENGINE_VERSION:
             raise Damaged("the index was written by another engine version")
         compiled = bool(facts.get("compiled"))
-        if compiled and not can_compile():
-            raise Damaged("the index is for compiled loops, and numba is not installed here")
+        if compiled and not _loads_compiler():
+            raise Damaged("the index is for compiled loops, and numba does not run here")
         try:
             identifiers = _under("id", arrays)
             return cls(
@@ -284,7 +289,23 @@ _Queries = Mapping[EntityType, PreparedName]
 
 def can_compile() -> bool:
     """Say whether there is a compiler for the loops of long lists: not for every Python, yet."""
-    return find_spec("numba") is not None
+    return find_spec("numba") is not None and not cache.is_unusable()
+
+
+def _loads_compiler() -> bool:
+    """Load the compiler, or note that it does not run, as beside a numpy that it does not know.
+
+    Long lists are then screened by plain loops, several times slower, instead of not at all.
+    """
+    if not can_compile():
+        return False
+    try:
+        import_module("app.screening.compiled.jit")
+    except (ImportError, AttributeError, SystemError) as error:
+        log.error("compiler.unusable", extra={"reason": type(error).__name__})
+        cache.mark_unusable()
+        return False
+    return True
 
 
 class _Counting:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parent
 _READY = "ready"
+_UNUSABLE = "unusable"
 _PROCESSOR = Path("/proc/cpuinfo")
 
 
@@ -45,6 +46,16 @@ def is_ready() -> bool:
 
 def mark_ready() -> None:
     (folder() / _READY).touch()
+
+
+def is_unusable() -> bool:
+    """Say whether the compiler that is installed was found not to run here."""
+    return (folder() / _UNUSABLE).exists()
+
+
+def mark_unusable() -> None:
+    """Note it for every process of this machine, until another compiler is installed."""
+    (folder() / _UNUSABLE).touch()
 
 
 @contextmanager
