@@ -17,10 +17,8 @@ CREATE TABLE verifications (
     -- What the client calls it, once per tenant.
     user_id       text,
     on_behalf_uid text,
-    -- As it was sent, without stakeholders and documents. json here and below: read back whole, and in order.
+    -- As it was sent, without the stakeholders. json here and below: read back whole, and in order.
     entity        json        NOT NULL,
-    -- Of what was sent, what may be megabytes: only who asks for this very verification reads it.
-    documents     json,
     status        text        NOT NULL DEFAULT 'pending',
     -- As the last completed run left it (app/verifications/risk.py).
     risk          json        NOT NULL,
@@ -57,9 +55,6 @@ CREATE TABLE verification_runs (
     -- Passes that a worker began, and the last of them: a chunk that is redelivered counts once.
     attempts        integer     NOT NULL DEFAULT 0,
     last_pass       integer     NOT NULL DEFAULT 0,
-    -- How often it rested because no source answered, and after which pass the last time.
-    rests           integer     NOT NULL DEFAULT 0,
-    rested_pass     integer     NOT NULL DEFAULT 0,
     -- The run that held the gate when this one wanted it.
     conflicting_run text,
     -- What a completed run found, in short: for the audit.
@@ -128,10 +123,6 @@ CREATE TRIGGER append_only_as_a_whole BEFORE TRUNCATE ON screenings
 CREATE TRIGGER dispatched_once BEFORE UPDATE OF verification_id, type, payload, source_action,
         source_uid, source_email, requested_at ON verification_runs
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER kept BEFORE DELETE ON verification_runs
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER kept_as_a_whole BEFORE TRUNCATE ON verification_runs
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION epoch_ms(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT floor(extract(epoch FROM at) * 1000)::bigint $$;
@@ -159,7 +150,7 @@ BEGIN
 END $$;
 
 -- Whatever ends the job of a run, and whoever: the gate opens in that very transaction, and the
--- audit says how it ended. The platform ends it; who wanted it cancelled has an entry of their own.
+-- audit says how it ended.
 CREATE FUNCTION end_verification_run() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     run verification_runs;
@@ -169,13 +160,9 @@ BEGIN
     IF FOUND THEN
         PERFORM audit_verification(
             run.verification_id, 'run.' || NEW.state, NEW.external_id,
-            jsonb_build_object('action', 'system'),
-            jsonb_build_object('type', run.type,
-                               'dispatchedBy',
-                               jsonb_build_object('action', run.source_action,
-                                                  'uid', run.source_uid,
-                                                  'email', run.source_email),
-                               'requestedAt', epoch_ms(run.requested_at),
+            jsonb_build_object('action', run.source_action, 'uid', run.source_uid,
+                               'email', run.source_email),
+            jsonb_build_object('type', run.type, 'requestedAt', epoch_ms(run.requested_at),
                                'startedAt', epoch_ms(NEW.started_at),
                                'completedAt', epoch_ms(NEW.finished_at),
                                'attemptCount', run.attempts,

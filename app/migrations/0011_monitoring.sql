@@ -72,7 +72,8 @@ CREATE TABLE monitor_checks (
     list_name     text,
     from_version  text,
     to_version    text,
-    -- Hits on these lists are compared; NULL: on all.
+    -- Hits on these lists are compared; NULL: on all. And of these entries all that is left is
+    -- gone, whether or not somebody was screened.
     scope         text[],
     -- Subjects that have a later number changed after the check began.
     last_number   bigint NOT NULL,
@@ -85,15 +86,11 @@ CREATE TABLE monitor_checks (
     changed       integer NOT NULL DEFAULT 0,
     by_list       jsonb NOT NULL DEFAULT '{}',
     list_versions jsonb NOT NULL DEFAULT '{}',
-    -- Lists that the monitor names and that were not loaded: nobody looked there.
-    lists_missing text[] NOT NULL DEFAULT '{}',
     error_code    text,
     error_message text,
     created_at    timestamptz NOT NULL DEFAULT now(),
     created_by    text NOT NULL,
     finished_at   timestamptz,
-    -- Nobody else closes it for so long, unless it is done before.
-    claimed_till  timestamptz,
     CONSTRAINT finished_iff_over CHECK ((finished_at IS NOT NULL) = (state <> 'running')),
     CONSTRAINT failed_says_why CHECK ((error_code IS NOT NULL) = (state = 'failed'))
 );

@@ -3,13 +3,11 @@
 CREATE TABLE verification_monitoring (
     verification_id uuid PRIMARY KEY REFERENCES verifications (id) ON DELETE CASCADE,
     frequency       text NOT NULL CHECK (frequency IN ('daily', 'weekly', 'on_update')),
-    -- When the clock wants a run; NULL: it does not. While a run is on its way it is the time at
-    -- which another one is due if nothing comes of it.
+    -- When the clock wants a run; NULL: it does not.
     next_run_at     timestamptz,
     -- Of the last completed run whose list versions are in verification_lists.
     synced_at       timestamptz,
-    -- A run for a list update was dispatched, or one had no answer from a list; if nothing better
-    -- comes, another one is dispatched after this.
+    -- A run for a list update was dispatched; if nothing comes of it, another one is after this.
     retry_at        timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now()
