@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.errors import (
+    ForeignKeyViolation,
     IdleInTransactionSessionTimeout,
     ReadOnlySqlTransaction,
     TransactionTimeout,
@@ -22,7 +23,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor, register_uuid
 
-from app.errors import DatabaseUnavailable
+from app.errors import DatabaseUnavailable, TenantGone
 from app.sealing import PLAIN, Sealer
 
 Cursor = RealDictCursor
@@ -110,6 +111,10 @@ class Database:
                         yield tx
                         if (check := before_commit.get()) is not None:
                             check(tx)
+                except ForeignKeyViolation as error:
+                    if str(error.diag.constraint_name).endswith("_tenant_id_fkey"):
+                        raise TenantGone("The tenant of this token has been deleted.") from None
+                    raise
                 except CONNECTION_ERRORS:
                     # A connection keeps what it was told when it was opened, as that it may only
                     # read, and so do those that rest: each would fail somebody once.

@@ -3,7 +3,7 @@
 * AppError
   - Misconfigured              the deployment is wrong; fail at boot
   - Unauthenticated            who is calling? MissingToken, InvalidToken, ExpiredToken,
-                               InvalidCredentials; of a key: RevokedKey, ExpiredKey
+                               InvalidCredentials, TenantGone; of a key: RevokedKey, ExpiredKey
   - Forbidden                  the caller may not do this
       BadSignature             a link that we did not sign
       AddressNotAllowed        not from there
@@ -76,6 +76,10 @@ class InvalidToken(Unauthenticated):
 
 class ExpiredToken(Unauthenticated):
     code = "expired_token"
+
+
+class TenantGone(InvalidToken):
+    """The tenant was deleted, and a token of it is good for a little longer."""
 
 
 class RevokedKey(InvalidToken):

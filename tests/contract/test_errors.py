@@ -18,6 +18,7 @@ PINNED = {
     "MissingToken": ("missing_token", 401),
     "InvalidToken": ("invalid_token", 401),
     "ExpiredToken": ("expired_token", 401),
+    "TenantGone": ("invalid_token", 401),
     "RevokedKey": ("invalid_token", 401),
     "ExpiredKey": ("expired_token", 401),
     "InvalidCredentials": ("invalid_credentials", 401),
