@@ -131,21 +131,25 @@ class Site:
         """Let all of them happen, and be well at the end."""
         began = time.monotonic()
         ends: list[tuple[float, int, Callable[[], None]]] = []
-        for number, fault in enumerate(faults):
-            while fault.at > time.monotonic() - began:
-                self.keep()
+        try:
+            for number, fault in enumerate(faults):
+                while fault.at > time.monotonic() - began:
+                    self.keep()
+                    time.sleep(0.05)
+                    self._end_what_is_over(ends, time.monotonic() - began)
+                self._end_what_is_over(ends, fault.at)
+                tell(str(fault))
+                over = self._begin(fault)
+                if over is not None:
+                    heapq.heappush(ends, (fault.at + fault.seconds, number, over))
+                self.survived[f"{fault.target}: {fault.name}"] += 1
+            while ends:
                 time.sleep(0.05)
                 self._end_what_is_over(ends, time.monotonic() - began)
-            self._end_what_is_over(ends, fault.at)
-            tell(str(fault))
-            over = self._begin(fault)
-            if over is not None:
-                heapq.heappush(ends, (fault.at + fault.seconds, number, over))
-            self.survived[f"{fault.target}: {fault.name}"] += 1
-        while ends:
-            time.sleep(0.05)
-            self._end_what_is_over(ends, time.monotonic() - began)
-        self.keep()
+            self.keep()
+        finally:
+            # Also when something unexpected happens: nothing is left frozen.
+            self._end_what_is_over(ends, float("inf"))
 
     @staticmethod
     def _end_what_is_over(ends: list[tuple[float, int, Callable[[], None]]], now: float) -> None:

@@ -100,7 +100,7 @@ def test_a_job_ends_while_every_answer_of_redis_takes_a_tenth_of_a_second(site, 
 
     ends_well(site, job)
     assert snapshot.id == job.id
-    assert watched < 2.0
+    assert watched < 10.0
 
 
 def test_a_job_ends_while_redis_answers_later_than_anybody_waits(site, proxy):
@@ -116,7 +116,7 @@ def test_a_job_ends_while_redis_answers_later_than_anybody_waits(site, proxy):
     until(lambda: site.reload(job).done > done, 60, "what is in hand goes on")
     proxy.good()
 
-    assert took < 2.0
+    assert took < 10.0
     ends_well(site, job)
     ends_well(site, other, items=20)
 
@@ -161,7 +161,7 @@ def test_what_is_submitted_while_redis_is_full_is_run_when_it_has_room(site, val
             client.config_set("maxmemory", 0)
 
     assert seen.id == job.id
-    assert took < 1.0, "for the three of them"
+    assert took < 10.0, "for the three of them"
     ends_well(site, job, items=240)
     for other in others:
         ends_well(site, other, items=20)

@@ -123,6 +123,12 @@ def test_no_request_about_what_is_there_gets_an_answer_that_is_not_documented(
         "--mode", "positive", "--phases", "fuzzing", "--exclude-method", "DELETE", config=config
     )
 
+    # What was there was found: it was screened, and more than once.
+    runs = web.call("GET", f"/v5/verifications/{verified['trace']}/jobs", admin).json()["data"]
+    assert runs["jobs"]
+    checks = web.call("GET", f"/kyc/watchlists/{watched}/history", admin).json()["checks"]
+    assert checks
+
 
 def _named(there: dict[str, dict[str, str]], prefix: str) -> Iterator[str]:
     for name, known in there.items():

@@ -73,7 +73,10 @@ def flower(settings, folder: Path) -> Iterator[tuple[str, Path]]:
         yield url, log
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
 
 
 def everything_in(client) -> bytes:

@@ -91,14 +91,15 @@ def long(ids) -> list[str]:
 def fingerprint(database) -> dict[str, str]:
     """What the tenant's rows are, apart from what a worker writes beside us."""
     tables = (
-        *("exclusions", "face_collections", "api_keys", "monitored_subjects", "verifications"),
+        *("exclusions", "collections", "faces", "api_keys", "monitors", "verifications"),
         *("stakeholders", "users", "memberships"),
     )
     with database.transaction() as tx:
         tx.execute("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'")
         known = {row["name"] for row in tx.fetchall()}
+        assert known >= set(tables)
         found = {}
-        for name in sorted(known.intersection(tables)):
+        for name in sorted(tables):
             columns = "to_jsonb(t) - 'last_used_at' - 'updated_at'"
             tx.execute(
                 f"SELECT md5(string_agg(({columns})::text, '' ORDER BY ({columns})::text))"

@@ -66,7 +66,7 @@ def test_the_lock_has_what_its_packages_ask_for_in_turn():
             looked_at += 1
             found += [fault for text in here.requires or () for fault in faults(Requirement(text))]
 
-    assert looked_at > len(LOCKED) // 2
+    assert looked_at > 10
     assert found == []
 
 
