@@ -880,6 +880,8 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "MUSTER_CHAOS_SEED": ("another each time", "tests: draws the faults of test_random_faults.py."),
     "MUSTER_CHAOS_SECONDS": ("60", "tests: for how long they happen."),
     "MUSTER_SHARED_DATA": ("../shared/data", "tests and benchmarks: real lists, where present."),
+    "MUSTER_FUZZ_EXAMPLES": ("few", "tests: how many requests are made up for each operation."),
+    "PGBOUNCER_BIN": ("on PATH", "tests: the program PgBouncer."),
     "MUSTER_TEST_PGBOUNCER": (
         "none",
         "tests: reach Postgres through a PgBouncer, whatever is set.",
