@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from app.errors import CheckRunning, MonitorBusy, MonitorNotFound, Unavailable
+from app.errors import CheckRunning, KeyUnavailable, MonitorBusy, MonitorNotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ def alone(work: Callable[[], object], **whose: str) -> None:
     except (CheckRunning, MonitorBusy, MonitorNotFound):
         # Somebody else was quicker.
         pass
+    except KeyUnavailable as error:
+        # Of one tenant's results, and no reason to leave the others alone.
+        log.error("look.failed", extra={**whose, "reason": type(error).__name__})
     except Unavailable:
         raise
     except Exception as error:  # whatever it is

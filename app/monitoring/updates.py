@@ -53,28 +53,41 @@ def take_up(resources: Resources, list_name: str) -> int:
     Raises Unavailable. Doing it twice screens nobody twice.
     """
     screened = 0
+    failed: IndexNotReady | None = None
     for source in SOURCES:
-        for waiting in source.waiting(resources, list_name):
-            began = time.monotonic()
-            update = what_changed(resources, waiting)
-            if update is None:
-                continue
-            numbers = None
-            if update.gone_or_changed is not None:
-                numbers = concerned(resources, source, update.entries, waiting.threshold)
-            count = source.rescreen(resources, waiting, update, numbers)
-            screened += count
-            log.info(
-                "update.taken_up",
-                extra={
-                    "list": list_name,
-                    "population": source.name,
-                    "version_id": waiting.version_id,
-                    "entries": len(update.entries),
-                    "screened": count,
-                    "seconds": round(time.monotonic() - began, 2),
-                },
-            )
+        try:
+            screened += _take_up(resources, source, list_name)
+        except IndexNotReady as error:
+            # No reason to let the other population wait.
+            failed = error
+    if failed is not None:
+        raise failed
+    return screened
+
+
+def _take_up(resources: Resources, source: Source, list_name: str) -> int:
+    screened = 0
+    for waiting in source.waiting(resources, list_name):
+        began = time.monotonic()
+        update = what_changed(resources, waiting)
+        if update is None:
+            continue
+        numbers = None
+        if update.gone_or_changed is not None:
+            numbers = concerned(resources, source, update.entries, waiting.threshold)
+        count = source.rescreen(resources, waiting, update, numbers)
+        screened += count
+        log.info(
+            "update.taken_up",
+            extra={
+                "list": list_name,
+                "population": source.name,
+                "version_id": waiting.version_id,
+                "entries": len(update.entries),
+                "screened": count,
+                "seconds": round(time.monotonic() - began, 2),
+            },
+        )
     return screened
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import weakref
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from app.jobs import service
 from app.monitoring import clock
 from app.monitoring.model import INTERVALS
 from app.monitoring.verifications import store
+from app.monitoring.verifications.source import Verifications
 from app.verifications import dispatch
 from app.verifications import store as verifications
 from app.verifications.model import KIND
@@ -48,6 +51,23 @@ def test_a_run_that_came_to_nothing_is_dispatched_again_and_not_at_once(
     clock.take_up(resources, "house")
 
     assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 2
+
+
+def test_who_asks_other_providers_alone_waits_for_no_list_of_ours(
+    client, resources, house_list, verified
+):
+    """No run of theirs ever searches one: each look would dispatch another, for ever."""
+    watch(client, verified(JANE), "on_update")
+    with resources.db.transaction() as tx:
+        tx.execute("UPDATE verification_monitoring SET synced_at = now(), next_run_at = NULL")
+    others = {"muster": False, "p": {"kind": "http", "url": "http://127.0.0.1:9"}}
+    apart = replace(
+        resources, settings=replace(resources.settings, screening_providers=json.dumps(others))
+    )
+
+    assert Verifications().outdated(resources) == {"house"}
+    assert Verifications().outdated(apart) == ()
+    assert Verifications().waiting(apart, "house") == ()
 
 
 def test_two_looks_at_once_dispatch_one_run(client, resources, house_list, verified):

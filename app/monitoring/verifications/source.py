@@ -16,6 +16,7 @@ from app.monitoring.verifications.model import Due
 from app.resources import Resources
 from app.screening.model import Subject
 from app.verifications import dispatch, subjects
+from app.verifications.providers.config import uses_built_in
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,14 @@ class Verifications:
     name = "verifications"
 
     def outdated(self, resources: Resources) -> Collection[str]:
+        if not _searches_lists(resources):
+            return ()
         with resources.db.transaction() as tx:
             return {each.list_name for each in store.list_outdated(tx)}
 
     def waiting(self, resources: Resources, list_name: str) -> Sequence[Waiting]:
+        if not _searches_lists(resources):
+            return ()
         with resources.db.transaction() as tx:
             outdated = store.list_outdated(tx, list_name)
         by_version: dict[tuple[int, int | None], list[Due]] = {}
@@ -71,6 +76,11 @@ class Verifications:
             due = every[each]
             alone(partial(dispatch_later, resources, due), trace=due.trace)
         return len(concerned)
+
+
+def _searches_lists(resources: Resources) -> bool:
+    """Say whether runs search lists of ours: of those who ask others alone none is ever known."""
+    return uses_built_in(resources.settings.screening_providers)
 
 
 def dispatch_later(resources: Resources, due: Due) -> None:
