@@ -2,7 +2,8 @@
 
 A sealed value is a JSON text like every other one: a string that names the key it is sealed with.
 What was written before there were keys, or with a key that is not the first any more, stays
-readable as long as its key is there. AES-256-GCM: nobody changes a value unnoticed either.
+readable as long as its key is there. AES-256-GCM: nobody changes a value unnoticed
+either, though who can write the tables may put one in the place of another: retries copy them.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ def prune(task: Any) -> None:
         lambda: prune_some(resources.db, resources.settings, seconds=_PRUNING_SECONDS),
         again=False,
     )
-    if pruned is not None and pruned.has_more:
-        # Should it be lost, the next night goes on.
+    if pruned is not None and pruned.has_more and not pruned.is_nothing:
+        # Should it be lost, the next night goes on; so it does where somebody is in the way.
         task.apply_async(expires=3600.0)
 
 

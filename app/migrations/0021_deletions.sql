@@ -75,7 +75,7 @@ CREATE FUNCTION tables_of_tenants() RETURNS SETOF text LANGUAGE sql STABLE AS $$
       JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
      WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-       AND c.relname NOT IN ('deletions', 'jobs', 'verifications')
+       AND c.relname NOT IN ('deletions', 'jobs', 'verifications', 'expired_jobs')
      ORDER BY c.relname
 $$;
 

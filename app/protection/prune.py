@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 _JOBS = 200
 _ITEMS = 20_000
 
-#: Jobs of one transaction that left their rows behind.
-_LEFT_JOBS = 5
+#: Counted among the others: jobs that had left their rows to go with their month.
+LEFT = "jobs that were gone"
 
 #: A month is left alone for so long after its end, whoever keeps jobs for less.
 _MARGIN = 7 * 86_400.0
@@ -58,6 +58,10 @@ class Pruned:
     others: dict[str, int] = field(default_factory=dict)
     #: The time was up.
     has_more: bool = False
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.jobs or self.months or self.others)
 
     def add(self, kind: str, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -144,7 +148,7 @@ def _prune_kind(
     with db.transaction() as tx:
         planned = _plan(tx, kind, period)
     if planned is None:
-        _prune_left(db, kind, set(), set(), clock)
+        _prune_left(db, kind, set(), set(), pruned, clock)
         return
     expiry, months = planned
     for gone in _expire(db, kind, expiry, clock):
@@ -154,18 +158,23 @@ def _prune_kind(
         # New jobs are of the present month: what is empty now stays so.
         used = store.used_months(tx, kind, {each.month for each in months})
     free = [month for month in months if month.month not in used]
-    busy = set()
+    dropped = 0
     for month in free:
+        if not _drop(db, month):
+            # Whoever reads it reads the others too, as a dump does for hours: while we try, others
+            # wait behind us.
+            break
+        dropped += 1
+        pruned.months.append(month.name)
+        say(f"{kind}: dropped {month.name}")
         clock.check()
-        if _drop(db, month):
-            pruned.months.append(month.name)
-            say(f"{kind}: dropped {month.name}")
-        else:
-            busy.add(month.month)
-    _prune_left(db, kind, {month.month for month in free} - busy, busy, clock)
+    busy = {month.month for month in free[dropped:]}
+    _prune_left(db, kind, {month.month for month in free} - busy, busy, pruned, clock)
 
 
-def _prune_left(db: Database, kind: str, gone: set[date], busy: set[date], clock: _Clock) -> None:
+def _prune_left(
+    db: Database, kind: str, gone: set[date], busy: set[date], pruned: Pruned, clock: _Clock
+) -> None:
     """See to rows of jobs that are gone: they went with their month, wait for it, or go singly.
 
     Singly where somebody keeps the month after all.
@@ -175,7 +184,9 @@ def _prune_left(db: Database, kind: str, gone: set[date], busy: set[date], clock
         for month in left & gone:
             store.note_dropped(tx, kind, month)
     for month in sorted(left - gone - busy):
-        delete_left(db, kind, month, check=clock.check)
+        for jobs_left in delete_left(db, kind, month):
+            pruned.others[LEFT] = pruned.others.get(LEFT, 0) + jobs_left
+            clock.check()
 
 
 def delete_left(
@@ -184,14 +195,15 @@ def delete_left(
     month: date,
     *,
     tenant_id: UUID | None = None,
-    check: Callable[[], None] = lambda: None,
-) -> None:
-    """Delete what jobs that are gone left in a month which stays, a few jobs at a time."""
+) -> Iterator[int]:
+    """Delete what jobs that are gone left in a month which stays; yield of how many, as it goes."""
     while True:
-        check()
         with db.transaction() as tx:
-            if not store.delete_left(tx, kind, month, tenant_id=tenant_id, limit=_LEFT_JOBS):
-                return
+            # A check of watched subjects may be one job of a million items.
+            jobs_left = store.delete_left(tx, kind, month, tenant_id=tenant_id, limit=1)
+        if not jobs_left:
+            return
+        yield jobs_left
 
 
 def _whole(months: Iterable[Month]) -> set[date]:
@@ -265,9 +277,9 @@ def _prune_others(db: Database, periods: Periods, pruned: Pruned, clock: _Clock)
     }
     for name, step in steps.items():
         while True:
-            clock.check()
             with db.transaction() as tx:
                 gone = step(tx)
             if not gone:
                 break
             pruned.others[name] = pruned.others.get(name, 0) + gone
+            clock.check()

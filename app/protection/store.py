@@ -395,6 +395,11 @@ def delete_decisions(tx: Cursor, tenant_id: UUID, ref: str) -> int:
     return tx.rowcount
 
 
+def lock_monitors(tx: Cursor, tenant_id: UUID) -> None:
+    """Let no check of the tenant's monitors begin or be closed until the transaction ends."""
+    tx.execute(QUERIES["lock_monitors"], {"tenant_id": tenant_id})
+
+
 def delete_watched(tx: Cursor, tenant_id: UUID, ref: str) -> dict[str, int]:
     """Watch the subject no longer, and forget what was found; return rows by table."""
     tx.execute(QUERIES["delete_watched"], {"tenant_id": tenant_id, "ref": ref})

@@ -364,6 +364,10 @@ SELECT count(*) AS uploads FROM gone;
 -- name: delete_decisions
 DELETE FROM exclusions WHERE tenant_id = %(tenant_id)s AND entity_id = %(ref)s;
 
+-- name: lock_monitors
+-- A check that is being closed writes what was found of the subject: it is waited for.
+SELECT id FROM monitors WHERE tenant_id = %(tenant_id)s ORDER BY id FOR UPDATE;
+
 -- name: delete_watched
 WITH mine AS (SELECT id FROM monitors WHERE tenant_id = %(tenant_id)s),
      changes AS (DELETE FROM monitor_changes USING mine

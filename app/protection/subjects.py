@@ -43,6 +43,7 @@ def delete(
     deadline = time.monotonic() + seconds
     # Before the jobs: whoever is watched no longer is not screened anew meanwhile.
     with db.transaction() as tx:
+        store.lock_monitors(tx, tenant_id)
         record.add(tx, store.delete_watched(tx, tenant_id, ref))
         record.add(tx, {"exclusions": store.delete_decisions(tx, tenant_id, ref)})
     _delete_verifications(resources, record, tenant_id, ref, seconds)

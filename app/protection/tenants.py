@@ -67,8 +67,11 @@ def delete(
         _delete_objects(resources, tenant.id)
         _delete_tables(resources, record, tenant.id, say)
         with db.transaction() as tx:
-            if store.lock_tenant(tx, tenant.id) and store.has_work(tx, tenant.id):
-                # Somebody had a token that was good for a little longer.
+            is_there = store.lock_tenant(tx, tenant.id)
+            if is_there and (
+                store.has_work(tx, tenant.id) or store.months_left(tx, tenant_id=tenant.id)
+            ):
+                # Somebody had a token that was good for a little longer, or a prune its last jobs.
                 continue
             record.add(tx, {"tenants": store.delete_tenant(tx, tenant.id)})
             sealed = record.seal(tx)
@@ -118,7 +121,8 @@ def delete_left_of(resources: Resources, tenant_id: UUID) -> None:
     with resources.db.transaction() as tx:
         left = store.months_left(tx, tenant_id=tenant_id)
     for kind, month in left:
-        delete_left(resources.db, kind, month, tenant_id=tenant_id)
+        for _ in delete_left(resources.db, kind, month, tenant_id=tenant_id):
+            pass
 
 
 def _forget(resources: Resources, found: list[Job]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +27,7 @@ from app.jobs.states import Event
 from app.protection import deletions, subjects, tenants
 from app.protection import store as protection
 from tests.integration.conftest import new_job, until
-from tests.integration.engine import assert_whole
+from tests.integration.engine import assert_whole, waits_for_a_lock
 from tests.kyc import CLEAR, ended, house_list, screener
 from tests.monitoring import make, monitor
 
@@ -305,6 +306,29 @@ def test_what_is_copied_while_a_subject_is_deleted_is_deleted_too(
     subjects.delete(resources, tenant.id, REF, requested_by="me")
 
     assert copies
+    assert traces(database, *MARKS) == {}
+
+
+def test_what_a_check_finds_while_a_subject_is_deleted_is_deleted_too(
+    web, settings, resources, database, tenant, house_list, screener
+):
+    client = caller(web, settings, tenant)
+    watchlist = make(client, MARKED)
+    monitor(client, watchlist)
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as tx:
+            # As one does that is being closed.
+            tx.execute("SELECT FROM monitors FOR UPDATE")
+            deleting = pool.submit(subjects.delete, resources, tenant.id, REF, requested_by="me")
+            until(lambda: waits_for_a_lock(database), 20, "the deletion waits")
+            tx.execute(
+                "INSERT INTO monitor_changes"
+                " SELECT check_id, position + 100, monitor_id, entity_id, list_name, entry_id,"
+                " change, is_alert, score, score_before, detail"
+                " FROM monitor_changes LIMIT 1"
+            )
+        deleting.result(60)
+
     assert traces(database, *MARKS) == {}
 
 
