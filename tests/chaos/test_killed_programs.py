@@ -104,7 +104,7 @@ def test_without_beat_jobs_run_and_what_needs_a_sweep_gets_it_when_beat_is_back(
 
     assert_whole(resources, ordinary)
     assert_whole(resources, lost)
-    assert (lost.succeeded, lost.matches) == (120, 120)
+    assert (lost.succeeded, lost.matches) == (400, 400)
     assert took < BOUND_SECONDS
 
 

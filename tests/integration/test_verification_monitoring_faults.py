@@ -80,6 +80,39 @@ def test_two_looks_at_once_dispatch_one_run(client, resources, house_list, verif
     assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 1
 
 
+@pytest.mark.parametrize("frequency", ["daily", "on_update"])
+def test_what_a_slower_look_found_is_not_dispatched_after_its_run_has_ended(
+    client, resources, tenant, house_list, verified, monkeypatch, frequency
+):
+    """Here no gate rejects the second run."""
+    verification = verified(JANE)
+    watch(client, verification, frequency)
+    if frequency == "on_update":
+        clock.look(resources)
+        finish(resources, tenant, jobs(client, verification)[0])
+        with resources.db.transaction() as tx:
+            store.sync(tx, limit=9)
+        with resources.db.transaction() as tx:
+            tx.execute(
+                "UPDATE verification_monitoring"
+                " SET engine_version = engine_version - 1, synced_at = now() - interval '1 day'"
+            )
+    with resources.db.transaction() as tx:
+        (found,) = store.list_due(tx, limit=9)
+    clock.look(resources)
+    before = jobs(client, verification)
+    finish(resources, tenant, before[0])
+    with resources.db.transaction() as tx:
+        store.sync(tx, limit=9)
+
+    monkeypatch.setattr(store, "list_due", lambda tx, limit: [found])
+    clock.look(resources)
+
+    assert [each["run"]["jobId"] for each in jobs(client, verification)] == [
+        each["run"]["jobId"] for each in before
+    ]
+
+
 def jobs(client, verification) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get(path(verification, "jobs")).json["data"]["jobs"]
     return found

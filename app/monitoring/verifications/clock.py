@@ -20,7 +20,7 @@ _LIMIT = 500
 
 
 def look(resources: Resources) -> None:
-    """Look once. Raises Unavailable. Twice at once makes a run more, which the gate rejects."""
+    """Look once. Raises Unavailable. Two looks at once dispatch each run once."""
     for part in (_sync, _due, _withdraw):
         alone(partial(part, resources))
 
@@ -44,14 +44,14 @@ def _due(resources: Resources) -> None:
 
 
 def _dispatch(resources: Resources, due: Due) -> None:
+    # First, and whatever comes of it: the one that is due first must not always be the same.
+    with resources.db.transaction() as tx:
+        if not store.claim_due(tx, due.verification_id):
+            return
     try:
         dispatch.dispatch_background(resources, due.tenant_id, due.trace, "scheduled")
     except VerificationNotFound:
         log.info("monitoring.verification_gone", extra={"trace": due.trace})
-    finally:
-        # Whatever came of it: the one that is due first must not always be the same.
-        with resources.db.transaction() as tx:
-            store.note_dispatched(tx, due.verification_id)
 
 
 def _withdraw(resources: Resources) -> None:

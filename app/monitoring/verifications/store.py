@@ -23,6 +23,9 @@ from app.screening.model import ENGINE_VERSION
 
 QUERIES = load_queries("app.monitoring.verifications")
 
+#: A run of an older engine is made again by this one, but not at once.
+_OLDER = {"again": AGAIN_SECONDS, "engine": int(ENGINE_VERSION)}
+
 
 def set_monitoring(
     tx: Cursor, verification_id: UUID, frequency: str, interval: timedelta | None
@@ -52,17 +55,19 @@ def stop_monitoring(tx: Cursor, verification_id: UUID) -> None:
 
 def list_due(tx: Cursor, *, limit: int) -> list[Due]:
     """Return verifications whose time has come, and that are not being screened."""
-    given = {"limit": limit, "again": AGAIN_SECONDS, "engine": int(ENGINE_VERSION)}
-    tx.execute(QUERIES["list_due"], given)
+    tx.execute(QUERIES["list_due"], {"limit": limit, **_OLDER})
     return [_due(row) for row in tx.fetchall()]
 
 
-def note_dispatched(tx: Cursor, verification_id: UUID) -> None:
+def claim_due(tx: Cursor, verification_id: UUID) -> bool:
     """Note that a run is on its way; if nothing comes of it, another one is due after a pause.
 
-    The pause is AGAIN_SECONDS, and twice as long each time, until a run comes to something.
+    The pause is AGAIN_SECONDS, and twice as long each time, until a run comes to something. Return
+    False if it is not due any more: somebody else was quicker.
     """
-    tx.execute(QUERIES["note_dispatched"], {"verification_id": verification_id, **_pauses()})
+    given = {"verification_id": verification_id, **_OLDER, **_pauses()}
+    tx.execute(QUERIES["claim_due"], given)
+    return tx.fetchone() is not None
 
 
 def sync(tx: Cursor, *, limit: int) -> int:

@@ -39,12 +39,17 @@ SELECT known.verification_id, whole.tenant_id, whole.trace
  ORDER BY known.next_run_at
  LIMIT %(limit)s;
 
--- name: note_dispatched
--- Until the run has completed, and `sync` knows when the next one is due.
+-- name: claim_due
+-- As above, if it still is: of two looks that found the same one, one dispatches. The pause lasts
+-- until the run has completed, and `sync` knows when the next one is due.
 UPDATE verification_monitoring
    SET next_run_at = now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_runs, 20),
                           (%(longest)s::jsonb ->> frequency)::interval), vain_runs = vain_runs + 1
- WHERE verification_id = %(verification_id)s;
+ WHERE verification_id = %(verification_id)s
+   AND (next_run_at <= now()
+        OR next_run_at IS NULL AND frequency = 'on_update' AND engine_version < %(engine)s
+           AND synced_at < now() - make_interval(secs => %(again)s))
+RETURNING verification_id;
 
 -- name: sync
 -- Takes down which versions completed runs have searched: what the verification knows from then on.
