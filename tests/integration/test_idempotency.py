@@ -207,7 +207,11 @@ SHAPES = [
         lambda answer, status, code: assert_detail(answer, status),
         "idempotency_key_reused",
     ),
-    (f"/v1/jobs/{uuid4()}/retry", assert_problem, "idempotency_key_reused"),
+    (
+        "/v1/jobs/7f0b1f0e-6c1d-4c55-9a53-0d8f6f3b2a11/retry",
+        assert_problem,
+        "idempotency_key_reused",
+    ),
 ]
 
 
