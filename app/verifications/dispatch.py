@@ -10,7 +10,7 @@ transaction that ends the job, whoever ends it (migrations/0010_verifications.sq
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -65,16 +65,22 @@ def dispatch(
 
 
 def dispatch_background(
-    resources: Resources, tenant_id: UUID, trace: str, source_action: str = "scheduled"
+    resources: Resources,
+    tenant_id: UUID,
+    trace: str,
+    source_action: str = "scheduled",
+    *,
+    hold: Callable[[Cursor], None] | None = None,
 ) -> Run:
     """Begin a run for the platform itself: `scheduled` or `system`.
 
     It is written whether or not another one is in flight; it ends `rejected` if one still is when
-    a worker claims it. Raises VerificationNotFound.
+    a worker claims it. `hold` is called in the transaction that writes it, and undoes that by
+    raising. Raises VerificationNotFound, and what `hold` raises.
     """
     with resources.db.transaction() as tx:
         verification = store.load_verification(tx, store.find_id(tx, tenant_id, trace))
-    return _submit(resources, verification, WATCHLIST, Actor(source_action), gated=False)
+    return _submit(resources, verification, WATCHLIST, Actor(source_action), gated=False, held=hold)
 
 
 class _GateHeldError(Exception):
@@ -92,9 +98,17 @@ def _in_flight(type_: str, holder: str) -> RunInFlight:
 
 
 def _submit(
-    resources: Resources, verification: Verification, type_: str, by: Actor, *, gated: bool
+    resources: Resources,
+    verification: Verification,
+    type_: str,
+    by: Actor,
+    *,
+    gated: bool,
+    held: Callable[[Cursor], None] | None = None,
 ) -> Run:
     def hold(tx: Cursor, job: Job) -> None:
+        if held is not None:
+            held(tx)
         store.insert_run(tx, job.id, verification.id, type_, by)
         if gated and not store.take_gate(tx, job.id):
             raise _GateHeldError(store.holder_of_gate(tx, verification.id, type_))

@@ -9,6 +9,7 @@ import pytest
 from app.accounts import service as accounts
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
+from app.db import one
 from app.monitoring.verifications import clock, store
 from app.monitoring.verifications import service as monitoring
 from app.monitoring.verifications.model import compare
@@ -134,8 +135,12 @@ def _is_new(resources, verification) -> bool:
 
 def _is_up_to_date(resources) -> bool:
     with resources.db.transaction() as tx:
-        tx.execute("SELECT count(*) AS runs FROM jobs WHERE finished_at IS NULL")
-        return not store.list_outdated(tx) and tx.fetchall() is not None
+        tx.execute(
+            "SELECT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL) OR EXISTS"
+            " (SELECT FROM verification_monitoring WHERE synced_at IS NULL) AS waits"
+        )
+        waits = bool(one(tx)["waits"])
+        return not waits and not store.list_outdated(tx)
 
 
 def test_monitoring_ends_when_it_is_switched_off_and_the_audit_says_who_did(

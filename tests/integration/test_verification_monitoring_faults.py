@@ -80,33 +80,41 @@ def test_two_looks_at_once_dispatch_one_run(client, resources, house_list, verif
     assert len(client.get(path(verification, "jobs")).json["data"]["jobs"]) == 1
 
 
-@pytest.mark.parametrize("frequency", ["daily", "on_update"])
+@pytest.mark.parametrize("found_by", ["its time", "its engine", "a list"])
 def test_what_a_slower_look_found_is_not_dispatched_after_its_run_has_ended(
-    client, resources, tenant, house_list, verified, monkeypatch, frequency
+    client, resources, tenant, house_list, verified, monkeypatch, found_by
 ):
     """Here no gate rejects the second run."""
     verification = verified(JANE)
-    watch(client, verification, frequency)
-    if frequency == "on_update":
+    watch(client, verification, "daily" if found_by == "its time" else "on_update")
+    if found_by != "its time":
         clock.look(resources)
         finish(resources, tenant, jobs(client, verification)[0])
         with resources.db.transaction() as tx:
             store.sync(tx, limit=9)
-        with resources.db.transaction() as tx:
             tx.execute(
                 "UPDATE verification_monitoring"
                 " SET engine_version = engine_version - 1, synced_at = now() - interval '1 day'"
             )
+            tx.execute("UPDATE verifications SET screened_at = now() - interval '1 day'")
+            tx.execute("DELETE FROM verification_lists")
     with resources.db.transaction() as tx:
-        (found,) = store.list_due(tx, limit=9)
+        (due,) = store.list_due(tx, limit=9)
+        outdated = store.list_outdated(tx, "house")
     clock.look(resources)
     before = jobs(client, verification)
+    assert len(before) == (1 if found_by == "its time" else 2)
     finish(resources, tenant, before[0])
     with resources.db.transaction() as tx:
         store.sync(tx, limit=9)
 
-    monkeypatch.setattr(store, "list_due", lambda tx, limit: [found])
-    clock.look(resources)
+    if found_by == "a list":
+        monkeypatch.setattr(store, "list_outdated", lambda tx, name: outdated)
+        assert Verifications().waiting(resources, "house"), "it is found"
+        clock.take_up(resources, "house")
+    else:
+        monkeypatch.setattr(store, "list_due", lambda tx, limit: [due])
+        clock.look(resources)
 
     assert [each["run"]["jobId"] for each in jobs(client, verification)] == [
         each["run"]["jobId"] for each in before
@@ -300,11 +308,11 @@ def test_a_verification_that_cannot_be_dispatched_holds_up_nobody_behind_it(
         watch(client, each, "daily")
     dispatched, tried = dispatch.dispatch_background, []
 
-    def fail_for_one(resources: Any, tenant_id: UUID, trace: str, action: str) -> Any:
+    def fail_for_one(resources: Any, tenant_id: UUID, trace: str, *how: Any, **more: Any) -> Any:
         tried.append(trace)
         if trace == broken.trace:
             raise RuntimeError
-        return dispatched(resources, tenant_id, trace, action)
+        return dispatched(resources, tenant_id, trace, *how, **more)
 
     monkeypatch.setattr(dispatch, "dispatch_background", fail_for_one)
     clock.look(resources)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
-from app.errors import VerificationNotFound
 from app.monitoring.turns import alone, in_time
-from app.monitoring.verifications import source, store
+from app.monitoring.verifications import store
+from app.monitoring.verifications.dispatching import dispatch_once
 from app.monitoring.verifications.model import Due
 from app.resources import Resources
-from app.verifications import dispatch
-
-log = logging.getLogger(__name__)
 
 #: Verifications of one sort in one look, if there is time; the next look goes on.
 _LIMIT = 500
@@ -40,18 +36,8 @@ def _due(resources: Resources) -> None:
     with resources.db.transaction() as tx:
         due = store.list_due(tx, limit=_LIMIT)
     for each in in_time(due):
-        alone(partial(_dispatch, resources, each), trace=each.trace)
-
-
-def _dispatch(resources: Resources, due: Due) -> None:
-    # First, and whatever comes of it: the one that is due first must not always be the same.
-    with resources.db.transaction() as tx:
-        if not store.claim_due(tx, due.verification_id):
-            return
-    try:
-        dispatch.dispatch_background(resources, due.tenant_id, due.trace, "scheduled")
-    except VerificationNotFound:
-        log.info("monitoring.verification_gone", extra={"trace": due.trace})
+        work = partial(dispatch_once, resources, each, store.note_dispatched)
+        alone(work, trace=each.trace)
 
 
 def _withdraw(resources: Resources) -> None:
@@ -71,4 +57,4 @@ def _take_away(resources: Resources, due: Due, names: Sequence[str]) -> None:
         for name in set(names) - set(held):
             store.forget_list(tx, due.verification_id, name)
     if held:
-        source.dispatch_later(resources, due)
+        dispatch_once(resources, due, store.retry_later)

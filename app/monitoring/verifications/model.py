@@ -29,11 +29,12 @@ class Monitoring:
 
 
 class Due(NamedTuple):
-    """A verification that is to be screened."""
+    """A verification that is to be screened; the newest run it had when that was found."""
 
     verification_id: UUID
     tenant_id: UUID
     trace: str
+    last_run_id: UUID | None
 
 
 class Outdated(NamedTuple):

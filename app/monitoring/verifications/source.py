@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
-from app.errors import VerificationNotFound
 from app.kinds import kyc
 from app.monitoring.population import ListUpdate, Waiting
 from app.monitoring.turns import alone
 from app.monitoring.verifications import store
+from app.monitoring.verifications.dispatching import dispatch_once
 from app.monitoring.verifications.model import Due
 from app.resources import Resources
 from app.screening.model import Subject
 from app.verifications import dispatch, subjects
 from app.verifications.providers.config import uses_built_in
-
-log = logging.getLogger(__name__)
 
 
 class Verifications:
@@ -73,21 +70,11 @@ class Verifications:
                 store.set_list(tx, after.name, after.id, [*every.keys() - concerned])
         # The others know the version when their run has completed.
         for each in sorted(concerned):
-            due = every[each]
-            alone(partial(dispatch_later, resources, due), trace=due.trace)
+            work = partial(dispatch_once, resources, every[each], store.retry_later)
+            alone(work, trace=every[each].trace)
         return len(concerned)
 
 
 def _searches_lists(resources: Resources) -> bool:
     """Say whether runs search lists of ours: of those who ask others alone none is ever known."""
     return uses_built_in(resources.settings.screening_providers)
-
-
-def dispatch_later(resources: Resources, due: Due) -> None:
-    """Dispatch a run for a list that changed. If nothing comes of it, there is a pause first."""
-    with resources.db.transaction() as tx:
-        store.retry_later(tx, due.verification_id)
-    try:
-        dispatch.dispatch_background(resources, due.tenant_id, due.trace, "scheduled")
-    except VerificationNotFound:
-        log.info("monitoring.verification_gone", extra={"trace": due.trace})

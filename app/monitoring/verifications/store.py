@@ -23,9 +23,6 @@ from app.screening.model import ENGINE_VERSION
 
 QUERIES = load_queries("app.monitoring.verifications")
 
-#: A run of an older engine is made again by this one, but not at once.
-_OLDER = {"again": AGAIN_SECONDS, "engine": int(ENGINE_VERSION)}
-
 
 def set_monitoring(
     tx: Cursor, verification_id: UUID, frequency: str, interval: timedelta | None
@@ -55,19 +52,29 @@ def stop_monitoring(tx: Cursor, verification_id: UUID) -> None:
 
 def list_due(tx: Cursor, *, limit: int) -> list[Due]:
     """Return verifications whose time has come, and that are not being screened."""
-    tx.execute(QUERIES["list_due"], {"limit": limit, **_OLDER})
+    given = {"limit": limit, "again": AGAIN_SECONDS, "engine": int(ENGINE_VERSION)}
+    tx.execute(QUERIES["list_due"], given)
     return [_due(row) for row in tx.fetchall()]
 
 
-def claim_due(tx: Cursor, verification_id: UUID) -> bool:
+def lock_verification(tx: Cursor, verification_id: UUID) -> None:
+    """Let others that would dispatch a run of it wait until the transaction ends."""
+    tx.execute(QUERIES["lock_verification"], {"verification_id": verification_id})
+
+
+def is_as_found(tx: Cursor, due: Due) -> bool:
+    """Say whether no run has been written since. It takes `lock_verification` to rely on it."""
+    given = {"verification_id": due.verification_id, "last_run_id": due.last_run_id}
+    tx.execute(QUERIES["is_as_found"], given)
+    return bool(one(tx)["is_as_found"])
+
+
+def note_dispatched(tx: Cursor, verification_id: UUID) -> None:
     """Note that a run is on its way; if nothing comes of it, another one is due after a pause.
 
-    The pause is AGAIN_SECONDS, and twice as long each time, until a run comes to something. Return
-    False if it is not due any more: somebody else was quicker.
+    The pause is AGAIN_SECONDS, and twice as long each time, until a run comes to something.
     """
-    given = {"verification_id": verification_id, **_OLDER, **_pauses()}
-    tx.execute(QUERIES["claim_due"], given)
-    return tx.fetchone() is not None
+    tx.execute(QUERIES["note_dispatched"], {"verification_id": verification_id, **_pauses()})
 
 
 def sync(tx: Cursor, *, limit: int) -> int:
@@ -214,7 +221,7 @@ def last_answers(
 
 
 def _due(row: Mapping[str, Any]) -> Due:
-    return Due(row["verification_id"], row["tenant_id"], row["trace"])
+    return Due(row["verification_id"], row["tenant_id"], row["trace"], row["last_run_id"])
 
 
 def _read(row: Mapping[str, Any]) -> Monitoring:

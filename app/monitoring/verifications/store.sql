@@ -27,7 +27,10 @@ DELETE FROM verification_monitoring WHERE verification_id = %(verification_id)s;
 -- name: list_due
 -- Whose time has come, and those that an older engine screened; but these not at once after a run:
 -- while workers are replaced, some are older than we are.
-SELECT known.verification_id, whole.tenant_id, whole.trace
+SELECT known.verification_id, whole.tenant_id, whole.trace,
+       (SELECT run.job_id FROM verification_runs AS run
+         WHERE run.verification_id = known.verification_id AND run.type = 'watchlist'
+         ORDER BY run.requested_at DESC, run.job_id DESC LIMIT 1) AS last_run_id
   FROM verification_monitoring AS known JOIN verifications AS whole ON whole.id = known.verification_id
  WHERE (known.next_run_at <= now()
         OR known.next_run_at IS NULL AND known.frequency = 'on_update'
@@ -39,17 +42,22 @@ SELECT known.verification_id, whole.tenant_id, whole.trace
  ORDER BY known.next_run_at
  LIMIT %(limit)s;
 
--- name: claim_due
--- As above, if it still is: of two looks that found the same one, one dispatches. The pause lasts
--- until the run has completed, and `sync` knows when the next one is due.
+-- name: lock_verification
+SELECT FROM verifications WHERE id = %(verification_id)s FOR NO KEY UPDATE;
+
+-- name: is_as_found
+-- In a statement of its own: it sees what was written while the one above waited.
+SELECT %(last_run_id)s::uuid IS NOT DISTINCT FROM
+       (SELECT run.job_id FROM verification_runs AS run
+         WHERE run.verification_id = %(verification_id)s AND run.type = 'watchlist'
+         ORDER BY run.requested_at DESC, run.job_id DESC LIMIT 1) AS is_as_found;
+
+-- name: note_dispatched
+-- Until the run has completed, and `sync` knows when the next one is due.
 UPDATE verification_monitoring
    SET next_run_at = now() + least(make_interval(secs => %(seconds)s) * 2::float8 ^ least(vain_runs, 20),
                           (%(longest)s::jsonb ->> frequency)::interval), vain_runs = vain_runs + 1
- WHERE verification_id = %(verification_id)s
-   AND (next_run_at <= now()
-        OR next_run_at IS NULL AND frequency = 'on_update' AND engine_version < %(engine)s
-           AND synced_at < now() - make_interval(secs => %(again)s))
-RETURNING verification_id;
+ WHERE verification_id = %(verification_id)s;
 
 -- name: sync
 -- Takes down which versions completed runs have searched: what the verification knows from then on.
@@ -110,7 +118,11 @@ UPDATE verification_monitoring AS known
 
 -- name: list_outdated
 -- Whoever waits because a run was in vain waits only for the versions that were searched in vain.
-SELECT known.verification_id, whole.tenant_id, whole.trace, current.name AS list_name,
+SELECT known.verification_id, whole.tenant_id, whole.trace,
+       (SELECT run.job_id FROM verification_runs AS run
+         WHERE run.verification_id = known.verification_id AND run.type = 'watchlist'
+         ORDER BY run.requested_at DESC, run.job_id DESC LIMIT 1) AS last_run_id,
+       current.name AS list_name,
        current.id AS version_id, lists.version_id AS known_id
   FROM verification_monitoring AS known
   JOIN verifications AS whole ON whole.id = known.verification_id
@@ -132,7 +144,10 @@ SELECT known.verification_id, whole.tenant_id, whole.trace, current.name AS list
 
 -- name: list_withdrawn
 -- Verifications that know a list which is not in force any more.
-SELECT known.verification_id, whole.tenant_id, whole.trace, lists.list_name
+SELECT known.verification_id, whole.tenant_id, whole.trace, lists.list_name,
+       (SELECT run.job_id FROM verification_runs AS run
+         WHERE run.verification_id = known.verification_id AND run.type = 'watchlist'
+         ORDER BY run.requested_at DESC, run.job_id DESC LIMIT 1) AS last_run_id
   FROM verification_monitoring AS known
   JOIN verifications AS whole ON whole.id = known.verification_id
   JOIN verification_lists AS lists ON lists.verification_id = known.verification_id
