@@ -116,6 +116,8 @@ def main(arguments: Sequence[str]) -> int:
             case "audit":
                 ensure_environment(AUDIT)
                 return dependencies.audit()
+            case "test" if not arguments[1:]:
+                replace_with(DEV, "-m", "devtools.suite")
             case "test":
                 # The wheel of Valkey brings a plugin that needs packages we leave out.
                 replace_with(DEV, "-m", "pytest", "-p", "no:valkey", *arguments[1:])
