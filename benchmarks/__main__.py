@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.client import ENTITIES
 from benchmarks.figure import Figure, Skipped, nothing
 from benchmarks.machine import Others, be_patient
 from benchmarks.options import OPTIONS
@@ -44,11 +45,15 @@ def main(arguments: Sequence[str]) -> int:
         "--seconds", type=float, metavar="SECONDS", help="clients: how long; backlog: at the most"
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="backlog: jobs of 10,000 at once")
-    parser.add_argument("--entities", type=int, metavar="N", help="growth: the most at once")
+    parser.add_argument(
+        "--entities", type=int, metavar="N", help="growth: the most at once, from 10,000"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="growth: where the picture goes")
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no benchmark is called {unknown[0]}; there are: {', '.join(NAMES)}")
+    if given.entities is not None and given.entities < ENTITIES:
+        parser.error(f"--entities: growth is from {ENTITIES:,} on")
 
     names = given.names or NAMES
     if len(names) > 1:
