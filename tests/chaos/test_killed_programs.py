@@ -66,7 +66,8 @@ def post(token, resources, settings, tmp_path):
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=30,
             )
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            # Killed before it answered, or between the head of its answer and the body.
             return None
 
     return run

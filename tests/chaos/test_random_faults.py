@@ -213,8 +213,10 @@ def test_no_fault_that_is_drawn_by_lot_loses_or_doubles_an_item(platform):
     assert not clients.wrong
     for job in jobs.values():
         assert_exact(platform.direct, job)
-    assert clients.accepted, "some came over HTTP"
-    assert len(jobs) > len(clients.accepted), "and some from here"
+    # That some are there which nobody was told of is luck, and no matter.
+    dialects = {dialect for dialect, _ in clients.accepted}
+    assert "kyc" in dialects, "some came over HTTP"
+    assert dialects & {"slow", "fast"}, "and some from here"
     # Who kills whoever touches it is given up; of others, only who was in hand at three deaths.
     given_up = sum(job.failed for job in jobs.values())
     deadly = count_deadly(platform.direct)
