@@ -362,6 +362,13 @@ class Settings:
         "How long a single check waits for its result before it is cancelled and answered 503.",
         10.0,
     )
+    held_polls: int = _setting(
+        "MUSTER_HELD_POLLS",
+        _whole(0, 1_000),
+        "Polls with `Prefer: wait` that each web process holds at once; more of them are answered"
+        " at once. Each keeps a thread, so fewer than MUSTER_WEB_THREADS.",
+        4,
+    )
     db_connections: int = _setting(
         "MUSTER_DB_CONNECTIONS",
         _whole(1, 200),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from app.api import (
     documents_csv,
@@ -16,10 +15,12 @@ from app.api import (
     documents_start,
     errors,
     jobs_render,
+    polling,
 )
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
+from app.api.polling import Seen
 from app.db import Cursor
 from app.errors import InvalidDocuments, InvalidParameter, JobExists, JobNotFound
 from app.jobs import service
@@ -59,14 +60,17 @@ def start() -> Response:
 @requires("documents:read")
 def status(job_id: str) -> Response:
     """Say how far the job is."""
-    snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, known(job_id))
-    if request.if_none_match.contains_weak(str(snapshot.version)):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        response = jsonify(documents_render.job(snapshot))
-    response.set_etag(str(snapshot.version))
-    response.headers["Cache-Control"] = "private, no-cache"
-    return _polled(response, snapshot.state)
+    its_id = known(job_id)
+
+    def look() -> Seen:
+        snapshot = service.watch(resources(), caller().tenant_id, documents.NAME, its_id)
+        return Seen(
+            str(snapshot.version),
+            snapshot.state.is_final,
+            lambda: jsonify(documents_render.job(snapshot)),
+        )
+
+    return polling.answer(look, poll_seconds=documents_render.POLL_SECONDS)
 
 
 @bp.post(f"{_JOB}/pause")

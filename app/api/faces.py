@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render
+from app.api import errors, faces_access, faces_jobs, faces_render, jobs_render, polling
 from app.api.body import parse
 from app.api.context import resources
 from app.api.documents_body import load
@@ -20,6 +20,7 @@ from app.api.faces_access import requires_there
 from app.api.faces_jobs import item, read_external_id, read_metadata, submitted
 from app.api.faces_paging import read_flag, read_page
 from app.api.faces_upload import MOST_IMAGES, Form, received, require_images
+from app.api.polling import Seen
 from app.db import Database
 from app.errors import InvalidParameter, MalformedJson
 from app.faces import collections
@@ -227,22 +228,21 @@ def delete(collection_id: str) -> Response:
 
 def polled(job_id: str, collection: Collection | None = None) -> Response:
     """Answer a poll: of any batch of the organization, or of one collection."""
-    job = faces_jobs.find(faces_access.job_id(job_id))
-    if collection is not None and str(collection.id) not in job.options["collection_ids"]:
-        raise faces_jobs.no_job()
-    details = read_flag("details")
-    version = f"{job.version}-details" if details else str(job.version)
-    if request.if_none_match.contains_weak(version):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        rows = service.result_page(resources(), job, limit=MOST_IMAGES)
-        body = faces_render.polled(job, rows, details=details)
-        response = faces_render.ok(body)
-    response.set_etag(version)
-    response.headers["Cache-Control"] = "private, no-cache"
-    if not job.state.is_final:
-        response.headers["Retry-After"] = str(faces_render.POLL_SECONDS)
-    return response
+    known, details = faces_access.job_id(job_id), read_flag("details")
+
+    def look() -> Seen:
+        job = faces_jobs.find(known)
+        if collection is not None and str(collection.id) not in job.options["collection_ids"]:
+            raise faces_jobs.no_job()
+        version = f"{job.version}-details" if details else str(job.version)
+        return Seen(version, job.state.is_final, lambda: _shown(job, details=details))
+
+    return polling.answer(look, poll_seconds=faces_render.POLL_SECONDS)
+
+
+def _shown(job: Job, *, details: bool) -> Response:
+    rows = service.result_page(resources(), job, limit=MOST_IMAGES)
+    return faces_render.ok(faces_render.polled(job, rows, details=details))
 
 
 def _batch(form: Form, collection: Collection, *, interactive: bool, most: int) -> Job:

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import Schema, ValidationError
 
-from app.api import jobs_render, jobs_results
+from app.api import jobs_render, jobs_results, polling
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
 from app.api.paging import make_cursor, read_cursor, read_limit, read_position
+from app.api.polling import Seen
 from app.api.verifications_auth import actor
 from app.errors import InvalidParameter, JobExpired, JobNotFound, Unprocessable
 from app.jobs import ids, service
@@ -70,20 +71,23 @@ def search() -> Response:
 @requires("jobs:read")
 def show(job_id: str) -> Response:
     """Show one job: where it stands, its counts, and what can be asked of it."""
-    job = find(job_id)
-    running = service.count_running(resources(), [job])[job.id]
-    expires_at = _expires_at(job)
-    # A chunk that is begun changes no version, and yet what is shown. Nor does another retention.
-    etag = f"{job.version}-{running}"
-    if expires_at is not None:
-        etag += f"-{expires_at.timestamp():.0f}"
-    if request.if_none_match.contains_weak(etag):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        response = jsonify(jobs_render.record(job, running, datetime.now(UTC), expires_at))
-    response.set_etag(etag)
-    response.headers["Cache-Control"] = "private, no-cache"
-    return _polled(response, job)
+
+    def look() -> Seen:
+        job = find(job_id)
+        running = service.count_running(resources(), [job])[job.id]
+        expires_at = _expires_at(job)
+        # A chunk that is begun changes no version, and yet what is shown. Nor does another
+        # retention.
+        tag = f"{job.version}-{running}"
+        if expires_at is not None:
+            tag += f"-{expires_at.timestamp():.0f}"
+        return Seen(
+            tag,
+            job.state.is_final,
+            lambda: jsonify(jobs_render.record(job, running, datetime.now(UTC), expires_at)),
+        )
+
+    return polling.answer(look, poll_seconds=jobs_render.POLL_SECONDS)
 
 
 @bp.get("/<job_id>/items")

@@ -6,16 +6,16 @@ import re
 import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.api import errors, kyc_entities, kyc_render, kyc_results, waiting
+from app.api import errors, kyc_entities, kyc_render, kyc_results, polling, preferences, waiting
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, request_id, resources
 from app.api.paging import make_cursor, read_cursor, read_limit
+from app.api.polling import Seen
 from app.errors import (
     AppError,
     InvalidEntities,
@@ -36,8 +36,6 @@ bp = Blueprint("kyc", __name__, url_prefix="/kyc")
 errors.shape("/kyc", kyc_render.error)
 
 _ID = re.compile(r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-
-_LENIENT = re.compile(r'\Ahandling\s*=\s*("?)lenient\1\Z')
 
 _RETRY = RetrySchema()
 #: From this score on a single check is called high risk: an identifier, or as good as the name.
@@ -80,22 +78,25 @@ def submit() -> Response:
 def show(job_id: str) -> Response:
     """Say how far the job is, and with its end what was found."""
     known, with_results = _known(job_id), _flag("results", default=True)
-    snapshot = service.watch(resources(), caller().tenant_id, kyc.NAME, known)
-    etag = f'"{snapshot.version}"'
-    if request.if_none_match.contains_weak(str(snapshot.version)):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    elif snapshot.state is JobState.COMPLETED and with_results:
+
+    def look() -> Seen:
+        snapshot = service.watch(resources(), caller().tenant_id, kyc.NAME, known)
+        return Seen(
+            str(snapshot.version),
+            snapshot.state.is_final,
+            lambda: _shown(snapshot, known, with_results=with_results),
+        )
+
+    return polling.answer(look, poll_seconds=kyc_render.POLL_SECONDS)
+
+
+def _shown(snapshot: Snapshot, known: str, *, with_results: bool) -> Response:
+    if snapshot.state is JobState.COMPLETED and with_results:
         job = service.find(resources(), caller().tenant_id, kyc.NAME, known)
         body = kyc_render.job(Snapshot.of(job), datetime.now(UTC))
         pages = service.results(resources(), job)
-        response = Response(kyc_render.with_results(body, pages), mimetype="application/json")
-    else:
-        response = jsonify(kyc_render.job(snapshot, datetime.now(UTC)))
-    response.headers["ETag"] = etag
-    response.headers["Cache-Control"] = "private, no-cache"
-    if not snapshot.state.is_final:
-        response.headers["Retry-After"] = str(kyc_render.POLL_SECONDS)
-    return response
+        return Response(kyc_render.with_results(body, pages), mimetype="application/json")
+    return jsonify(kyc_render.job(snapshot, datetime.now(UTC)))
 
 
 @bp.get("/jobs")
@@ -237,9 +238,7 @@ def _optional_body() -> dict[str, Any]:
 
 def _is_lenient() -> bool:
     """Prefer: handling=lenient (RFC 7240)."""
-    given = ",".join(request.headers.getlist("Prefer")).lower()
-    preferences = [each.partition(";")[0].strip() for each in given.split(",")]
-    return any(_LENIENT.match(each) for each in preferences)
+    return preferences.given().get("handling") == "lenient"
 
 
 def _flag(name: str, *, default: bool = False) -> bool:

@@ -30,6 +30,7 @@ from app.api import (
 )
 from app.api.openapi_model import CONFLICT, CURSOR, LIMIT, Operation, query
 from app.api.openapi_shapes import ID, JOB_STATUS, SHAPES, TEXT, WHOLE, Shape, ref
+from app.api.polling import LONGEST
 from app.version import VERSION
 from schemas.kyc import (
     TOPICS,
@@ -281,7 +282,7 @@ def _operation(app: Flask, rule: Rule) -> Shape:
     doc: Shape = {
         "operationId": rule.endpoint.replace(".", "_"),
         "summary": (view.__doc__ or "").strip().partition("\n")[0],
-        "parameters": [*path, *known.query, *_key_of(rule, permission)],
+        "parameters": [*path, *known.query, *_headers_of(rule, known, permission)],
         "responses": {
             str(int(status)): _response(rule, known, status, permission)
             for status in _statuses(rule, known, permission)
@@ -299,6 +300,21 @@ def _operation(app: Flask, rule: Rule) -> Shape:
         media = {each: {"schema": TEXT} for each in kyc_lists.FILE_TYPES}
         doc["requestBody"] = {"required": True, "content": media}
     return doc
+
+
+def _headers_of(rule: Rule, known: Operation, permission: str | None) -> list[Shape]:
+    found = []
+    if rule.endpoint == "kyc.submit":
+        found.append(_prefer("handling=lenient", "Fail entities that are not valid, alone."))
+    if HTTPStatus.NOT_MODIFIED in known.more:
+        says = f"Answer when there is something new, or after so many seconds; {LONGEST} count."
+        found.append(_prefer("wait=[0-9]+", says))
+    return found + _key_of(rule, permission)
+
+
+def _prefer(pattern: str, says: str) -> Shape:
+    text = {"type": "string", "pattern": f"^{pattern}$"}
+    return {"name": "Prefer", "in": "header", "schema": text, "description": says}
 
 
 def _key_of(rule: Rule, permission: str | None) -> list[Shape]:

@@ -17,6 +17,8 @@ from gunicorn.http import errors  # type: ignore[import-untyped]  # it ships no 
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped]  # likewise
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # likewise
 
+from app.api import polling
+
 #: The nearest ancestor listed here decides; anything else is an error of the server's.
 _STATUS: dict[type[Exception], HTTPStatus] = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -37,6 +39,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped, as above
         # that is for app/api/proxies.py to say, by MUSTER_PROXIES.
         self.cfg.set("forwarded_allow_ips", "")
         self.cfg.set("secure_scheme_headers", {})
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        # Who waits for news of a job would keep this process for half a minute.
+        polling.let_go()
+        super().handle_exit(sig, frame)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Say that the request cannot be read, and nothing of what it held."""

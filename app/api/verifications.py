@@ -12,11 +12,12 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from app.api import errors, verifications_render
+from app.api import errors, polling, verifications_render
 from app.api.auth import requires
 from app.api.body import read_json
 from app.api.context import caller, resources
 from app.api.paging import make_cursor, read_cursor, read_limit, read_position
+from app.api.polling import Seen
 from app.api.verifications_auth import actor, identify
 from app.api.verifications_render import POLL_SECONDS, envelope
 from app.errors import InvalidParameter, InvalidVerification
@@ -158,14 +159,16 @@ def list_jobs_of_type(trace: str, type: str) -> Response:
 @requires("verifications:read", by=identify)
 def read_job(trace: str, type: str, job_id: str) -> Response:
     """Show how a run was dispatched, and how it stands."""
-    run = _run(trace, type, job_id)
-    tag = f"{run.version}.{run.attempts}"
-    if request.if_none_match.contains_weak(tag):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        response = _good("Job retrieved.", verifications_render.job(run))
-    response.set_etag(tag)
-    return _polled(response, run)
+
+    def look() -> Seen:
+        run = _run(trace, type, job_id)
+        return Seen(
+            f"{run.version}.{run.attempts}",
+            run.state.is_final,
+            lambda: _good("Job retrieved.", verifications_render.job(run)),
+        )
+
+    return polling.answer(look, poll_seconds=POLL_SECONDS)
 
 
 @bp.post(f"{_JOB}/cancel")

@@ -47,7 +47,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 503]
 
 @pytest.fixture(scope="module")
 def web(settings, tmp_path_factory) -> Iterator[Web]:
-    alone = replace(settings, sync_seconds=0.1, document_urls="none")
+    alone = replace(settings, sync_seconds=0.1, held_polls=0, document_urls="none")
     with serving(alone, tmp_path_factory.mktemp("web")) as started:
         yield started
 

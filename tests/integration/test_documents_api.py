@@ -70,10 +70,12 @@ def test_a_status_that_has_not_changed_is_answered_without_a_body(client):
     first = client.get(f"/api/batch/jobs/{job_id}/status")
 
     again = client.get(
-        f"/api/batch/jobs/{job_id}/status", headers={"If-None-Match": first.headers["ETag"]}
+        f"/api/batch/jobs/{job_id}/status",
+        headers={"Prefer": "wait=1", "If-None-Match": first.headers["ETag"]},
     )
 
     assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Preference-Applied"] == "wait=1"
     assert first.headers["Retry-After"] == "3"
 
 

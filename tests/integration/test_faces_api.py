@@ -67,9 +67,10 @@ def test_a_poll_that_brings_nothing_new_has_no_body(app, admin, tenant, collecti
     place = f"{BASE}/organizations/{tenant.id}/batch/{job_id}"
     first = admin.get(place)
 
-    again = admin.get(place, headers={"If-None-Match": first.headers["ETag"]})
+    again = admin.get(place, headers={"Prefer": "wait=1", "If-None-Match": first.headers["ETag"]})
 
     assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Preference-Applied"] == "wait=1"
     assert first.headers["Retry-After"] == "2"
 
 

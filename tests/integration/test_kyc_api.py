@@ -353,10 +353,11 @@ def test_a_poll_that_brings_the_etag_is_told_that_nothing_changed(client, waitin
     url = f"/kyc/jobs/{waiting().external_id}"
     etag = client.get(url).headers["ETag"]
 
-    answer = client.get(url, headers={"If-None-Match": form.format(etag)})
+    answer = client.get(url, headers={"Prefer": "wait=1", "If-None-Match": form.format(etag)})
 
     assert answer.status_code == 304
     assert answer.data == b""
+    assert answer.headers["Preference-Applied"] == "wait=1"
     assert answer.headers["ETag"] == etag
     assert answer.headers["Retry-After"] == "5"
 

@@ -144,8 +144,11 @@ def test_a_job_is_pending_and_completed_in_the_seeds_words(
     assert run["requestedAt"] <= result["startedAt"] <= result["completedAt"]
     assert "Retry-After" not in done.headers
     assert done.headers["ETag"]
-    unchanged = service_client.get(path, headers={"If-None-Match": done.headers["ETag"]})
+    unchanged = service_client.get(
+        path, headers={"Prefer": "wait=1", "If-None-Match": done.headers["ETag"]}
+    )
     assert (unchanged.status_code, unchanged.data) == (304, b"")
+    assert unchanged.headers["Preference-Applied"] == "wait=1"
 
 
 def test_a_failed_job_is_still_a_good_answer(service_client, resources, tenant):
