@@ -1,6 +1,7 @@
 """Which words of a query need not be looked up, and which names cannot reach the threshold.
 
-The reasons stand in `app.screening.candidates`, and the bounds are the same.
+The reasons stand in `app.screening.candidates`. The bounds are those, and some more in front that
+cost less to work out.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import numpy as np
 from app.screening.arrays import Array
 from app.screening.candidates import SLACK
 from app.screening.compiled.filed import (
-    QUARTERS,
+    CLOSE,
+    FEW_WORDS,
+    SIEVE,
     STRONG_WORDS,
-    WEIGHT,
     WORDS,
     Filed,
     Paper,
     bits_of,
+    lightest,
     row_of,
 )
 from app.screening.compiled.jit import inner
 from app.screening.compiled.matching import Prepared, Rules
 from app.screening.compiled.vocabulary import Neighbours
-from app.screening.names import MAX_TOKENS, STRONG
+from app.screening.names import ACRONYM_LETTERS, MAX_TOKENS, STRONG
+from app.screening.scorer import ACRONYM, SHORT_ACRONYM
 
 _SLACK = SLACK
 
@@ -52,6 +56,7 @@ def weigh(
         paper.gain[at] = 0.0
         paper.reach[at] = 0.0
         paper.brings[at] = 0.0
+        paper.brings_afar[at] = 0.0
         paper.cost[at] = 0
         if (asked.weights[start + at] + 1) / 2 >= STRONG:
             capable |= np.uint32(1) << np.uint32(at)
@@ -59,26 +64,37 @@ def weigh(
         row = row_of(asked, start, size, unit)
         if row < 0 or neighbours.starts[row] == neighbours.starts[row + 1]:
             continue
-        best = 0.0
+        best = afar = 0.0
         names = 0
         joins = unit >= size
         for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
             word = neighbours.numbers[at]
-            best = max(best, neighbours.alike[at])
+            alike = neighbours.alike[at]
+            best = max(best, alike)
+            if alike < CLOSE:
+                afar = max(afar, alike)
             names += filed.starts[word + 1] - filed.starts[word]
             joins |= word >= filed.word_count
         if joins:
             capable |= bits_of(unit, size)
         # A pair covers at most two words of the listed name, none heavier than 1, and those are
         # no longer left over. Two only if one of its sides is two words as one.
+        most = 2 if joins else 1
         listed = max(0.0, best / 2 - threshold / 2)
-        covered = (2 if joins else 1) * (listed + threshold * rules.listed_leftover)
+        covered = most * (listed + threshold * rules.listed_leftover)
+        covered_afar = most * (
+            max(0.0, afar / 2 - threshold / 2) + threshold * rules.listed_leftover
+        )
         first = unit if unit < size else unit - size
         for at in range(first, first + (1 if unit < size else 2)):
-            gain = asked.weights[start + at] * (best / 2 + threshold * (rules.query_leftover - 0.5))
+            weight = asked.weights[start + at]
+            gain = weight * (best / 2 + threshold * (rules.query_leftover - 0.5))
             paper.gain[at] = max(paper.gain[at], gain)
             paper.reach[at] = max(paper.reach[at], gain + 2 * listed)
             paper.brings[at] = max(paper.brings[at], gain + covered)
+            if afar > 0:
+                gain = weight * (afar / 2 + threshold * (rules.query_leftover - 0.5))
+                paper.brings_afar[at] = max(paper.brings_afar[at], gain + covered_afar)
             paper.cost[at] += names
     return capable
 
@@ -146,8 +162,7 @@ def narrow(
     asked: Prepared,
     query: int,
     listed: Prepared,
-    briefs: Array,
-    slot_of: Array,
+    filed: Filed,
     most: Array,
     bits: Array,
     threshold: float,
@@ -172,50 +187,66 @@ def narrow(
     leftover = threshold * rules.listed_leftover
     least = threshold * (0.5 - rules.listed_leftover)
     mine = asked.strong[query]
-    starts, words, joins, weights = listed.starts, listed.words, listed.joins, listed.weights
+    starts, units, weights = listed.starts, filed.units, filed.word_weights
     touched, gain = paper.touched, paper.gain
+    few = (np.uint32(1) << np.uint32(FEW_WORDS)) - np.uint32(1)
     count = 0
     for each in range(met):
         name = touched[each]
-        brief = briefs[name]
+        brief = filed.briefs[name]
         theirs = brief & STRONG_WORDS
         asks_for_two = two and theirs >= fewest and (theirs >= 2 or mine >= 2)
-        has = np.uint32(paper.met[name] & WORDS) | skipped
+        has = np.uint32(paper.met[name] & WORDS)
+        close = ~np.uint32(0)
+        if size <= FEW_WORDS:
+            close = has >> np.uint32(FEW_WORDS) | skipped
+            has &= few
+        has |= skipped
         maybe = has & capable
         if asks_for_two and not maybe & (maybe - np.uint32(1)):
             continue
+        lightest_left = leftover * lightest(brief)
         brought = 0.0
         for at in range(size):
-            if (has >> np.uint32(at)) & np.uint32(1):
+            if (has & close) >> np.uint32(at) & np.uint32(1):
                 brought += paper.brings[at]
-        if brought < needed + leftover * ((brief >> WEIGHT) / QUARTERS):
+            elif has >> np.uint32(at) & np.uint32(1):
+                brought += paper.brings_afar[at]
+        if brought < needed + lightest_left:
             continue
         found = np.uint32(0)
         reached = 0.0
-        for at in range(starts[name], starts[name + 1]):
-            slot = slot_of[words[at]]
+        for at in range(2 * starts[name], 2 * starts[name + 1]):
+            unit = units[at]
+            if unit < 0 or not paper.sieve[unit & SIEVE]:
+                continue
+            slot = paper.slot_of[unit]
             if slot:
                 found |= bits[slot]
-                reached += weights[at] * max(0.0, most[slot] / 2 - least)
-            join = joins[at]
-            if join >= 0:
-                slot = slot_of[join]
-                if slot:
-                    found |= bits[slot]
-                    both = weights[at] + weights[at + 1]
-                    reached += both * max(0.0, most[slot] / 2 - least)
+                reached += weights[unit] * max(0.0, most[slot] / 2 - least)
         matched = np.uint32(0)
         for at in range(size):
             if (found >> np.uint32(at)) & np.uint32(1):
                 reached += gain[at]
                 matched += (capable >> np.uint32(at)) & np.uint32(1)
-        if reached < needed + leftover * listed.weight[name]:
+        if reached < needed + lightest_left:
             continue
         if asks_for_two and matched < 2:
             continue
         touched[count] = name
         count += 1
     return count
+
+
+@inner
+def may_stand_for(length: int, weight: float, left: float, threshold: float) -> bool:
+    """Say whether the first letters of a whole name, a word of so many, may be enough for it.
+
+    The two are a pair that weighs no more than `weight` and leaves nothing of the whole name to be
+    paired; the other words beside the short one cost no less than `left`.
+    """
+    alike = SHORT_ACRONYM if length == ACRONYM_LETTERS else ACRONYM
+    return alike * weight >= (threshold - 2 * _SLACK) * (weight + left)
 
 
 @inner

@@ -18,11 +18,21 @@ CHOSEN = np.uint64(1) << np.uint64(32)
 STAMP = np.uint64(33)
 WORDS = np.uint64(0xFFFFFFFF)
 
+#: Of a query of so few words the upper half of `WORDS` says which of them have a word in the name
+#: that is as much alike as CLOSE: most have not, and those that have not bring less.
+FEW_WORDS = 16
+CLOSE = 0.87
+
 #: What stands in `Filed.briefs`: how many strong words, 2 standing for more; and above these bits
 #: the weight of the name in quarters, rounded down.
 STRONG_WORDS = np.uint8(3)
 WEIGHT = np.uint8(2)
 QUARTERS = 4
+_MOST_QUARTERS = 0xFF >> WEIGHT
+
+
+#: The bits of a word's number by which `Paper.sieve` knows it.
+SIEVE = (1 << 14) - 1
 
 
 class Filed(NamedTuple):
@@ -42,6 +52,12 @@ class Filed(NamedTuple):
     #: The words of the list, by their hashes.
     words: Buckets
     word_count: int
+    #: Where each of them ends in the text of all, and the most that it weighs in any name.
+    ends: Array
+    word_weights: Array
+    #: The words of all names, each with what it and the next make as one, or -1: `Prepared.words`
+    #: and `Prepared.joins` again, because what is next to each other is read at once.
+    units: Array
     #: Of each name, in one byte, what rules most of them out: a million are in the processor's
     #: cache, where the names themselves are not.
     briefs: Array
@@ -49,9 +65,22 @@ class Filed(NamedTuple):
 
 def briefs_of(prepared: Prepared) -> Array:
     """Return `Filed.briefs`."""
-    weight = np.minimum(np.floor(QUARTERS * prepared.weight), 0xFF >> WEIGHT).astype(np.uint8)
+    weight = np.minimum(np.floor(QUARTERS * prepared.weight), _MOST_QUARTERS).astype(np.uint8)
     strong = np.minimum(prepared.strong, 2).astype(np.uint8)
     return frozen(weight << WEIGHT | strong, np.uint8)
+
+
+@inner
+def lightest(brief: np.uint8) -> float:
+    """Return the least that a name of this brief weighs."""
+    return (brief >> WEIGHT) / QUARTERS
+
+
+@inner
+def heaviest(brief: np.uint8) -> float:
+    """Return the most that a name of this brief weighs."""
+    quarters = brief >> WEIGHT
+    return MAX_TOKENS if quarters == _MOST_QUARTERS else (quarters + 1) / QUARTERS
 
 
 class Paper(NamedTuple):
@@ -59,6 +88,9 @@ class Paper(NamedTuple):
 
     #: Where each listed word stands in the table of likenesses, or 0.
     slot_of: Array
+    #: Whether any of the words has a place there whose numbers have these lowest bits. It is in the
+    #: processor's nearest cache, where `slot_of` is not, and most words have none.
+    sieve: Array
     #: Of each listed name, the words of the last query that it may have, as bits, and which query
     #: that was (`STAMP`).
     met: Array
@@ -72,6 +104,8 @@ class Paper(NamedTuple):
     reach: Array
     #: What it can bring together with the words of the listed name that it then covers.
     brings: Array
+    #: The same, where no word of the listed name is CLOSE to it.
+    brings_afar: Array
     cost: Array
     pairs: Pairs
 
@@ -79,12 +113,14 @@ class Paper(NamedTuple):
 def paper_for(words: int, names: int) -> Paper:
     return Paper(
         slot_of=np.zeros(words, np.int32),
+        sieve=np.zeros(SIEVE + 1, np.bool_),
         met=np.zeros(names, np.uint64),
         touched=np.empty(names, np.int32),
         compared=np.full(names, -1, np.int32),
         gain=np.zeros(MAX_TOKENS),
         reach=np.zeros(MAX_TOKENS),
         brings=np.zeros(MAX_TOKENS),
+        brings_afar=np.zeros(MAX_TOKENS),
         cost=np.zeros(MAX_TOKENS, np.int64),
         pairs=pairs_paper(),
     )

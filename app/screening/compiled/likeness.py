@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.screening.arrays import Array
-from app.screening.compiled.filed import bits_of, row_of
+from app.screening.compiled.filed import SIEVE, Paper, bits_of, row_of
 from app.screening.compiled.jit import inner
 from app.screening.compiled.matching import Prepared
 from app.screening.compiled.vocabulary import Neighbours
@@ -14,7 +14,7 @@ def fill(
     asked: Prepared,
     query: int,
     neighbours: Neighbours,
-    slot_of: Array,
+    paper: Paper,
     alike: Array,
     most: Array,
     bits: Array,
@@ -36,11 +36,12 @@ def fill(
         its_bits = bits_of(unit, size)
         for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
             word = neighbours.numbers[at]
-            slot = slot_of[word]
+            slot = paper.slot_of[word]
             if slot == 0:
                 slots += 1
                 slot = slots
-                slot_of[word] = slot
+                paper.slot_of[word] = slot
+                paper.sieve[word & SIEVE] = True
                 most[slot] = 0.0
                 bits[slot] = 0
                 for column in range(slot * width, (slot + 1) * width):
@@ -51,14 +52,15 @@ def fill(
 
 
 @inner
-def clear(asked: Prepared, query: int, neighbours: Neighbours, slot_of: Array) -> None:
+def clear(asked: Prepared, query: int, neighbours: Neighbours, paper: Paper) -> None:
     start = asked.starts[query]
     size = asked.starts[query + 1] - start
     for unit in range(2 * size):
         row = row_of(asked, start, size, unit)
         if row >= 0:
             for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
-                slot_of[neighbours.numbers[at]] = 0
+                paper.slot_of[neighbours.numbers[at]] = 0
+                paper.sieve[neighbours.numbers[at] & SIEVE] = False
 
 
 @inner

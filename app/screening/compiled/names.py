@@ -88,6 +88,14 @@ class CompiledNames:
             ),
             words=listed.equal,
             word_count=listed.words,
+            ends=listed.ends,
+            word_weights=frozen(
+                _heaviest(
+                    prepared.starts, prepared.words, prepared.joins, prepared.weights, len(hashes)
+                ),
+                np.float64,
+            ),
+            units=frozen(np.stack([prepared.words, prepared.joins], axis=1).ravel(), np.int32),
             briefs=briefs_of(prepared),
         )
         return cls(entity_type, listed, prepared, filed)
@@ -124,6 +132,7 @@ class CompiledNames:
         filed = Filed(
             words=listed.equal,
             word_count=listed.words,
+            ends=listed.ends,
             briefs=briefs_of(prepared),
             **arrays_filed,
             **tables_filed,
@@ -206,6 +215,8 @@ _OF_FILED: Mapping[str, type[np.generic]] = {
     "weak_names": np.int32,
     "single_starts": np.int64,
     "single_names": np.int32,
+    "word_weights": np.float64,
+    "units": np.int32,
 }
 _BUCKETS_FILED = ("unspaced", "run_on", "acronyms")
 
@@ -250,3 +261,16 @@ def _postings(starts: Array, words: Array, joins: Array, count: int) -> tuple[Ar
                     numbers[places[word]] = name
                     places[word] += 1
     return ends, numbers
+
+
+@jit
+def _heaviest(starts: Array, words: Array, joins: Array, weights: Array, count: int) -> Array:
+    """Return the most that each word weighs in any name, and each two words as one."""
+    found = np.zeros(count)
+    for name in range(len(starts) - 1):
+        for at in range(starts[name], starts[name + 1]):
+            found[words[at]] = max(found[words[at]], weights[at])
+            if joins[at] >= 0:
+                both = weights[at] + weights[at + 1]
+                found[joins[at]] = max(found[joins[at]], both)
+    return found

@@ -14,12 +14,24 @@ from app.screening.compiled.bounds import (
     cost_of,
     is_bounded,
     is_worth,
+    may_stand_for,
     narrow,
     too_little,
     weigh,
 )
 from app.screening.compiled.buckets import Buckets
-from app.screening.compiled.filed import CHOSEN, STAMP, Filed, Paper, bits_of, row_of
+from app.screening.compiled.filed import (
+    CHOSEN,
+    CLOSE,
+    FEW_WORDS,
+    STAMP,
+    Filed,
+    Paper,
+    bits_of,
+    heaviest,
+    lightest,
+    row_of,
+)
 from app.screening.compiled.jit import inner, jit
 from app.screening.compiled.likeness import clear, fill, slots_for
 from app.screening.compiled.matching import MOST_ACRONYMS, Prepared, Rules, score
@@ -60,12 +72,15 @@ def _walk(
             continue
         for at in range(neighbours.starts[row], neighbours.starts[row + 1]):
             word = neighbours.numbers[at]
+            noted = np.uint64(bits)
+            if size <= FEW_WORDS and neighbours.alike[at] >= CLOSE:
+                noted |= noted << np.uint64(FEW_WORDS)
             for place in range(starts[word], starts[word + 1]):
                 name = names[place]
                 before = paper.met[name]
                 if before < fresh:
                     before = fresh
-                now = before | np.uint64(bits)
+                now = before | noted
                 if not now & CHOSEN:
                     has = now & two
                     if two == _NONE or has & (has - np.uint64(1)):
@@ -90,16 +105,65 @@ def _note_all(table: Buckets, hash_: np.uint64, paper: Paper, query: int, count:
 
 
 @inner
-def _note_whole(asked: Prepared, query: int, filed: Filed, acronyms: bool, paper: Paper) -> int:
+def _note_whole(
+    asked: Prepared,
+    query: int,
+    filed: Filed,
+    acronyms: bool,
+    rules: Rules,
+    threshold: float,
+    paper: Paper,
+) -> int:
     """Note the names to compare whatever the bound says (`candidates.whole_questions`)."""
     count = _note_all(filed.unspaced, asked.unspaced[query], paper, query, 0)
     if asked.run_on[query] != _NONE:
         count = _note_all(filed.run_on, asked.run_on[query], paper, query, count)
-    if not acronyms:
-        return count
+    if acronyms:
+        count = _note_spelt_out(asked, query, filed, rules, threshold, paper, count)
+        count = _note_abbreviated(asked, query, filed, rules, threshold, paper, count)
+    return count
+
+
+@inner
+def _note_spelt_out(
+    asked: Prepared,
+    query: int,
+    filed: Filed,
+    rules: Rules,
+    threshold: float,
+    paper: Paper,
+    count: int,
+) -> int:
+    """Note the names whose first letters a word of the query is."""
     for at in range(asked.starts[query], asked.starts[query + 1]):
+        left = rules.query_leftover * (asked.weight[query] - asked.weights[at])
         hash_ = asked.hashes[asked.words[at]]
-        count = _note_all(filed.acronyms, hash_, paper, query, count)
+        bucket = int(hash_ >> np.uint64(filed.acronyms.shift))
+        for place in range(filed.acronyms.starts[bucket], filed.acronyms.starts[bucket + 1]):
+            name = filed.acronyms.numbers[place]
+            if filed.acronyms.marks[place] != hash_ or paper.compared[name] == query:
+                continue
+            weight = (heaviest(filed.briefs[name]) + asked.weights[at]) / 2
+            if may_stand_for(asked.lengths[at], weight, left, threshold):
+                paper.compared[name] = query
+                paper.touched[count] = name
+                count += 1
+    return count
+
+
+@inner
+def _note_abbreviated(
+    asked: Prepared,
+    query: int,
+    filed: Filed,
+    rules: Rules,
+    threshold: float,
+    paper: Paper,
+    count: int,
+) -> int:
+    """Note the names that have the first letters of the query for a word."""
+    # No word weighs more.
+    weight = (asked.weight[query] + 1) / 2
     for which in range(MOST_ACRONYMS):
         hash_ = asked.acronyms[query, which]
         if hash_ == _NONE:
@@ -109,9 +173,13 @@ def _note_whole(asked: Prepared, query: int, filed: Filed, acronyms: bool, paper
             word = filed.words.numbers[at]
             if filed.words.marks[at] != hash_ or word >= filed.word_count:
                 continue
+            length = filed.ends[word + 1] - filed.ends[word]
+            if not may_stand_for(length, weight, 0.0, threshold):
+                continue
             for place in range(filed.starts[word], filed.starts[word + 1]):
                 name = filed.names[place]
-                if paper.compared[name] != query:
+                left = rules.listed_leftover * max(0.0, lightest(filed.briefs[name]) - 1)
+                if paper.compared[name] != query and may_stand_for(length, weight, left, threshold):
                     paper.compared[name] = query
                     paper.touched[count] = name
                     count += 1
@@ -135,7 +203,7 @@ def _choose(
 ) -> int:
     """Note the names whose bound reaches the threshold, and return how many they are."""
     size = asked.starts[query + 1] - asked.starts[query]
-    fill(asked, query, neighbours, paper.slot_of, alike, most, bits)
+    fill(asked, query, neighbours, paper, alike, most, bits)
     capable = weigh(asked, query, neighbours, filed, threshold, rules, paper)
     skipped = too_little(asked, query, threshold, rules, paper)
     mine = asked.strong[query]
@@ -165,7 +233,7 @@ def _choose(
         names = filed.weak_names if weak else filed.single_names
         met = _walk(asked, query, neighbours, starts, names, np.uint32(0), np.uint32(0), paper, met)
     met = narrow(
-        asked, query, listed, filed.briefs, paper.slot_of, most, bits, threshold, rules, paper,
+        asked, query, listed, filed, most, bits, threshold, rules, paper,
         skipped, capable, two, fewest, met,
     )  # fmt: skip
     worth_it = 0
@@ -219,7 +287,11 @@ def find(
             alike, most, bits, best,
         )  # fmt: skip
         for whole in range(2):
-            count = worth_it if whole == 0 else _note_whole(asked, query, filed, acronyms, paper)
+            count = (
+                worth_it
+                if whole == 0
+                else _note_whole(asked, query, filed, acronyms, rules, threshold, paper)
+            )
             for at in range(count):
                 name = paper.touched[at]
                 value = 1.0
@@ -238,7 +310,7 @@ def find(
                     scores = longer
                 queries[kept], names[kept], scores[kept] = query, name, value
                 kept += 1
-        clear(asked, query, neighbours, paper.slot_of)
+        clear(asked, query, neighbours, paper)
     return Found(queries[:kept].copy(), names[:kept].copy(), scores[:kept].copy())
 
 

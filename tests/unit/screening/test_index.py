@@ -245,6 +245,30 @@ def test_names_that_rules_make_longer_are_listed_asked_about_and_found(compiled)
     assert all(ids(matches) for matches in index.screen(subjects, 0.9))
 
 
+_SPELT_OUT = (
+    "Open Infrastructure Labs",
+    "Open Infrastructure Labs Limited",
+    "National Liberation Army Khorasan",
+    "National Liberation Army Khorasan Trading Company of the Northern Districts",
+)
+_SHORT = ("oil", "nlak", "OIL Ltd", "NLAK Group", "Brotherhood NLAK", "nlak nlak")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("threshold", [0.4, 0.6, 0.7, 0.8, 0.84, 0.845, 0.85, 0.86])
+def test_a_name_and_its_first_letters_find_each_other_where_their_score_says_so(
+    compiled, threshold
+):
+    names = _SPELT_OUT + _SHORT
+    entries = [Entry(f"e{n}", ORGANISATION, name) for n, name in enumerate(names)]
+    subjects = [Subject(name, ORGANISATION) for name in names]
+    expected = Exhaustive(entries, subjects, 0.3).matches(threshold)
+
+    assert found_by(Index.build(entries, compiled=compiled), subjects, threshold) == expected
+    if threshold <= 0.8:
+        assert {(0, "e4"), (4, "e0"), (2, "e5"), (5, "e2")} <= expected.keys()
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @given(words=st.lists(_WORDS, min_size=6, max_size=16), data=st.data())
 @settings(max_examples=40, deadline=None)
