@@ -884,7 +884,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "MUSTER_STATE_DIR": (".muster", "dev.py: where a set-up keeps its state."),
     "MUSTER_VENV": (".venv", "dev.py: an environment to use as it is."),
     "MUSTER_RUN": ("set by dev.py", "dev.py: marks the processes of one run."),
-    "MUSTER_CHAOS_SEED": ("another each time", "tests: draws the faults of test_random_faults.py."),
+    "MUSTER_CHAOS_SEED": (
+        "11",
+        "tests: draws the faults of test_random_faults.py; `random` for another each time.",
+    ),
     "MUSTER_CHAOS_SECONDS": ("60", "tests: for how long they happen."),
     "MUSTER_SHARED_DATA": ("../shared/data", "tests and benchmarks: real lists, where present."),
     "MUSTER_FUZZ_EXAMPLES": ("few", "tests: how many requests are made up for each operation."),

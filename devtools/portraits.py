@@ -24,7 +24,7 @@ NAMES = (
     *("impostor_1", "impostor_2"),
 )
 
-_SECONDS = 180
+_SECONDS = 60
 
 
 class NotToBeHad(Exception):

@@ -25,10 +25,18 @@ MARKER = "MUSTER_RUN"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Children that are stopped together. The sum of the seconds is what a stop can take."""
+    """Children that are stopped together."""
 
     signals: tuple[tuple[signal.Signals | None, float], ...]
 
+    @property
+    def longest(self) -> float:
+        """What the stop can take, in seconds, of those that take no notice of any signal."""
+        return sum(seconds for _, seconds in self.signals) + KILL_SECONDS
+
+
+#: For what was killed to be gone.
+KILL_SECONDS = 0.5
 
 #: In the order in which they stop: programs before the servers they use. `None` means the signal
 #: that the child's own line names; every stage ends with SIGKILL to what is left.
@@ -128,7 +136,7 @@ def stop_in_order(children: Iterable[Child]) -> None:
             waiting = _wait(waiting, seconds)
         for child in waiting:
             _send(os.killpg, child.pid, signal.SIGKILL)
-        _wait(waiting, 0.5)
+        _wait(waiting, KILL_SECONDS)
 
 
 def _wait(children: Sequence[Child], seconds: float) -> list[Child]:

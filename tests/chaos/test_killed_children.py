@@ -17,8 +17,8 @@ def test_a_killed_childs_chunk_is_taken_up_again_within_seconds(
 ):
     """Its message goes back, and its holder is known to be dead: nobody waits for a timeout.
 
-    None of them would end before this test does. Celery sees most deaths at once, and looks every
-    5 s for those it missed.
+    The first of them would end after 30 s. Celery sees most deaths at once, and looks every 5 s for
+    those it missed.
     """
     worker = start("patient", chunk_seconds=30.0, claim_seconds=60.0, visibility_timeout=90.0)
     worker.wait_until_ready()
@@ -28,8 +28,8 @@ def test_a_killed_childs_chunk_is_taken_up_again_within_seconds(
     kill_one_that_works(worker, resources)
     began = time.monotonic()
 
-    assert_whole(resources, finished(job, 15))
-    assert time.monotonic() - began < 10.0
+    assert_whole(resources, finished(job, 25))
+    assert time.monotonic() - began < 20.0
     assert reload(job).pass_no == 1, "nothing had to be repaired"
 
 
@@ -65,17 +65,18 @@ def test_a_poisonous_item_fails_alone_after_three_deaths(engine, resources, subm
 @pytest.mark.parametrize("how", ["hang", "spin"])
 def test_an_item_that_never_ends_is_killed_and_fails_alone(start, resources, submit, finished, how):
     """The hard time limit, between a chunk's time and the visibility timeout: 1.25 s here."""
-    start(
+    worker = start(
         "strict",
         chunk_seconds=0.5,
         claim_seconds=1.0,
         visibility_timeout=2.0,
         max_attempts=2,
     )
+    worker.wait_until_ready()
     payloads = [{"echo": n} for n in range(30)]
     payloads[4] = {how: True}
 
-    job = finished(submit("slow", payloads), 30)
+    job = finished(submit("slow", payloads), 60)
 
     assert_whole(resources, job)
     assert outcomes(resources, job) == {"succeeded": 29, "attempts_exhausted": 1}

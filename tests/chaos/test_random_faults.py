@@ -1,10 +1,11 @@
 """Faults drawn by lot, on a whole platform with work in hand: nothing is lost, doubled or stuck.
 
-    MUSTER_CHAOS_SEED=7 MUSTER_CHAOS_SECONDS=600 \\
+    MUSTER_CHAOS_SEED=random MUSTER_CHAOS_SECONDS=600 \\
         python3 dev.py test tests/chaos/test_random_faults.py -s
 
-Without a seed another one is drawn each time. It is printed with all that happened, and draws the
-same faults again.
+A seed is printed with all that happened, and draws the same faults again. Without one it is always
+the same: a schedule that nobody has seen yet is for who looks for faults, and says so, and not for
+a change that has nothing to do with them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from tests.integration.conftest import until
 from tests.integration.engine import ledger, outcomes
 from tests.kyc import ENTRIES, LISTED, load
 
-SEED = int(os.environ.get("MUSTER_CHAOS_SEED") or secrets.randbelow(1_000_000))
+_GIVEN = os.environ.get("MUSTER_CHAOS_SEED") or "11"
+SEED = secrets.randbelow(1_000_000) if _GIVEN == "random" else int(_GIVEN)
 SECONDS = float(os.environ.get("MUSTER_CHAOS_SECONDS") or 60)
 
 #: After the last fault. It is no measure of anything: what is stuck is stuck for ever.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +20,13 @@ from tests.integration.conftest import until
 from tests.integration.engine import age, assert_whole, lasting_worker
 from workers.sweep import sweep
 
+N = TypeVar("N")
+T = TypeVar("T")
+
 ACCEPTED_SECONDS = 1.0
+
+#: Nobody is stuck for as long as this, however busy the machine is.
+STUCK_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +50,38 @@ def site(site_settings) -> Site:
 def engine(site_settings, tmp_path_factory):
     with lasting_worker(site_settings, tmp_path_factory.mktemp("engine")) as worker:
         yield worker
+
+
+def in_time(newcomer: Callable[[], AbstractContextManager[N]], act: Callable[[N], T]) -> T:
+    """Let one who knows nothing yet of how Redis is do it within the accepted time, and return what
+    came of it.
+
+    A machine that is busy holds up one or two of five, and then the next one tries. Who waits for
+    Redis is late each time.
+    """
+    took: list[float] = []
+    while len(took) < 5:
+        with newcomer() as new:
+            began = time.monotonic()
+            done = act(new)
+            took.append(time.monotonic() - began)
+        assert took[-1] < STUCK_SECONDS
+        if took[-1] < ACCEPTED_SECONDS:
+            return done
+    raise AssertionError(f"not one of them within {ACCEPTED_SECONDS} s: {took}")
+
+
+@pytest.fixture
+def newcomer(site_settings):
+    """The platform as a process reaches it that has just been started."""
+
+    @contextmanager
+    def opened() -> Iterator[Site]:
+        site = open_site(site_settings)
+        yield site
+        site.resources.close()
+
+    return opened
 
 
 def ends(site, job, seconds=30):
@@ -94,23 +135,30 @@ class TestMidJob:
     def test_redis_hangs_for_a_moment(self, site, valkey):
         job = self.running(site)
 
-        valkey.server.process.send_signal(signal.SIGSTOP)
-        began = time.monotonic()
-        seen = service.watch(site.resources, job.tenant_id, job.dialect, job.external_id)
-        waited = time.monotonic() - began
-        valkey.server.process.send_signal(signal.SIGCONT)
+        @contextmanager
+        def hanging() -> Iterator[Site]:
+            until(lambda: not site.resources.progress.is_away, 5, "Redis is asked again")
+            valkey.server.process.send_signal(signal.SIGSTOP)
+            try:
+                yield site
+            finally:
+                valkey.server.process.send_signal(signal.SIGCONT)
+
+        def watch(site):
+            return service.watch(site.resources, job.tenant_id, job.dialect, job.external_id)
+
+        seen = in_time(hanging, watch)
 
         assert seen.id == job.id
-        assert waited < ACCEPTED_SECONDS
         assert_whole(site.resources, ends(site, job))
 
-    def test_what_is_submitted_while_redis_is_away_is_run_when_it_returns(self, site, valkey):
+    def test_what_is_submitted_while_redis_is_away_is_run_when_it_returns(
+        self, site, valkey, newcomer
+    ):
         valkey.end()
-        began = time.monotonic()
-        jobs = [site.submit([{"matches": 1}] * 20) for _ in range(5)]
-        took = time.monotonic() - began
+        # Within a second for the five of them.
+        jobs = in_time(newcomer, lambda new: [new.submit([{"matches": 1}] * 20) for _ in range(5)])
         assert {job.state for job in jobs} == {"queued"}
-        assert took < ACCEPTED_SECONDS, "for the five of them"
 
         valkey.start()
         returned = time.monotonic()
@@ -125,13 +173,14 @@ def test_a_request_is_answered_within_a_second_while_redis_is_away(site, site_se
     token = tokens.mint_access(site_settings, site.tenant_id, "u", PERMISSIONS[Role.OPERATOR])
     entities = [{"subject": {"full_name": f"Person {n}"}} for n in range(100)]
 
-    def ask(method, path, **body):
-        """Send a request to a web process that has just been started, and knows nothing yet."""
+    def web():
+        """A web process that has just been started."""
         client = create_app(site_settings).test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        began = time.monotonic()
-        answer = client.open(path, method=method, **body)
-        assert time.monotonic() - began < ACCEPTED_SECONDS
+        return nullcontext(client)
+
+    def ask(method, path, **body):
+        answer = in_time(web, lambda client: client.open(path, method=method, **body))
         assert answer.status_code < 300, answer.json
         return answer.json["job_id"]
 

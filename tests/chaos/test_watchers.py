@@ -11,10 +11,10 @@ import pytest
 
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
-from app.jobs import ids, service
+from app.jobs import ids, service, turns
 from tests.chaos.conftest import Site, open_site
 from tests.integration.conftest import new_job, until
-from tests.integration.engine import lasting_worker
+from tests.integration.engine import deliver, lasting_worker, waiting
 from tests.live import Live, messages, started
 
 
@@ -35,6 +35,9 @@ def site_settings(settings, valkey, postgres):
         redis_url=valkey.url,
         database_url=postgres.url,
         live_heartbeat_seconds=0.5,
+        # What is in hand goes on for as long as a server is away.
+        chunk_seconds=8.0,
+        visibility_timeout=16.0,
     )
 
 
@@ -69,8 +72,9 @@ def submit(site: Site, items: int, seconds: float):
     return service.submit(site.resources, replace(wanted, dialect="documents"))
 
 
-def running(site: Site, items: int = 120, seconds: float = 0.03):
-    job = submit(site, items, seconds)
+def running(site: Site):
+    """A job of six seconds and more: who looks a moment later still finds it at work."""
+    job = submit(site, 400, 0.03)
     until(lambda: site.reload(job).done >= 8, 20, "it is running")
     return job
 
@@ -120,7 +124,7 @@ class TestRedis:
 
     def test_redis_stays_away_until_long_after_the_end(self, live, site, valkey, token):
         """What is in hand is finished without it, and told of without it."""
-        job = submit(site, 30, 0.1)
+        job = submit(site, 30, 0.3)
         until(lambda: site.reload(job).done >= 2, 20, "it is running")
         stream = live.watch(f"{path(job)}?after=0", token)
         stream.until("progress")
@@ -142,7 +146,7 @@ class TestRedis:
 
     def test_redis_hangs(self, live, site, valkey, token):
         """No error tells of it: nothing comes any more, that is all."""
-        job = submit(site, 40, 0.1)
+        job = submit(site, 40, 0.3)
         until(lambda: site.reload(job).done >= 2, 20, "it is running")
         stream = live.watch(f"{path(job)}?after=0", token)
         stream.until("progress")
@@ -219,13 +223,25 @@ class TestLive:
         assert [each["seq"] for each in said] == sorted({each["seq"] for each in said})
 
     def test_many_who_hang_up_at_once_leave_nothing_and_touch_nothing(self, live, site, token):
-        job = submit(site, 60, 0.05)
+        """In the middle of a job: half of it is done, and the rest waits until they have gone."""
+        redis = site.resources.redis
+        wanted = new_job(site.tenant_id, "slow", [{}] * 60, 5)
+        # A queue that no worker serves, and where a sweep sees that nothing is lost.
+        job = service.submit(site.resources, replace(wanted, dialect="documents", queue="faces"))
+        held = waiting(redis, "faces")
         streams = [live.watch(path(job), token) for _ in range(100)]
-        until(lambda: _watchers(live) == {"clients": 100, "jobs": 1}, 20, lambda: _watchers(live))
+        until(lambda: _watchers(live) == {"clients": 100, "jobs": 1}, 60, lambda: _watchers(live))
+        deliver(redis, held[:6])
+        until(lambda: site.reload(job).done == 30, 40, "half of it is done")
+        for stream in streams:
+            stream.until("progress")
         for stream in streams:
             stream.close()
 
-        until(lambda: _watchers(live) == {"clients": 0, "jobs": 0}, 10, lambda: _watchers(live))
+        until(lambda: _watchers(live) == {"clients": 0, "jobs": 0}, 30, lambda: _watchers(live))
+        assert site.reload(job).state == "running"
+        deliver(redis, held[6:])
+        redis.delete(*turns.lists("faces"))
         until(lambda: site.reload(job).state.is_final, 40, "it ends")
         ended = site.reload(job)
         assert (ended.state, ended.succeeded, ended.pass_no) == ("completed", 60, 1)

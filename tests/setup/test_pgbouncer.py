@@ -71,13 +71,18 @@ class Site:
         return self.ask("POST", "/kyc/jobs", json={"entities": entities})["job_id"]
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """Poll as a client does, who comes back after a 503."""
-        path = f"/v1/jobs/{job_id}"
+        return self.read(f"/v1/jobs/{job_id}").json()
+
+    def read(self, path: str) -> requests.Response:
+        """Read as a client does, who comes back after a 503.
+
+        Each web process answers with one when it first meets a connection that was cut.
+        """
         answer = until(
             lambda: (got := self.request("GET", path)).status_code != 503 and got, 30, lambda: path
         )
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return answer
 
     def ended(self, job_id: str, seconds: float = 200) -> dict[str, Any]:
         final = {"completed", "failed", "cancelled", "expired"}
@@ -114,6 +119,14 @@ def until(condition, seconds: float, what) -> Any:
     return value
 
 
+def different_ports(*names: str) -> dict[str, str]:
+    """Draw until no port is drawn twice: each is free until its program listens there."""
+    ports: set[int] = set()
+    while len(ports) < len(names):
+        ports.add(embedded.free_port())
+    return dict(zip(names, map(str, ports), strict=True))
+
+
 def _load(site: Site, name: str, folder: Path, entries: list[dict[str, Any]]) -> None:
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
@@ -125,7 +138,7 @@ def assert_whole(site: Site, job_id: str, total: int) -> None:
     job = site.ended(job_id)
     assert job["status"] == "completed", job
     assert job["counts"]["succeeded"] == job["counts"]["total"] == total
-    lines = site.request("GET", f"/v1/jobs/{job_id}/results").text.splitlines()
+    lines = site.read(f"/v1/jobs/{job_id}/results").text.splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(total))
 
 
@@ -138,7 +151,7 @@ def site(servers, tmp_path_factory):
         given = {
             "DATABASE_URL": bouncer.url(servers.new_empty_database(NAME)),
             "REDIS_URL": servers.redis_url.replace("/0", "/8"),
-            **{name: str(embedded.free_port()) for name in ("PORT", "LIVE_PORT", "FLOWER_PORT")},
+            **different_ports("PORT", "LIVE_PORT", "FLOWER_PORT"),
             "MUSTER_MONITOR_SECONDS": "1",
             "MUSTER_SWEEP_SECONDS": "1",
             "MUSTER_STALE_SECONDS": "2",
