@@ -23,7 +23,7 @@ from app.kinds import kyc
 from app.screening.lists.load import load_list
 from app.settings import Settings
 from devtools import procfile
-from tests.integration.conftest import ROOT, Worker, clear_broker, until
+from tests.integration.conftest import ROOT, STARTING_SECONDS, Worker, clear_broker, until
 
 ENTRIES = (
     {
@@ -168,7 +168,12 @@ def serving(settings: Settings, folder: Path) -> Iterator[Web]:
         )
     web = Web(f"http://127.0.0.1:{port}", port, folder / "web.log", process.pid)
     try:
-        until(lambda: _answers(web), 30, lambda: f"the web answers: {web.log.read_text()}")
+        until(
+            lambda: process.poll() is not None or _answers(web),
+            STARTING_SECONDS,
+            lambda: f"the web answers: {web.log.read_text()}",
+        )
+        assert process.poll() is None, f"the web has ended: {web.log.read_text()}"
         yield web
     finally:
         process.terminate()
@@ -178,5 +183,5 @@ def serving(settings: Settings, folder: Path) -> Iterator[Web]:
 def _answers(web: Web) -> bool:
     try:
         return web.call("GET", "/healthz").ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

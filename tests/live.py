@@ -26,7 +26,7 @@ from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.jobs import ids, service
 from app.settings import Settings
-from tests.integration.conftest import new_job, until
+from tests.integration.conftest import STARTING_SECONDS, new_job, until
 from tests.integration.engine import lasting_worker
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,11 @@ def started(settings: Settings, folder: Path, name: str = "live") -> Iterator[Li
         )
     live = Live(process, port, log)
     try:
-        until(lambda: _answers(live), 30, lambda: f"live answers: {log.read_text()}")
+        until(
+            lambda: _answers(live),
+            STARTING_SECONDS,
+            lambda: f"live answers: {log.read_text()}",
+        )
         yield live
     finally:
         if process.poll() is None:

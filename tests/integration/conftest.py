@@ -75,6 +75,9 @@ def client(web, token):
     return client
 
 
+#: Until a program answers, however busy the machine is: it is no promise how soon that is.
+STARTING_SECONDS = 90.0
+
 _QUEUES = "control,interactive,verifications,screening,documents_interactive,documents"
 
 
@@ -104,8 +107,14 @@ class Worker:
         text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in text.split()]
 
-    def wait_until_ready(self, seconds: float = 30) -> None:
-        until(lambda: b" ready." in self.log.read_bytes(), seconds, f"{self.name} is ready")
+    def wait_until_ready(self, seconds: float = STARTING_SECONDS) -> None:
+        until(self._is_ready, seconds, f"{self.name} is ready")
+
+    def _is_ready(self) -> bool:
+        if b" ready." in self.log.read_bytes():
+            return True
+        assert self.process.poll() is None, f"{self.name} has ended: {self.log.read_text()}"
+        return False
 
     def stop(self) -> None:
         self.process.terminate()

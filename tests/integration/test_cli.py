@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,13 +16,14 @@ from pathlib import Path
 import pytest
 import requests
 
+from app import embedded
 from app.accounts import service
 from app.accounts.model import PERMISSIONS, Role
 from app.api import tokens
 from app.jobs import ids
 from app.sample import WATCHLIST
 from app.screening.lists.load import load_list
-from tests.integration.conftest import until
+from tests.integration.conftest import STARTING_SECONDS, until
 
 pytestmark = pytest.mark.integration
 
@@ -469,9 +469,7 @@ class Server:
     def __init__(self, settings, folder):
         self.env = {**os.environ, **settings.to_env(), "PYTHONPATH": str(ROOT)}
         self.folder = folder
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = embedded.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
@@ -484,10 +482,11 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        until(self.answers, 30, lambda: (self.folder / "server.log").read_text())
+        until(self.answers, STARTING_SECONDS, lambda: (self.folder / "server.log").read_text())
         return self
 
     def answers(self):
+        assert self.process.poll() is None, (self.folder / "server.log").read_text()
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).ok
         except requests.RequestException:

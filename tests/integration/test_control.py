@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from uuid import uuid4
 
 import pytest
@@ -19,8 +18,12 @@ from workers.sweep import sweep
 
 pytestmark = pytest.mark.integration
 
-#: A flush every 0.1 s here, 0.5 s in production: a request is heard at the next one.
-HEARD_SECONDS = 1.5
+#: For what a busy machine may take long for. How soon a request is heard is told by the items that
+#: are done after it, and not by a clock.
+PATIENCE = 20.0
+#: Each of the two processes has one item of 0.05 s in hand and at most one that it has not saved:
+#: it flushes every 0.1 s, and a request is heard at the next flush.
+IN_HAND = 4
 
 
 def cancel(resources, job):
@@ -187,10 +190,10 @@ def engine(settings, tmp_path_factory):
 class TestWithAWorker:
     @pytest.fixture
     def running(self, submit, reload):
-        """A job of 120 slow items, with a few of them done."""
+        """A job of slow items, with a few of them done."""
 
-        def start():
-            job = submit("slow", [{"sleep": 0.05}] * 120, chunk_size=20)
+        def start(items: int):
+            job = submit("slow", [{"sleep": 0.05}] * items, chunk_size=20)
             until(lambda: reload(job).done >= 5, 20, "a few are done")
             return job
 
@@ -199,16 +202,15 @@ class TestWithAWorker:
     def test_a_running_job_stops_within_moments_and_keeps_what_is_done(
         self, resources, running, finished
     ):
-        job = running()
-        asked = time.monotonic()
+        job = running(400)
 
-        assert cancel(resources, job).state == "cancelling"
-        ended = finished(job, HEARD_SECONDS)
+        asked = cancel(resources, job)
+        ended = finished(job, PATIENCE)
 
-        assert time.monotonic() - asked < HEARD_SECONDS
+        assert asked.state == "cancelling"
         assert ended.state == "cancelled"
-        assert 5 <= ended.succeeded < 120
-        assert ended.succeeded + ended.cancelled == 120
+        assert 5 <= asked.done <= ended.succeeded <= asked.done + IN_HAND < 400
+        assert ended.succeeded + ended.cancelled == 400
         assert ledger(resources, job).results == ended.succeeded
 
     def test_a_running_job_over_its_deadline_expires_and_keeps_what_is_done(
@@ -229,11 +231,13 @@ class TestWithAWorker:
     def test_a_paused_job_stands_still_and_goes_on_where_it_stood(
         self, resources, running, reload, finished
     ):
-        job = running()
+        job = running(120)
 
-        assert tell(resources, job, Event.PAUSE).state == "pausing"
-        until(lambda: reload(job).state is JobState.PAUSED, HEARD_SECONDS, "it is paused")
+        asked = tell(resources, job, Event.PAUSE)
+        until(lambda: reload(job).state is JobState.PAUSED, PATIENCE, "it is paused")
         paused = reload(job)
+        assert asked.state == "pausing"
+        assert paused.done <= asked.done + IN_HAND
         # The messages of its remaining chunks come and go without a trace.
         until(lambda: not queued(resources.redis), 10, "they have all come")
         sweep(resources)

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from app import embedded
-from tests.integration.conftest import ROOT, until
+from tests.integration.conftest import ROOT, STARTING_SECONDS, until
 
 pytestmark = pytest.mark.integration
 
@@ -36,17 +36,17 @@ def flower(settings, tmp_path) -> Iterator[str]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: _answers(url), 30, "Flower answers")
+        until(lambda: _answers(url), STARTING_SECONDS, "Flower answers")
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def _answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/healthcheck", auth=AUTH, timeout=2).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

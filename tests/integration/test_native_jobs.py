@@ -21,8 +21,9 @@ from workers.sweep import sweep
 
 pytestmark = pytest.mark.integration
 
-#: A flush every 0.1 s here, and a look before each slow item.
-HEARD_SECONDS = 1.5
+#: For what a busy machine may take long for. How soon a request is heard is told by the items that
+#: are done after it, and not by a clock.
+PATIENCE = 20.0
 
 
 def path(job, action: str = "") -> str:
@@ -474,8 +475,10 @@ class TestWithAWorker:
         until(lambda: reload(job).done >= 2, 20, "a few are done")
 
         client.post(path(job, "/pause"))
-        until(lambda: reload(job).state is JobState.PAUSED, HEARD_SECONDS, "it is paused")
+        asked = reload(job)
+        until(lambda: reload(job).state is JobState.PAUSED, PATIENCE, "it is paused")
         paused = reload(job)
+        assert paused.done <= asked.done + 2, "what the two processes had in hand, and no more"
         until(lambda: not queued(resources.redis), 10, "its messages have all come")
         sweep(resources)
 
@@ -493,7 +496,7 @@ class TestWithAWorker:
         for share in (20, 80, 150):
             until(lambda: reload(job).done >= share, 20, "some are done")  # noqa: B023
             client.post(path(job, "/pause"))
-            until(lambda: reload(job).state in {"paused", "completed"}, HEARD_SECONDS, "it pauses")
+            until(lambda: reload(job).state in {"paused", "completed"}, PATIENCE, "it pauses")
             standing = reload(job)
             assert share <= standing.done <= 300
             client.post(path(job, "/resume"))

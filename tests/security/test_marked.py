@@ -34,7 +34,7 @@ from tests.contract.test_personal_data import (
     provoke,
     recorder,
 )
-from tests.integration.conftest import ROOT, Worker, until
+from tests.integration.conftest import ROOT, STARTING_SECONDS, Worker, until
 from tests.kyc import load, serving
 from tests.live import started as live_started
 
@@ -65,16 +65,16 @@ def flower(settings, folder: Path) -> Iterator[tuple[str, Path]]:
     def answers() -> bool:
         try:
             return requests.get(f"{url}/healthcheck", auth=AUTH, timeout=2).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     try:
-        until(answers, 60, "Flower answers")
+        until(answers, STARTING_SECONDS, "Flower answers")
         yield url, log
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(30)
         finally:
             process.kill()
 
