@@ -1,4 +1,4 @@
-"""kombu's transport over Redis, with two things put right.
+"""kombu's transport over Redis, with three things put right.
 
 Who holds which message since when is noted by Redis' own clock, and not by that of the worker: one
 whose clock is an hour ahead would give every chunk in hand to somebody else each second, and what
@@ -6,6 +6,9 @@ one that is an hour behind holds would be taken for lost by all others.
 
 And a Redis that is full, or has become a replica that only reads, is one that is away: the worker
 comes back later. To kombu it is a bug, of which the worker dies.
+
+And a connection that broke while a message was acknowledged is taken apart before its channels are:
+they then want to put back what they hold, and have no address any more. Of that, too, it would die.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ _CLOCK_SECONDS = 10.0
 class QoS(stock.QoS):
     # The stubs know little of what they stand for.
     channel: Any
+    _delivered: Any
     _vrestore_count: int
     _measured = float("-inf")
     _ahead = 0.0
@@ -53,6 +57,18 @@ class QoS(stock.QoS):
                 .execute()
             )
             virtual.QoS.append(self, message, delivery_tag)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Put back what is not acknowledged; where there is no way to, Redis still has it.
+
+        It comes again when its time of being invisible is over, if no sweep is sooner.
+        """
+        try:
+            super().restore_unacked(client)
+        except AttributeError:
+            if self.channel.connection.client is not None:
+                raise
+            self._delivered.clear()
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
         self._vrestore_count += 1
