@@ -6,6 +6,8 @@ cost less to work out.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from app.screening.arrays import Array
@@ -157,63 +159,116 @@ def cost_of(cost: Array, size: int, bits: np.uint32) -> int:
     return total
 
 
+class Asks(NamedTuple):
+    """What a name must bring to be worth a look, for one query.
+
+    `two` says that one strong pair is not enough, where the listed name has `fewest` strong words
+    or more (`scorer.strength_factor`), and `capable` words of the query can be in one. `needed` is
+    for the words of the query, `leftover` for each weight of the listed name.
+    """
+
+    needed: float
+    leftover: float
+    two: bool
+    fewest: int
+    mine: int
+    capable: np.uint32
+
+
 @inner
-def narrow(
+def asks_of(
     asked: Prepared,
     query: int,
-    listed: Prepared,
-    filed: Filed,
-    most: Array,
-    bits: Array,
     threshold: float,
     rules: Rules,
-    paper: Paper,
-    skipped: np.uint32,
-    capable: np.uint32,
     two: bool,
     fewest: int,
-    met: int,
-) -> int:
-    """Keep the names whose words may be enough; return how many of the `met` those are.
-
-    As if every word of the query were as much alike to what stands for it here as it is to anything
-    on the list: first by how much its words bring, without a look at the name itself, which is far
-    away in memory; then by the words of the name. `two` says that one strong pair is not enough,
-    where the listed name has `fewest` strong words or more (`scorer.strength_factor`); `capable`
-    words can be in one.
-    """
-    size = asked.starts[query + 1] - asked.starts[query]
+    capable: np.uint32,
+) -> Asks:
     needed = threshold * rules.query_leftover * asked.weight[query] - _SLACK
     leftover = threshold * rules.listed_leftover
-    least = threshold * (0.5 - rules.listed_leftover)
-    mine = asked.strong[query]
-    starts, units, weights = listed.starts, filed.units, filed.word_weights
-    touched, gain = paper.touched, paper.gain
+    return Asks(needed, leftover, two, fewest, asked.strong[query], capable)
+
+
+@inner
+def _asks_for_two(asks: Asks, brief: np.uint8) -> bool:
+    theirs = brief & STRONG_WORDS
+    return bool(asks.two and theirs >= asks.fewest and (theirs >= 2 or asks.mine >= 2))
+
+
+@inner
+def narrow_by_notes(
+    size: int, filed: Filed, asks: Asks, skipped: np.uint32, paper: Paper, met: int
+) -> int:
+    """Keep the names of which was noted that enough of them is like the query; return how many.
+
+    As if every word of the query were as much alike to what stands for it here as it is to
+    anything on the list, or anything that is not CLOSE. Without a look at the name itself, which is
+    far away in memory. Words that were `skipped` may be there or not.
+    """
+    touched = paper.touched
     few = (np.uint32(1) << np.uint32(FEW_WORDS)) - np.uint32(1)
     count = 0
     for each in range(met):
         name = touched[each]
         brief = filed.briefs[name]
-        theirs = brief & STRONG_WORDS
-        asks_for_two = two and theirs >= fewest and (theirs >= 2 or mine >= 2)
         has = np.uint32(paper.met[name] & WORDS)
         close = ~np.uint32(0)
         if size <= FEW_WORDS:
             close = has >> np.uint32(FEW_WORDS) | skipped
             has &= few
         has |= skipped
-        maybe = has & capable
-        if asks_for_two and not maybe & (maybe - np.uint32(1)):
+        maybe = has & asks.capable
+        if _asks_for_two(asks, brief) and not maybe & (maybe - np.uint32(1)):
             continue
-        lightest_left = leftover * lightest(brief)
         brought = 0.0
         for at in range(size):
             if (has & close) >> np.uint32(at) & np.uint32(1):
                 brought += paper.brings[at]
             elif has >> np.uint32(at) & np.uint32(1):
                 brought += paper.brings_afar[at]
-        if brought < needed + lightest_left:
-            continue
+        if brought >= asks.needed + asks.leftover * lightest(brief):
+            touched[count] = name
+            count += 1
+    return count
+
+
+@inner
+def bring_near(starts: Array, filed: Filed, paper: Paper, count: int) -> None:
+    """Have the words of names in the processor's cache, which are far apart in memory.
+
+    Read without a decision on the way, it waits for many at once.
+    """
+    nearer = 0
+    for each in range(count):
+        nearer ^= starts[paper.touched[each]]
+    for each in range(count):
+        nearer ^= filed.units[2 * starts[paper.touched[each]]]
+    paper.nearer[0] = nearer
+
+
+@inner
+def narrow_by_words(
+    size: int,
+    starts: Array,
+    filed: Filed,
+    asks: Asks,
+    least: float,
+    most: Array,
+    bits: Array,
+    paper: Paper,
+    met: int,
+) -> int:
+    """Keep the names whose words are enough; return how many those are.
+
+    As if every word of the query were as much alike to what stands for it here as to anything on
+    the list; a word of the name brings what it is alike above `least`.
+    """
+    touched, units = paper.touched, filed.units
+    count = 0
+    for each in range(met):
+        name = touched[each]
+        brief = filed.briefs[name]
         found = np.uint32(0)
         reached = 0.0
         for at in range(2 * starts[name], 2 * starts[name + 1]):
@@ -223,15 +278,15 @@ def narrow(
             slot = paper.slot_of[unit]
             if slot:
                 found |= bits[slot]
-                reached += weights[unit] * max(0.0, most[slot] / 2 - least)
+                reached += filed.word_weights[unit] * max(0.0, most[slot] / 2 - least)
         matched = np.uint32(0)
         for at in range(size):
             if (found >> np.uint32(at)) & np.uint32(1):
-                reached += gain[at]
-                matched += (capable >> np.uint32(at)) & np.uint32(1)
-        if reached < needed + lightest_left:
+                reached += paper.gain[at]
+                matched += (asks.capable >> np.uint32(at)) & np.uint32(1)
+        if reached < asks.needed + asks.leftover * lightest(brief):
             continue
-        if asks_for_two and matched < 2:
+        if _asks_for_two(asks, brief) and matched < 2:
             continue
         touched[count] = name
         count += 1

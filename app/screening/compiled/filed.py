@@ -91,6 +91,8 @@ class Paper(NamedTuple):
     #: Whether any of the words has a place there whose numbers have these lowest bits. It is in the
     #: processor's nearest cache, where `slot_of` is not, and most words have none.
     sieve: Array
+    #: Nothing that anybody reads: that memory was read has to leave a trace, or it is left out.
+    nearer: Array
     #: Of each listed name, the words of the last query that it may have, as bits, and which query
     #: that was (`STAMP`).
     met: Array
@@ -114,6 +116,7 @@ def paper_for(words: int, names: int) -> Paper:
     return Paper(
         slot_of=np.zeros(words, np.int32),
         sieve=np.zeros(SIEVE + 1, np.bool_),
+        nearer=np.zeros(1, np.int64),
         met=np.zeros(names, np.uint64),
         touched=np.empty(names, np.int32),
         compared=np.full(names, -1, np.int32),

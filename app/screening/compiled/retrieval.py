@@ -11,11 +11,14 @@ from app.screening.arrays import Array
 from app.screening.candidates import SLACK, Found
 from app.screening.compiled.bounds import (
     all_but_one,
+    asks_of,
+    bring_near,
     cost_of,
     is_bounded,
     is_worth,
     may_stand_for,
-    narrow,
+    narrow_by_notes,
+    narrow_by_words,
     too_little,
     weigh,
 )
@@ -232,10 +235,11 @@ def _choose(
         starts = filed.weak_starts if weak else filed.single_starts
         names = filed.weak_names if weak else filed.single_names
         met = _walk(asked, query, neighbours, starts, names, np.uint32(0), np.uint32(0), paper, met)
-    met = narrow(
-        asked, query, listed, filed, most, bits, threshold, rules, paper,
-        skipped, capable, two, fewest, met,
-    )  # fmt: skip
+    asks = asks_of(asked, query, threshold, rules, two, fewest, capable)
+    met = narrow_by_notes(size, filed, asks, skipped, paper, met)
+    bring_near(listed.starts, filed, paper, met)
+    least = threshold * (0.5 - rules.listed_leftover)
+    met = narrow_by_words(size, listed.starts, filed, asks, least, most, bits, paper, met)
     worth_it = 0
     for at in range(met):
         name = paper.touched[at]

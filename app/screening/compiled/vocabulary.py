@@ -262,6 +262,8 @@ class Paper(NamedTuple):
     #: The words met.
     found: Array
     hashes: Array
+    #: From where to where their buckets go.
+    places: Array
     sums: Array
     rows: Array
 
@@ -273,6 +275,7 @@ def paper_for(listed: Listed) -> Paper:
         alike=np.zeros(count),
         found=np.empty(count, np.int32),
         hashes=np.empty(LONGEST * LONGEST, np.uint64),
+        places=np.empty((2, LONGEST * LONGEST), np.int32),
         sums=np.empty(LONGEST + 2, np.uint64),
         rows=np.empty((3, LONGEST + 2), np.int64),
     )
@@ -306,10 +309,15 @@ def _find_by_edits(
     count: int,
 ) -> int:
     """Note every word of the table that differs by no more letters than it may."""
+    # Buckets are far apart in memory. Without a decision on the way the processor waits for many at
+    # once.
     for each in range(remaining):
         bucket = int(paper.hashes[each] >> np.uint64(table.shift))
+        paper.places[0, each] = table.starts[bucket]
+        paper.places[1, each] = table.starts[bucket + 1]
+    for each in range(remaining):
         mark = paper.hashes[each] & _MARK
-        for place in range(table.starts[bucket], table.starts[bucket + 1]):
+        for place in range(paper.places[0, each], paper.places[1, each]):
             number = table.numbers[place]
             if table.marks[place] != mark or paper.seen[number] == stamp:
                 continue
