@@ -365,8 +365,9 @@ class Settings:
     held_polls: int = _setting(
         "MUSTER_HELD_POLLS",
         _whole(0, 1_000),
-        "Polls with `Prefer: wait` that each web process holds at once; more of them are answered"
-        " at once. Each keeps a thread, so fewer than MUSTER_WEB_THREADS.",
+        "Polls with `Prefer: wait` that each web process holds at once, of all tenants together;"
+        " more of them are answered at once. Each keeps a thread, so never more than half of"
+        " MUSTER_WEB_THREADS.",
         4,
     )
     db_connections: int = _setting(

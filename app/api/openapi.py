@@ -305,9 +305,11 @@ def _operation(app: Flask, rule: Rule) -> Shape:
 def _headers_of(rule: Rule, known: Operation, permission: str | None) -> list[Shape]:
     found = []
     if rule.endpoint == "kyc.submit":
-        found.append(_prefer("handling=lenient", "Fail entities that are not valid, alone."))
+        found.append(
+            _prefer("handling=lenient", "Only entities that are not valid fail; the others run.")
+        )
     if HTTPStatus.NOT_MODIFIED in known.more:
-        says = f"Answer when there is something new, or after so many seconds; {LONGEST} count."
+        says = f"Answer when there is something new, or after so many seconds, {LONGEST} at most."
         found.append(_prefer("wait=[0-9]+", says))
     return found + _key_of(rule, permission)
 

@@ -66,7 +66,8 @@ def _changed(look: Callable[[], Seen], seen: Seen, seconds: float) -> Seen:
     deadline = time.monotonic() + seconds
     pause, now = _FIRST_LOOK, seen
     while now.tag == seen.tag and (left := deadline - time.monotonic()) > 0:
-        if _is_stopping.wait(min(pause, left)):
+        time.sleep(min(pause, left))
+        if PLACES.are_closed:
             break
         now = look()
         pause = min(2 * pause, _LONGEST_LOOK)
@@ -79,11 +80,14 @@ class Places:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.taken = 0
+        #: How many there are, whatever the settings say.
+        self.limit = 1_000
+        self.are_closed = False
 
     @contextmanager
     def one_of(self, most: int) -> Iterator[bool]:
         with self._lock:
-            is_free = self.taken < most
+            is_free = self.taken < min(most, self.limit)
             self.taken += is_free
         try:
             yield is_free
@@ -93,9 +97,9 @@ class Places:
 
 
 PLACES = Places()
-_is_stopping = threading.Event()
 
 
 def let_go() -> None:
-    """Answer all polls that are held: this process is about to stop."""
-    _is_stopping.set()
+    """Answer all polls that are held, within half a second: this process is about to stop."""
+    # Called by signal handlers, which must not wait for a lock.
+    PLACES.are_closed = True

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import request
-
-#: A token, and perhaps a value; what follows a semicolon is for others.
-_PREFERENCE = re.compile(r"\s*([\w!#$%&'*+.^`|~-]+)\s*(?:=\s*(\"?)([^\",;]*?)\2\s*)?(?:;|\Z)")
 
 
 def given() -> dict[str, str]:
     """Return the value of each preference, in lower case: of one that comes twice the first."""
     found: dict[str, str] = {}
     for each in ",".join(request.headers.getlist("Prefer")).lower().split(","):
-        if parts := _PREFERENCE.match(each):
-            found.setdefault(parts[1], parts[3] or "")
+        # What follows a semicolon is for others.
+        name, _, value = each.partition(";")[0].partition("=")
+        found.setdefault(name.strip(), _unquoted(value.strip()))
     return found
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1] if is_quoted else value
 
 
 def wait_seconds(most: int) -> int | None:
@@ -24,5 +25,5 @@ def wait_seconds(most: int) -> int | None:
     text = given().get("wait", "")
     if not text.isascii() or not text.isdigit():
         return None
-    # Of many digits none is read as a number: it is more than is allowed anyway.
-    return min(int(text[:9]), most)
+    # Of many digits not all are read: nine are more than is allowed anyway.
+    return min(int(text.lstrip("0")[:9] or "0"), most)

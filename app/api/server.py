@@ -39,11 +39,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped, as above
         # that is for app/api/proxies.py to say, by MUSTER_PROXIES.
         self.cfg.set("forwarded_allow_ips", "")
         self.cfg.set("secure_scheme_headers", {})
+        # Half of the threads are for those who do not wait.
+        polling.PLACES.limit = self.cfg.threads // 2
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         # Who waits for news of a job would keep this process for half a minute.
         polling.let_go()
         super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        polling.let_go()
+        super().handle_quit(sig, frame)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Say that the request cannot be read, and nothing of what it held."""

@@ -13,6 +13,7 @@ they then want to put back what they hold, and have no address any more. Of that
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -20,6 +21,8 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
+
+log = logging.getLogger(__name__)
 
 #: What a Redis says that is there, and of no use for a while.
 UNFIT: tuple[type[Exception], ...] = (OutOfMemoryError, ReadOnlyError)
@@ -68,6 +71,7 @@ class QoS(stock.QoS):
         except AttributeError:
             if self.channel.connection.client is not None:
                 raise
+            log.warning("transport.not_restored", extra={"messages": len(self._delivered)})
             self._delivered.clear()
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:

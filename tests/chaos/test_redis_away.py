@@ -78,8 +78,10 @@ def newcomer(site_settings):
     @contextmanager
     def opened() -> Iterator[Site]:
         site = open_site(site_settings)
-        yield site
-        site.resources.close()
+        try:
+            yield site
+        finally:
+            site.resources.close()
 
     return opened
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -123,6 +124,9 @@ def test_where_no_place_is_free_the_answer_comes_at_once_and_says_so(without_pla
         ("wait=31", "wait=30"),
         (f"wait={'9' * 5000}", "wait=30"),
         ("wait=0", "wait=0"),
+        (f"wait={'0' * 20}7", "wait=7"),
+        (f'wait={" " * 8000}"', None),
+        (f"wait{' ' * 4000}={' ' * 4000}7", "wait=7"),
         ("wait", None),
         ("wait=", None),
         ("wait=x", None),
@@ -153,7 +157,8 @@ def test_a_job_that_is_deleted_meanwhile_is_not_found(client, resources, submit,
     assert not held()
 
 
-def test_a_server_that_stops_answers_whom_it_holds(settings, token, submit, tmp_path):
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_server_that_stops_answers_whom_it_holds(settings, token, submit, tmp_path, signal_):
     job = submit("slow", [{}] * 5)
     answers = []
 
@@ -166,6 +171,7 @@ def test_a_server_that_stops_answers_whom_it_holds(settings, token, submit, tmp_
         def wait() -> None:
             # The other one may have the place just now.
             while not answers or applied(answers[-1]) is None:
+                time.sleep(0.05)
                 answers.append(ask(web, 30))
 
         waiting = threading.Thread(target=wait)
@@ -173,7 +179,7 @@ def test_a_server_that_stops_answers_whom_it_holds(settings, token, submit, tmp_
         until(lambda: applied(ask(web, 1)) is None, 20, "the only place is taken")
 
         for child in web.children():
-            os.kill(child, signal.SIGTERM)
+            os.kill(child, signal_)
         waiting.join(15)
 
     assert not waiting.is_alive()

@@ -298,7 +298,8 @@ def may_stand_for(length: int, weight: float, left: float, threshold: float) -> 
     """Say whether the first letters of a whole name, a word of so many, may be enough for it.
 
     The two are a pair that weighs no more than `weight` and leaves nothing of the whole name to be
-    paired; the other words beside the short one cost no less than `left`.
+    paired, so it is the only one; the other words beside the short one cost no less than `left`.
+    The more a pair weighs the higher is the score. Without that pair the words alone decide.
     """
     alike = SHORT_ACRONYM if length == ACRONYM_LETTERS else ACRONYM
     return alike * weight >= (threshold - 2 * _SLACK) * (weight + left)

@@ -30,7 +30,6 @@ WEIGHT = np.uint8(2)
 QUARTERS = 4
 _MOST_QUARTERS = 0xFF >> WEIGHT
 
-
 #: The bits of a word's number by which `Paper.sieve` knows it.
 SIEVE = (1 << 14) - 1
 

@@ -1,6 +1,6 @@
 """The listed names that can reach a threshold, and their scores, of many queries in one call.
 
-Nothing is missed; the reasons stand in `app.screening.candidates`, and the bounds are the same.
+Nothing is missed; the reasons stand in `app.screening.candidates`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _note_whole(
     threshold: float,
     paper: Paper,
 ) -> int:
-    """Note the names to compare whatever the bound says (`candidates.whole_questions`)."""
+    """Note the names to compare whatever their words say (`candidates.whole_questions`)."""
     count = _note_all(filed.unspaced, asked.unspaced[query], paper, query, 0)
     if asked.run_on[query] != _NONE:
         count = _note_all(filed.run_on, asked.run_on[query], paper, query, count)

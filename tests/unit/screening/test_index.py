@@ -12,6 +12,7 @@ from app.screening.arrays import Damaged
 from app.screening.index import Index
 from app.screening.model import EntityType, Entry, Identifier, Subject
 from app.screening.pair import compare_entry
+from app.screening.population import Population
 from tests.unit.screening.exhaustive import Exhaustive, found_by
 
 PERSON, ORGANISATION, VESSEL = EntityType.PERSON, EntityType.ORGANISATION, EntityType.VESSEL
@@ -265,12 +266,15 @@ def test_a_name_and_its_first_letters_find_each_other_where_their_score_says_so(
     expected = Exhaustive(entries, subjects, 0.3).matches(threshold)
 
     assert found_by(Index.build(entries, compiled=compiled), subjects, threshold) == expected
+    population = Population.build(list(enumerate(subjects)), compiled=compiled)
+    asking = {number for number, _ in expected}
+    assert asking <= set(population.concerned(entries, threshold).tolist())
     if threshold <= 0.8:
         assert {(0, "e4"), (4, "e0"), (2, "e5"), (5, "e2")} <= expected.keys()
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@given(words=st.lists(_WORDS, min_size=6, max_size=16), data=st.data())
+@given(words=st.lists(_WORDS, min_size=6, max_size=24), data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_score_that_only_rounding_lifts_to_the_threshold_is_found(compiled, words, data):
     kept = data.draw(st.lists(st.sampled_from(words), min_size=4, max_size=len(words)))
