@@ -95,15 +95,22 @@ def _walk(
 
 
 @inner
+def _note(paper: Paper, query: int, name: int, count: int) -> int:
+    """Note the name, if it has not been compared with this query; return how many are noted."""
+    if paper.compared[name] != query:
+        paper.compared[name] = query
+        paper.touched[count] = name
+        count += 1
+    return count
+
+
+@inner
 def _note_all(table: Buckets, hash_: np.uint64, paper: Paper, query: int, count: int) -> int:
     """Note the names filed under the hash that have not been compared with this query."""
     bucket = int(hash_ >> np.uint64(table.shift))
     for at in range(table.starts[bucket], table.starts[bucket + 1]):
-        name = table.numbers[at]
-        if table.marks[at] == hash_ and paper.compared[name] != query:
-            paper.compared[name] = query
-            paper.touched[count] = name
-            count += 1
+        if table.marks[at] == hash_:
+            count = _note(paper, query, table.numbers[at], count)
     return count
 
 
@@ -144,13 +151,11 @@ def _note_spelt_out(
         bucket = int(hash_ >> np.uint64(filed.acronyms.shift))
         for place in range(filed.acronyms.starts[bucket], filed.acronyms.starts[bucket + 1]):
             name = filed.acronyms.numbers[place]
-            if filed.acronyms.marks[place] != hash_ or paper.compared[name] == query:
+            if filed.acronyms.marks[place] != hash_:
                 continue
             weight = (heaviest(filed.briefs[name]) + asked.weights[at]) / 2
             if may_stand_for(asked.lengths[at], weight, left, threshold):
-                paper.compared[name] = query
-                paper.touched[count] = name
-                count += 1
+                count = _note(paper, query, name, count)
     return count
 
 
@@ -182,10 +187,8 @@ def _note_abbreviated(
             for place in range(filed.starts[word], filed.starts[word + 1]):
                 name = filed.names[place]
                 left = rules.listed_leftover * max(0.0, lightest(filed.briefs[name]) - 1)
-                if paper.compared[name] != query and may_stand_for(length, weight, left, threshold):
-                    paper.compared[name] = query
-                    paper.touched[count] = name
-                    count += 1
+                if may_stand_for(length, weight, left, threshold):
+                    count = _note(paper, query, name, count)
     return count
 
 
